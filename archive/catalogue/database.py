@@ -1,0 +1,184 @@
+"""Opening the catalogue: one SQLite file (WAL, `synchronous=FULL`), its migrations and its append-only guards.
+
+What it knows: how a transaction begins (a writer takes the write lock at once, so that a running number read inside it
+stays true), and that a database without its guards must not be written to.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import Session
+
+from archive.catalogue.models import APPEND_ONLY
+from archive.errors import ConfigError, IntegrityError, TestigoError, UnavailableError
+
+_WRITER = {"testigo_writer": True}
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Database:
+    """The catalogue's engine; every commit of Testigo goes through `writing`.
+
+    Raises: UnavailableError `archive/store-full`, `archive/busy` or `archive/store-failing` where the disk or another
+    process refuses; nothing is half committed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _engine(path)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Give a session that sees one moment of the catalogue and writes nothing."""
+        with _translated(), Session(self._engine) as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Give a session that holds the write lock; commit at the end, or leave nothing."""
+        with _translated(), self._engine.connect().execution_options(**_WRITER) as connection:
+            with Session(connection, expire_on_commit=False) as session:
+                yield session
+                session.commit()
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version, then check that the guards are there.
+
+        Raises: ConfigError `archive/newer-schema` where the file was written by a newer Testigo.
+        """
+        if self._version() != newest_version():
+            self._upgrade()
+        self.check_guards()
+
+    def _upgrade(self) -> None:
+        from alembic import command
+        from alembic.config import Config
+        from alembic.script.revision import ResolutionError
+        from alembic.util import CommandError
+
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        with _translated(), self._engine.connect().execution_options(**_WRITER) as connection:
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except (CommandError, ResolutionError) as error:
+                raise ConfigError(
+                    "archive/newer-schema",
+                    "This archive was written by a newer Testigo. Nothing was changed. Update the program.",
+                ) from error
+            connection.commit()
+
+    def check_guards(self) -> None:
+        """Refuse a database whose append-only tables have lost a guard (a batch migration drops them silently)."""
+        with _translated(), self._engine.connect() as connection:
+            present = set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars())
+        missing = sorted(set(guard_names()) - present)
+        if missing:
+            raise IntegrityError(
+                "archive/guards-missing",
+                "The catalogue has lost the guards that keep the log append-only. Nothing was written. "
+                "Compare with a backup, and run `testigo verify` against an earlier checkpoint before going on.",
+                evidence={"missing": missing},
+            )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _version(self) -> str | None:
+        with _translated(), self._engine.connect() as connection:
+            if not connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first():
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def newest_version() -> str:
+    """Tell the newest version of the schema by the names of the migrations; loading Alembic would cost each command."""
+    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def guard_names() -> tuple[str, ...]:
+    """Name every trigger that must be there."""
+    return tuple(f"{table}_refuses_{act}" for table in APPEND_ONLY for act in ("update", "delete", "replace"))
+
+
+def create_guards(connection: Connection, keys: dict[str, tuple[str, ...]]) -> None:
+    """Create the triggers that refuse UPDATE, DELETE and REPLACE; called by migrations only.
+
+    `INSERT OR REPLACE` passes through a DELETE trigger unless recursive triggers are on, so a BEFORE INSERT trigger
+    refuses a key that is there already. `keys` names each table's primary key columns.
+    """
+    for table, columns in keys.items():
+        same_key = " AND ".join(f"{column} = NEW.{column}" for column in columns)
+        refusal = f"RAISE(ABORT, '{table} is append-only')"
+        for act, clause in (("update", "BEFORE UPDATE"), ("delete", "BEFORE DELETE")):
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER {table}_refuses_{act} {clause} ON {table} BEGIN SELECT {refusal}; END"
+            )
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} "  # noqa: S608 - the names are our own
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same_key}) BEGIN SELECT {refusal}; END"
+        )
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": 60, "isolation_level": None, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA temp_store = MEMORY")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writer = connection.get_execution_options().get("testigo_writer")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except TestigoError:
+        raise
+    except OperationalError as error:
+        words = str(error.orig).lower()
+        if "locked" in words or "busy" in words:
+            raise UnavailableError(
+                "archive/busy",
+                "Another process is writing to this archive and did not finish within a minute. "
+                "Nothing was changed. Try again when it has ended.",
+            ) from error
+        if "full" in words:
+            raise UnavailableError(
+                "archive/store-full",
+                "The disk is full. What was acknowledged before is kept; this step left nothing behind. "
+                "Free some space and run the same command again.",
+            ) from error
+        raise UnavailableError(
+            "archive/store-failing",
+            "The catalogue could not be read or written. What was acknowledged before is kept. "
+            "Check the disk and the rights on the archive's folder, then try again.",
+            evidence={"cause": str(error.orig)},
+        ) from error
+    except DatabaseError as error:
+        if "malformed" in str(error.orig) or "not a database" in str(error.orig):
+            raise IntegrityError(
+                "archive/catalogue-damaged",
+                "The catalogue file is damaged. Objects, log and keys are apart from it and untouched. "
+                "Move the file away and run `testigo rebuild`.",
+                evidence={"cause": str(error.orig)},
+            ) from error
+        raise

@@ -1,0 +1,58 @@
+"""The log's own tables as an append needs them: where the log stands, in one question, and its new rows.
+
+Plain statements over the connection: an append of one entry is on the way of every access, and the unit of work of an
+ORM session would be most of its time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from archive.catalogue.models import Base, CheckpointRow, DisclosureRow, EntryRow
+from archive.catalogue.records import Organisation
+
+Rows = Sequence[dict[str, Any]]
+
+_organisation = Organisation.table.c
+_EDGE = select(
+    select(func.max(EntryRow.seq)).scalar_subquery(),
+    select(func.max(DisclosureRow.id)).scalar_subquery(),
+    select(CheckpointRow.signed_time).order_by(CheckpointRow.size.desc()).limit(1).scalar_subquery(),
+    select(_organisation.id).limit(1).scalar_subquery(),
+    select(_organisation.staff_recipient).limit(1).scalar_subquery(),
+)
+_INSERTS = tuple(insert(Base.metadata.tables[name]) for name in ("entry", "entry_subject", "disclosure"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEdge:
+    """Where the log stands. `staff` is the organisation with its staff compartment's recipient; none before the first
+    entry."""
+
+    size: int
+    last_disclosure: int
+    signed_time: datetime | None
+    staff: tuple[UUID, str] | None
+
+
+def log_edge(session: Session) -> LogEdge:
+    """Read where the log stands. Sequence numbers have no gap, so the highest tells how many entries there are."""
+    highest, disclosure, signed, organisation_id, recipient = session.connection().execute(_EDGE).one()
+    return LogEdge(
+        size=0 if highest is None else highest + 1,
+        last_disclosure=disclosure or 0,
+        signed_time=signed,
+        staff=(organisation_id, recipient) if organisation_id is not None else None,
+    )
+
+
+def append_rows(session: Session, *, entries: Rows, subjects: Rows, disclosures: Rows) -> None:
+    """Write the rows of new entries; what is there already is never replaced."""
+    connection = session.connection()
+    for statement, rows in zip(_INSERTS, (entries, subjects, disclosures), strict=True):
+        connection.execute(statement, rows)

@@ -1,0 +1,174 @@
+"""Which keyring the key files are sealed to, and the journal of a change to another.
+
+A generation is the keyring's text and a running number. While key files are rewritten, a journal says for which
+keyring, and holds the digest of each rewritten file before that file takes its name: after a crash each key file tells
+by its own bytes which generation it is in. Knows no key and opens nothing.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+from archive.age.keyring import Keyring
+from archive.durable import remove_durably, storage_errors, write_durably
+from archive.errors import ConflictError, IntegrityError
+
+_GENERATION = "generation.json"
+_JOURNAL = "rotation.jsonl"
+
+
+def sha256_hex(octets: bytes) -> str:
+    return hashlib.sha256(octets).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A keyring and its place among those the key files have had. Shapes: `number` starts at 1."""
+
+    number: int
+    keyring: Keyring
+
+    def is_of(self, keyring: Keyring) -> bool:
+        """Tell whether this is the generation of a keyring, whatever the order and the parts of its recipients."""
+        return set(map(str, self.keyring.recipients)) == set(map(str, keyring.recipients))
+
+    def format(self) -> str:
+        """Write one line of JSON."""
+        value = {"generation": self.number, "keyring": self.keyring.format(), "v": 1}
+        return json.dumps(value, sort_keys=True, separators=(",", ":")) + "\n"
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """Read what `format` wrote. Raises: IntegrityError `keys/bad-generation`."""
+        try:
+            match json.loads(line):
+                case {"v": 1, "generation": int(number), "keyring": str(text), **rest} if number > 0 and not rest:
+                    return cls(number=number, keyring=Keyring.parse(text))
+        except ValueError as error:
+            raise _bad_generation() from error
+        raise _bad_generation()
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read the generation of a folder of key files, or None where no key was ever made."""
+        text = _read_text(folder / _GENERATION)
+        return None if text is None else cls.parse(text)
+
+    def write(self, folder: Path) -> None:
+        """Make this the generation of a folder."""
+        write_durably(folder / _GENERATION, self.format().encode("ascii"))
+
+
+class Rotation:
+    """A rewriting of the key files of `folder` for `generation`, begun and not finished."""
+
+    def __init__(self, folder: Path, generation: Generation, digests: dict[UUID, str]) -> None:
+        self.generation = generation
+        self._folder = folder
+        self._digests = digests
+
+    @classmethod
+    def begin(cls, folder: Path, *, old: Keyring, new: Keyring) -> Self | None:
+        """Begin the change from `old` to `new`, or take up the same one again; None where it is done already.
+
+        Raises: ConflictError `keys/rotation-unfinished`, `keys/keyring-changed`.
+        """
+        begun = cls.read(folder)
+        if begun is not None:
+            if not begun.generation.is_of(new):
+                raise ConflictError(
+                    "keys/rotation-unfinished",
+                    "A change to another keyring was begun and not finished. Finish that one first.",
+                )
+            begun._drop_torn_line()
+            return begun
+        current = Generation.read(folder) or Generation(number=1, keyring=old)
+        if current.is_of(new):
+            current.write(folder)
+            return None
+        if not current.is_of(old):
+            raise ConflictError(
+                "keys/keyring-changed", "The vault keyring has changed meanwhile. Nothing was rewritten; read it again."
+            )
+        generation = Generation(number=current.number + 1, keyring=new)
+        write_durably(folder / _JOURNAL, generation.format().encode("ascii"))
+        return cls(folder, generation, {})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read the rotation under way in a folder, or None. Raises: IntegrityError `keys/bad-generation`."""
+        text = _read_text(folder / _JOURNAL)
+        if text is None:
+            return None
+        # A last line without its line feed was cut off by a crash, before any file it speaks of took its name.
+        head, *lines = text.split("\n")[:-1] or [""]
+        generation = Generation.parse(head)
+        current = Generation.read(folder)
+        if current is not None and current.number >= generation.number:
+            return None  # Finished; the crash came before the journal was removed.
+        return cls(folder, generation, dict(_parse_note(line) for line in lines))
+
+    def digest_of(self, owner_id: UUID) -> str | None:
+        """Return the SHA-256 (hex) that the rewritten key file of an owner has, if one was made."""
+        return self._digests.get(owner_id)
+
+    def note(self, sealed: Iterable[tuple[UUID, bytes]]) -> None:
+        """Make durable which bytes these owners' key files are about to have."""
+        noted = {owner_id: sha256_hex(octets) for owner_id, octets in sealed}
+        lines = "".join(
+            json.dumps({"owner": str(owner_id), "sha256": digest}, separators=(",", ":")) + "\n"
+            for owner_id, digest in noted.items()
+        )
+        with storage_errors():
+            journal = os.open(self._folder / _JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                view = memoryview(lines.encode("ascii"))
+                while view:
+                    view = view[os.write(journal, view) :]
+                os.fsync(journal)
+            finally:
+                os.close(journal)
+        self._digests.update(noted)
+
+    def finish(self) -> None:
+        """Make the new generation the folder's, and remove the journal."""
+        self.generation.write(self._folder)
+        remove_durably(self._folder / _JOURNAL)
+
+    def _drop_torn_line(self) -> None:
+        path = self._folder / _JOURNAL
+        with storage_errors():
+            octets = path.read_bytes()
+        whole = octets[: octets.rfind(b"\n") + 1]
+        if whole != octets:
+            write_durably(path, whole)
+
+
+def _parse_note(line: str) -> tuple[UUID, str]:
+    try:
+        match json.loads(line):
+            case {"owner": str(owner), "sha256": str(digest), **rest} if not rest:
+                return UUID(owner), digest
+    except ValueError as error:
+        raise _bad_generation() from error
+    raise _bad_generation()
+
+
+def _read_text(path: Path) -> str | None:
+    with storage_errors(), suppress(FileNotFoundError):
+        return path.read_text("ascii")
+    return None
+
+
+def _bad_generation() -> IntegrityError:
+    return IntegrityError(
+        "keys/bad-generation",
+        "The file that says which keyring the keys are sealed to cannot be read. No key was made or changed. "
+        "Restore generation.json and rotation.jsonl from a backup of the keys folder.",
+    )

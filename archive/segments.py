@@ -1,0 +1,306 @@
+"""Where an unfinished upload waits: sealed segments of whole chunks, each under a fresh key, and nothing in clear.
+
+    <root>/<digest of the address>/lock
+    <root>/<digest of the address>/000001.age    an age file to the vault keyring; its end may be missing
+    <root>/<digest of the address>/000001.key    its key under the address, and its place
+
+Every opening of an upload for writing begins a new segment with a new key, and within a segment chunk numbers only
+rise: no key ever seals a number twice, whatever a crash has taken back. A segment begins only when all before it is
+durable and cut to what opens, so that segments join without a gap. Staging is never an object.
+"""
+
+import fcntl
+import io
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from archive.age.keyring import Keyring
+from archive.age.payload import CHUNK_OCTETS, Octets
+from archive.age.wrapping import Identity, unwrap_file_key
+from archive.durable import make_folder_durably, storage_errors, sweep_partials, sync_folder
+from archive.errors import ConflictError, IntegrityError, NotFoundError
+from archive.segmentfiles import KeyOf, NewSegment, StoredSegment, remove_stray_keys, segment_numbers
+from archive.segmentkeys import ADDRESS_OCTETS, segment_changed, upload_name
+
+__all__ = [
+    "SEGMENT_OCTETS",
+    "SegmentReader",
+    "SegmentWriter",
+    "begin_upload",
+    "discard_upload",
+    "list_uploads",
+    "upload_name",
+]
+
+SEGMENT_OCTETS = 64 * 1024 * 1024
+"""Plain octets of a full segment: the most that is opened again when an upload goes on."""
+
+_LOCK = "lock"
+_DISCARDED = ".discarded-"
+_BATCH_OCTETS = 16 * CHUNK_OCTETS
+_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+def begin_upload(root: Path) -> bytes:
+    """Make room for a new upload and return its address, which nothing here keeps."""
+    address = os.urandom(ADDRESS_OCTETS)
+    make_folder_durably(root / upload_name(address))
+    return address
+
+
+def list_uploads(root: Path) -> tuple[str, ...]:
+    """Return the names of the uploads that wait under `root`."""
+    with storage_errors(), suppress(FileNotFoundError):
+        return tuple(sorted(path.name for path in root.iterdir() if _NAME.fullmatch(path.name)))
+    return ()
+
+
+def discard_upload(root: Path, name: str) -> None:
+    """Remove an upload, all of it or none, and what interrupted removals left.
+
+    Raises: ConflictError `uploads/busy`; NotFoundError `uploads/no-such-upload`.
+    """
+    folder = _folder(root, name)
+    lock = _hold(folder)
+    try:
+        with storage_errors():
+            folder.rename(root / f"{_DISCARDED}{name}")
+        sync_folder(root)
+    finally:
+        os.close(lock)
+    with storage_errors():
+        for left in root.glob(f"{_DISCARDED}*"):
+            shutil.rmtree(left)
+    sync_folder(root)
+
+
+class SegmentWriter:
+    """Go on with an upload where its durable octets end. One writer at a time, and not for two threads at once.
+
+    `offset` is where the next octet goes. A writer that failed takes nothing more; another one goes on.
+    Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/busy`; IntegrityError
+    `uploads/segment-changed`, and `uploads/octets-lost` where fewer than `at_least` octets are left.
+    """
+
+    def __init__(
+        self, root: Path, address: bytes, keyring: Keyring, *, at_least: int = 0, segment_octets: int = SEGMENT_OCTETS
+    ) -> None:
+        if segment_octets <= 0 or segment_octets % CHUNK_OCTETS:
+            raise ValueError("a segment holds whole chunks")
+        self._folder = _folder(root, upload_name(address))
+        self._address = address
+        self._keyring = keyring
+        self._segment_chunks = segment_octets // CHUNK_OCTETS
+        self._tail = bytearray()
+        self._segment: NewSegment | None = None
+        self._lock: int | None = _hold(self._folder)
+        with self._used_up_by_failure():
+            self._number, self._sealed_to = _settle(self._folder, address, at_least)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._lock is not None:
+            self.close()
+        else:
+            self.abandon()
+
+    @property
+    def offset(self) -> int:
+        return self._sealed_to + len(self._tail)
+
+    def append(self, data: Octets) -> None:
+        """Take the next octets. Those that do not fill a chunk wait in memory, for more of them or for `close`."""
+        self._refuse_closed()
+        view = memoryview(data).cast("B")
+        if self._tail:
+            room = CHUNK_OCTETS - len(self._tail)
+            self._tail += view[:room]
+            view = view[room:]
+            if len(self._tail) < CHUNK_OCTETS:
+                return
+            full, self._tail = self._tail, bytearray()
+            self._seal(memoryview(full))
+        end = len(view) // CHUNK_OCTETS * CHUNK_OCTETS
+        self._seal(view[:end])
+        self._tail += view[end:]
+
+    def sync(self) -> int:
+        """Make the whole chunks durable and return where they end: so much may be acknowledged."""
+        self._refuse_closed()
+        if self._segment is not None:
+            with self._used_up_by_failure():
+                self._segment.sync()
+        return self._sealed_to
+
+    def close(self) -> int:
+        """Seal what waits, make everything durable, let the upload go, and return where it ends."""
+        self._refuse_closed()
+        tail, self._tail = self._tail, bytearray()
+        self._seal(memoryview(tail))
+        end = self.sync()
+        self.abandon()
+        return end
+
+    def abandon(self) -> None:
+        """Let the upload go as it is; what was not synced may be lost."""
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _seal(self, plain: memoryview) -> None:
+        while plain:
+            with self._used_up_by_failure():
+                segment = self._current()
+                room = min(_BATCH_OCTETS, (self._segment_chunks - segment.chunks) * CHUNK_OCTETS)
+                segment.seal(plain[:room])
+            self._sealed_to += len(plain[:room])
+            plain = plain[room:]
+
+    def _current(self) -> NewSegment:
+        if self._segment is not None and self._segment.chunks >= self._segment_chunks:
+            self._segment.sync()
+            self._segment.close()
+            self._segment = None
+        if self._segment is None:
+            self._number += 1
+            self._segment = NewSegment.create(
+                self._folder, self._address, self._keyring, number=self._number, start=self._sealed_to
+            )
+        return self._segment
+
+    def _refuse_closed(self) -> None:
+        if self._lock is None:
+            raise ValueError("this writer was closed, or has failed")
+
+    @contextmanager
+    def _used_up_by_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:  # Raised again. What has reached the disk is not known; settling it is the next writer's.
+            self.abandon()
+            raise
+
+
+class SegmentReader(io.RawIOBase):
+    """The octets of an upload from its first to the last that opens, read forward.
+
+    `unread_octets` tells, after the end, how many sealed octets at the end did not open: a writer was killed there.
+    Raises: NotFoundError `uploads/no-such-upload`; from reading, IntegrityError `uploads/segment-changed`, LockedError
+    `keys/no-identity-matches`.
+    """
+
+    def __init__(self, root: Path, name: str, key_of: KeyOf) -> None:
+        self._name = name
+        self._key_of = key_of
+        self._folder = _folder(root, name)
+        self._chunks = self._read()
+        self._rest = memoryview(b"")
+        self.unread_octets = 0
+
+    @classmethod
+    def by_address(cls, root: Path, address: bytes) -> Self:
+        """Read as the client's next request does."""
+        return cls(root, upload_name(address), lambda key, _: key.open(address))
+
+    @classmethod
+    def by_identities(cls, root: Path, name: str, identities: Sequence[Identity]) -> Self:
+        """Read as an unlocked office does, to rescue what a client that vanished has left."""
+        return cls(root, name, lambda _, header: unwrap_file_key(header.stanzas, identities))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        out = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # typeshed's Buffer has no runtime name in 3.11
+        if not self._rest:
+            self._rest = memoryview(next(self._chunks, b""))
+        count = min(len(out), len(self._rest))
+        out[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def _read(self) -> Iterator[bytes]:
+        offset = 0
+        for number in segment_numbers(self._folder):
+            with StoredSegment(self._folder, self._name, number, self._key_of) as segment:
+                # A segment that is missing, exchanged or cut shows here: the next one does not begin where it ended.
+                if segment.key.start != offset:
+                    raise segment_changed(number)
+                for chunk in segment.plain():
+                    offset += len(chunk)
+                    yield chunk
+                self.unread_octets = segment.unread_octets
+
+
+def _settle(folder: Path, address: bytes, at_least: int) -> tuple[int, int]:
+    """Leave only what opens, durable. Return the last segment's number and where it ends."""
+    sweep_partials(folder)
+    remove_stray_keys(folder)
+    name = upload_name(address)
+    numbers = segment_numbers(folder)
+    end = 0
+    for number in numbers:
+        with StoredSegment(folder, name, number, lambda key, _: key.open(address)) as segment:
+            if segment.key.start != end:
+                raise segment_changed(number)
+            if number != numbers[-1]:
+                end += segment.claimed_octets
+                continue
+            end += sum(len(chunk) for chunk in segment.plain())
+            if end < at_least:
+                raise _octets_lost(end, at_least)
+            segment.cut()
+    if end < at_least:
+        raise _octets_lost(end, at_least)
+    return (numbers[-1] if numbers else 0), end
+
+
+def _octets_lost(left: int, at_least: int) -> IntegrityError:
+    return IntegrityError(
+        "uploads/octets-lost",
+        "Part of an unfinished upload that was acknowledged does not open any more. What is left was not changed. "
+        "Check the disk; the sender can send the file again.",
+        evidence={"left": left, "acknowledged": at_least},
+    )
+
+
+def _folder(root: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name) or not (root / name).is_dir():
+        raise _no_such_upload()
+    return root / name
+
+
+def _hold(folder: Path) -> int:
+    """Hold an upload against every other writer, and return the descriptor that does so."""
+    path = folder / _LOCK
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError as error:
+        raise _no_such_upload() from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not path.exists():
+            raise _no_such_upload()  # Discarded between open and flock.
+    except BlockingIOError as error:
+        os.close(lock)
+        raise ConflictError(
+            "uploads/busy", "This upload is being written at this moment. Try again when that has ended."
+        ) from error
+    except BaseException:  # Raised again; the descriptor is closed.
+        os.close(lock)
+        raise
+    return lock
+
+
+def _no_such_upload() -> NotFoundError:
+    return NotFoundError("uploads/no-such-upload", "There is no such unfinished upload.")

@@ -1,0 +1,399 @@
+"""The technician's door, and the only place where rooms are put together and the clock is read.
+
+What it knows: where an archive's parts lie below its home, which settings go to which room, and the one table of exit
+codes. Commands live in `commands/` and are loaded when they are asked for, so that `--help` stays quick.
+"""
+
+import os
+import pwd
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import click
+
+from archive import errors
+from commands.group import LazyGroup
+
+if TYPE_CHECKING:
+    from archive.age.agent import AgentClient
+    from archive.catalogue.database import Database
+    from archive.jobs import JobQueue
+    from archive.keyfiles import KeyFiles
+    from archive.settings import Settings
+    from archive.store.directory import DirectoryStore
+    from archive.types import Actor
+    from archive.vault import Vault
+    from custody.acts import Acts
+    from custody.audit import Audit
+    from custody.ledger import Ledger
+    from custody.publication import Publisher
+    from custody.reading import ReadingRoom
+    from custody.register import Register
+    from custody.signed_note import SigningKey, VerifierKey
+    from custody.stamping import Stamping
+    from custody.timestamps import Authority
+    from export.disclosure import Disclosure
+    from ingest.batch import BatchImport
+    from ingest.intake import Intake
+    from media.workbench import Workbench
+
+EXIT_CODES: dict[type[errors.TestigoError], int] = {
+    errors.ConfigError: 2,
+    errors.InputError: 1,
+    errors.NotFoundError: 5,
+    errors.AccessError: 6,
+    errors.DisclosureError: 7,
+    errors.ConflictError: 8,
+    errors.LockedError: 12,
+    errors.UnavailableError: 9,
+    errors.IntegrityError: 4,
+}
+EXIT_BY_CODE = {"archive/no-archive": 10, "archive/not-initialised": 10, "archive/held": 11, "keys/agent-running": 11}
+DONE_IN_PART = 3
+INTERRUPTED = 130
+
+
+def utc_now() -> datetime:
+    """Read the clock; nothing else in Testigo does."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that every command has."""
+
+    home: Path
+    config: Path | None
+    json: bool
+    quiet: bool
+    yes: bool
+    dry_run: bool
+    explain: bool
+
+
+class Rooms:
+    """The rooms of one archive, each built when it is first needed."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.home = asked.home
+        self.clock = utc_now
+        self.new_id = uuid4
+
+    @cached_property
+    def settings(self) -> "Settings":
+        from archive.settings import load_settings
+
+        if self.asked.config is not None and not self.asked.config.is_file():
+            raise errors.ConfigError("config/unreadable", "There is no settings file at the path given by --config.")
+        return load_settings(self.asked.config or self.home / "config.toml")
+
+    @property
+    def catalogue_path(self) -> Path:
+        return self.home / "catalogue.sqlite"
+
+    @property
+    def run_folder(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def log_lock(self) -> Path:
+        return self.run_folder / "log.lock"
+
+    @property
+    def signing_keys_path(self) -> Path:
+        return self.home / "secrets" / "log-signing-keys"
+
+    @cached_property
+    def database(self) -> "Database":
+        from archive.catalogue.database import Database
+
+        if not self.catalogue_path.is_file():
+            raise errors.ConfigError(
+                "archive/no-archive",
+                f"There is no archive in {self.home}. Set one up with `testigo init`, or name another with --home.",
+            )
+        _ = self.settings  # A misspelt key stops every command, also one that would not look at it.
+        if not self.run_folder.is_dir():
+            self.run_folder.mkdir(mode=0o700)  # Nothing lasting lies in it, so no backup holds it.
+        database = Database(self.catalogue_path)
+        database.migrate()
+        return database
+
+    @cached_property
+    def catalogue_as_it_lies(self) -> "Database":
+        """The catalogue even where its guards are gone; for the audit alone, which says so and writes nothing."""
+        from archive.catalogue.database import Database
+
+        try:
+            return self.database
+        except errors.IntegrityError:
+            return Database(self.catalogue_path)
+
+    @cached_property
+    def store(self) -> "DirectoryStore":
+        from archive.store.directory import DirectoryStore
+
+        root = self.home / self.settings.archive.store
+        if not (root / "log").is_dir():
+            self._refuse_absent("store")
+        return DirectoryStore(root)
+
+    @cached_property
+    def key_files(self) -> "KeyFiles":
+        from archive.keyfiles import KeyFiles
+
+        return KeyFiles(self.home / self.settings.archive.keys, work_factor=self.settings.keys.scrypt_work_factor)
+
+    @property
+    def present_key_files(self) -> "KeyFiles":
+        """The key files, for whoever adds to them: never beside those of a disk that is not mounted."""
+        if self.key_files.generation() is None:
+            self._refuse_absent("key files")
+        return self.key_files
+
+    def _refuse_absent(self, what: str) -> None:
+        """Refuse to begin a folder anew that this archive has elsewhere, on a disk that is not mounted."""
+        from archive.catalogue.accounts import refuse_where_founded
+
+        if self.catalogue_path.is_file():
+            with self.database.reading() as session:
+                refuse_where_founded(session, what)
+
+    @cached_property
+    def agent(self) -> "AgentClient":
+        from archive.age.agent import AgentClient
+
+        return AgentClient(self.run_folder / "agent" / "socket")
+
+    @cached_property
+    def vault(self) -> "Vault":
+        from archive.vault import Vault
+
+        return Vault(store=self.store, key_files=self.present_key_files, agent=self.agent)
+
+    @cached_property
+    def jobs(self) -> "JobQueue":
+        from archive.jobs import JobQueue
+
+        return JobQueue(self.database, self.clock)
+
+    @cached_property
+    def signers(self) -> "tuple[SigningKey, ...]":
+        from custody.signed_note import SigningKey
+
+        try:
+            lines = self.signing_keys_path.read_text(encoding="ascii").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise errors.ConfigError(
+                "custody/no-signing-key", "The log's signing keys cannot be read. Put them back from a backup."
+            ) from error
+        if not lines:
+            raise errors.ConfigError(
+                "custody/no-signing-key", "The file of the log's signing keys is empty. Put it back from a backup."
+            )
+        return tuple(SigningKey.parse(line) for line in lines)
+
+    @cached_property
+    def verifier_keys(self) -> "tuple[VerifierKey, ...]":
+        """The log's public keys: of its signing keys or, in a copy without these, as the store states them."""
+        from custody.publication import VERIFIER_KEYS
+        from custody.signed_note import VerifierKey
+
+        if self.signing_keys_path.is_file():
+            return tuple(signer.verifier_key for signer in self.signers)
+        return tuple(map(VerifierKey.parse, self.store.read(VERIFIER_KEYS).decode("utf-8", "replace").splitlines()))
+
+    @cached_property
+    def authorities(self) -> "tuple[Authority, ...]":
+        from custody.timestamps import load_authority
+
+        return tuple(load_authority(one) for one in self.settings.custody.authorities)
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        from custody.ledger import Ledger
+
+        _ = self.signers  # Nothing is entered that could not be published.
+        return Ledger(database=self.database, clock=self.clock, instrument=("Testigo", version("testigo")))
+
+    @cached_property
+    def publisher(self) -> "Publisher":
+        from custody.publication import Publisher
+
+        return Publisher(
+            database=self.database,
+            store=self.store,
+            jobs=self.jobs,
+            signers=self.signers,
+            authorities=[authority.name for authority in self.settings.custody.authorities],
+            lock=self.log_lock,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def register(self) -> "Register":
+        from custody.register import Register
+
+        return Register(self.database)
+
+    @cached_property
+    def reading_room(self) -> "ReadingRoom":
+        from custody.reading import ReadingRoom
+
+        return ReadingRoom(database=self.database, vault=self.vault, ledger=self.ledger, register=self.register)
+
+    @cached_property
+    def acts(self) -> "Acts":
+        from custody.acts import Acts
+
+        days = self.settings.archive.backup_days_max
+        return Acts(ledger=self.ledger, key_files=self.present_key_files, backup_days_max=days, new_id=self.new_id)
+
+    @cached_property
+    def stamping(self) -> "Stamping":
+        from custody.stamping import Stamping
+
+        return Stamping(
+            database=self.database,
+            store=self.store,
+            jobs=self.jobs,
+            authorities=self.authorities,
+            worker=f"{os.uname().nodename}/{os.getpid()}"[:64],
+        )
+
+    @cached_property
+    def audit(self) -> "Audit":
+        from custody.audit import Audit
+
+        return Audit(
+            database=self.catalogue_as_it_lies,
+            store=self.store,
+            key_files=self.key_files,
+            verifier_keys=self.verifier_keys,
+            authorities=self.authorities,
+            log_lock=self.log_lock,
+            threads=os.cpu_count() or 1,
+        )
+
+    @cached_property
+    def workbench(self) -> "Workbench":
+        from archive.settings import Confinement
+        from media.options import MediaSettings
+        from media.workbench import Workbench
+
+        ours = self.settings.media
+        options = replace(
+            MediaSettings(),
+            workers=ours.workers,
+            memory_mib=ours.memory_mib,
+            wall_seconds=ours.wall_seconds,
+            small_file_mib=ours.small_file_mib,
+            rlimits_only=ours.confinement is Confinement.RLIMITS_ONLY,
+            run_as=ours.run_as,
+        )
+        return Workbench(options)
+
+    @cached_property
+    def intake(self) -> "Intake":
+        from ingest.intake import Intake
+
+        return Intake(
+            vault=self.vault,
+            ledger=self.ledger,
+            publisher=self.publisher,
+            workbench=self.workbench,
+            database=self.database,
+            settings=self.settings.ingest,
+            equality=self.settings.archive.intake_equality,
+            new_id=self.new_id,
+        )
+
+    @cached_property
+    def batch_import(self) -> "BatchImport":
+        from ingest.batch import BatchImport
+
+        return BatchImport(
+            intake=self.intake,
+            ledger=self.ledger,
+            publisher=self.publisher,
+            database=self.database,
+            settings=self.settings.ingest,
+            locks=self.run_folder,
+            free_octets=lambda: shutil.disk_usage(self.home / self.settings.archive.store).free,
+            clock=self.clock,
+            new_id=self.new_id,
+        )
+
+    @cached_property
+    def disclosure(self) -> "Disclosure":
+        from export.disclosure import Disclosure
+        from export.pages import House
+
+        return Disclosure(
+            vault=self.vault,
+            ledger=self.ledger,
+            publisher=self.publisher,
+            stamping=self.stamping,
+            register=self.register,
+            database=self.database,
+            home=self.home,
+            house=House(
+                organisation=self.settings.archive.organisation,
+                contact=self.settings.export.contact,
+                software=f"Testigo {version('testigo')}",
+            ),
+            new_id=self.new_id,
+        )
+
+    @cached_property
+    def actor(self) -> "Actor":
+        from custody.accounts import actor_of
+
+        return actor_of(self.database, os_user())
+
+    def close(self) -> None:
+        """End the tools and give back what was opened."""
+        built = vars(self)
+        for name in ("workbench", "store", "database", "catalogue_as_it_lies"):
+            if name in built:
+                built.pop(name).close()
+
+
+def os_user() -> str:
+    """Return the operating-system user that this process acts for."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid-{os.geteuid()}"
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done · 1 failed, nothing half-done · 2 wrong use or settings · 3 done in part · "
+    "4 does not match · 5 no such thing · 6 not allowed · 7 would disclose · 8 changed meanwhile · 9 try again · "
+    "10 no archive here · 11 held by another process · 12 locked or wrong passphrase · 130 interrupted.",
+)
+@click.version_option(version("testigo"), "-V", "--version", prog_name="testigo")
+def main() -> None:
+    """Testigo: an evidence archive for community rapid-response networks.
+
+    \b
+    Example:
+      testigo init                                  set up an archive in ./var
+      testigo incident new --title "Raid at 6th St" make an incident
+      testigo import /media/SD-07 -i I-2026-0001    take in an SD card
+      testigo unlock                                open the archive for an hour
+      testigo packet build -i I-2026-0001 --to "A. Ortiz" --basis "client file" packet/
+    """
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""`verify`, `receipt`, `exposure`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archive.access import Action, require
+from archive.errors import InputError, IntegrityError
+from archive.exposure import Exposure, measure
+from archive.types import Finding
+from cli import DONE_IN_PART, Rooms, os_user
+from commands.door import common, printable
+from commands.talk import Talk
+from commands.verification import Verification
+from custody.accounts import actor_of
+from custody.receipt import MAX_RECEIPT_OCTETS, ReceiptVerdict, verify_receipt
+from custody.signed_note import VerifierKey
+from custody.timestamps import verify_token
+
+_DOES_NOT_MATCH = 4
+_EXITS = {Finding.MATCHES: 0, Finding.DOES_NOT_MATCH: _DOES_NOT_MATCH, Finding.CANNOT_TELL: DONE_IN_PART}
+
+
+@click.command("verify")
+@click.argument("numbers", metavar="[ITEM]...", nargs=-1)
+@click.option("--full", is_flag=True, help="Open every original and compare its SHA-256 (unlocked; an entry each).")
+@click.option("--keyless", is_flag=True, help="Only what needs no key, also while unlocked; writes nothing.")
+@click.option(
+    "--against",
+    "against",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="An earlier checkpoint, receipt, proof file or packet folder; may be given several times.",
+)
+@click.option("--sweep", "sweep_orphans", is_flag=True, help="Remove what a crash left, with an entry.")
+@common
+def verify(
+    rooms: Rooms, numbers: tuple[str, ...], full: bool, keyless: bool, against: tuple[Path, ...], sweep_orphans: bool
+) -> int:
+    """Check bytes, log, catalogue and time-stamps.
+
+    \b
+    Example:
+      testigo verify
+      testigo verify --full
+      testigo verify --against receipt.json --against checkpoint-of-last-week
+
+    Ends with 0 where all matches, 4 where something does not match, 3 where something cannot be told. What needs a key
+    is checked while the archive is unlocked; while it is locked the result says what was not checked.
+    """
+    # Not `rooms.actor`: a catalogue that lost its guards must still be checked.
+    require(actor_of(rooms.catalogue_as_it_lies, os_user()), Action.AUDIT)
+    if full and keyless:
+        raise click.UsageError("--full needs keys; --keyless uses none")
+    if sweep_orphans:
+        require(rooms.actor, Action.RUN_JOBS)
+        if numbers:
+            raise click.UsageError("--sweep looks at the whole archive; name no items")
+    return Verification(rooms, numbers, full=full, keyless=keyless, against=against, sweep=sweep_orphans).run()
+
+
+@click.group("receipt")
+def receipt() -> None:
+    """Check a receipt file.
+
+    \b
+    Example:
+      testigo receipt check receipt.json
+    """
+
+
+@receipt.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--log-key", "log_keys", multiple=True, help="The log's published key (a vkey, or a file of them).")
+@click.option(
+    "--root", "roots", type=click.Path(path_type=Path), multiple=True, help="Root of a time-stamp authority (PEM)."
+)
+@common
+def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tuple[Path, ...]) -> int:
+    """Check a receipt, without any archive and without a network.
+
+    \b
+    Example:
+      testigo receipt check receipt.json --log-key log/verifier-keys
+
+    Without --log-key the keys in the receipt itself are used, and their fingerprints are printed to be compared with
+    those that the archive published.
+    """
+    talk = Talk(rooms.asked)
+    data = _read(file, MAX_RECEIPT_OCTETS + 1)
+    trusted = tuple(key for text in log_keys for key in _keys(text)) or None
+    verdict = verify_receipt(data, trusted)
+    for check in verdict.checks:
+        talk.say(f"{check.finding:<14} {check.words}")
+    for item in verdict.items:
+        talk.say(f"{item.finding:<14} {printable(item.stated_number)}")
+        for check in item.checks:
+            if check.finding is not Finding.MATCHES:
+                talk.say(f"{'':<14}   {check.words}")
+        if item.sha256 is not None:
+            talk.say(f"{'':<14}   SHA-256   {item.sha256.hex}")
+            talk.say(f"{'':<14}   size      {item.size} octets")
+            talk.say(f"{'':<14}   recorded  {item.recorded_time} by the archive's clock")
+    finding = _worst(verdict.finding, _print_timestamps(talk, verdict, [_read(root, 1 << 20) for root in roots]))
+    _print_keys(talk, verdict)
+    talk.say(f"{finding:<14} the receipt as a whole")
+    talk.document(_verdict_document(verdict, finding))
+    return _EXITS[finding]
+
+
+def _print_timestamps(talk: Talk, verdict: ReceiptVerdict, roots: list[bytes]) -> Finding:
+    """Say when an outside authority attested the log; only a token that is wrong counts against the receipt."""
+    worst = Finding.MATCHES
+    for stamp in verdict.receipt.timestamps if verdict.receipt is not None else ():
+        note = verdict.receipt.checkpoint if verdict.receipt is not None else b""
+        chain = stamp.chain.encode("utf-8", "replace")
+        try:
+            attested = verify_token(stamp.token, note, tuple(roots), request_nonce=None, chain=chain)
+        except IntegrityError as error:
+            worst = Finding.DOES_NOT_MATCH
+            talk.say(f"{Finding.DOES_NOT_MATCH:<14} time-stamp by {printable(stamp.authority)}: {error.message}")
+            continue
+        rest = "" if attested.trust is Finding.MATCHES else "; who signed it is not proved: give its root with --root"
+        when = f"attested {attested.gen_time:%Y-%m-%d %H:%M:%S} UTC"
+        talk.say(f"{attested.trust:<14} {when} by {printable(stamp.authority)}{rest}")
+    if verdict.receipt is not None and not verdict.receipt.timestamps:
+        talk.say(f"{'':<14} It carries no time-stamp of an outside authority: its times are the archive's word.")
+    return worst
+
+
+def _print_keys(talk: Talk, verdict: ReceiptVerdict) -> None:
+    if verdict.keys_were_given or not verdict.keys:
+        return
+    talk.say("The log's keys came with the receipt. Compare these fingerprints with those that the archive published:")
+    for key in verdict.keys:
+        talk.say(f"  {key.type.name:<8} {key.fingerprint}")
+
+
+def _verdict_document(verdict: ReceiptVerdict, finding: Finding) -> dict[str, Any]:
+    return {
+        "message_type": "summary",
+        "ok": finding is Finding.MATCHES,
+        "finding": finding,
+        "keys_were_given": verdict.keys_were_given,
+        "keys": [key.fingerprint for key in verdict.keys],
+        "checks": [{"finding": check.finding, "words": check.words} for check in verdict.checks],
+        "items": [
+            {
+                "stated_number": item.stated_number,
+                "finding": item.finding,
+                "item": str(item.item) if item.item is not None else None,
+                "sha256": item.sha256.hex if item.sha256 is not None else None,
+                "size": item.size,
+                "recorded_time": item.recorded_time.isoformat() if item.recorded_time is not None else None,
+                "checks": [{"finding": check.finding, "words": check.words} for check in item.checks],
+            }
+            for item in verdict.items
+        ],
+    }
+
+
+def _keys(text: str) -> list[VerifierKey]:
+    """Read a vkey as it stands, or a file with one a line."""
+    if "+" in text:
+        return [VerifierKey.parse(text.strip())]
+    lines = _read(Path(text), 1 << 16).decode("utf-8", "replace").splitlines()
+    return [VerifierKey.parse(line) for line in lines if line.strip()]
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise InputError("cli/unreadable-file", "A file that was named cannot be read. Nothing was checked.") from error
+
+
+def _worst(*findings: Finding) -> Finding:
+    order = (Finding.DOES_NOT_MATCH, Finding.CANNOT_TELL, Finding.MATCHES)
+    return next(finding for finding in order if finding in findings)
+
+
+@click.command("exposure")
+@common
+def exposure(rooms: Rooms) -> int:
+    """What each kind of demand could obtain today.
+
+    \b
+    Example:
+      testigo exposure
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.READ_EXPOSURE)
+    found = measure(rooms.database)
+    for each in found:
+        talk.document(_exposure_document(each))
+    shown: list[Exposure] = []
+    talk.say("What each kind of demand, theft or order could obtain from this archive today.")
+    for each in found:
+        talk.say()
+        talk.say(f"{each.demand.value[0].upper()}{each.demand.value[1:]}")
+        for words in each.also:
+            talk.say(f"  · {words}")
+        twin = next((other for other in shown if other.readable == each.readable), None)
+        if twin is not None and each.readable:
+            talk.say(f"  reads  the same rows as: {twin.demand.value}")
+        else:
+            shown.append(each)
+            for table, columns in _by_table(each).items():
+                talk.say(f"  reads  {table}: {columns}")
+        if each.sealed_values_opened:
+            opened = ", ".join(f"{count} of {kind}" for kind, count in sorted(each.sealed_values_opened.items()))
+            talk.say(f"  opens  sealed values: {opened}")
+    return 0
+
+
+def _by_table(each: Exposure) -> dict[str, str]:
+    """Write what is readable as one line a table: how many rows, and which columns."""
+    tables: dict[str, list[str]] = {}
+    rows: dict[str, int] = {}
+    for holding in each.readable:
+        tables.setdefault(holding.table, []).append(holding.column)
+        rows[holding.table] = max(rows.get(holding.table, 0), holding.rows)
+    return {
+        f"{table} ({rows[table]} row{'' if rows[table] == 1 else 's'})": ", ".join(columns)
+        for table, columns in tables.items()
+    }
+
+
+def _exposure_document(each: Exposure) -> dict[str, Any]:
+    return {
+        "demand": each.demand.name.lower(),
+        "words": each.demand.value,
+        "obtains": list(each.also),
+        "readable": [
+            {"table": one.table, "column": one.column, "class": one.column_class, "rows": one.rows}
+            for one in each.readable
+        ],
+        "sealed_values_opened": each.sealed_values_opened,
+    }
+
+
+COMMANDS: dict[str, click.Command] = {"verify": verify, "receipt": receipt, "exposure": exposure}

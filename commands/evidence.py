@@ -1,0 +1,212 @@
+"""`incident`, `import`."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from archive.access import Action, require
+from archive.catalogue.incidents import import_by_number, incident_by_number, incidents_by_id, list_incidents
+from archive.durable import write_durably
+from archive.errors import InputError, UnavailableError
+from cli import INTERRUPTED, Rooms
+from commands.door import GivenPath, Interrupted, common, refuse_unwritable
+from commands.importing import Progress, forecast, report
+from commands.talk import Talk
+from custody.incidents import open_incident, titles
+from custody.receipt_office import issue_receipt
+from ingest.folder import look_at
+from ingest.manifest import read_manifest
+from ingest.reception import Linked, Stored
+from ingest.reconciliation import ImportRequest, Reconciliation
+
+
+@click.group("incident")
+def incident() -> None:
+    """Make incidents and list them.
+
+    \b
+    Example:
+      testigo incident new --title "Raid at 6th and Alvarado"
+    """
+
+
+@incident.command("new")
+@click.option("--title", required=True, help="What to call it; closed in the log.")
+@click.option("--place", help="Where, in words.")
+@click.option("--started", help="When it began, as told.")
+@common
+def incident_new(rooms: Rooms, title: str, place: str | None, started: str | None) -> int:
+    """Make an incident.
+
+    \b
+    Example:
+      testigo incident new --title "Raid at 6th and Alvarado" --started "2026-11-21 05:40"
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.CREATE_INCIDENT)
+    if not title.strip():
+        raise click.UsageError("An incident needs a title.")
+    told = {"title": title, "place": place, "started_claim": started}
+    made = open_incident(rooms.ledger, rooms.vault, rooms.actor, told, new_id=rooms.new_id)
+    rooms.publisher.publish()
+    talk.say(made.number)
+    talk.document({"message_type": "summary", "ok": True, "incident": made.number})
+    return 0
+
+
+@incident.command("ls")
+@click.option("--titles", "with_titles", is_flag=True, help="Open the titles (unlocked; entered in the log).")
+@common
+def incident_ls(rooms: Rooms, with_titles: bool) -> int:
+    """List incidents.
+
+    \b
+    Example:
+      testigo incident ls --titles
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.LIST_RECORDS)
+    with rooms.database.reading() as session:
+        found = list_incidents(session)
+    opened = {}
+    if with_titles and found:
+        require(rooms.actor, Action.OPEN_RECORD)
+        opened = titles(rooms.ledger, rooms.vault, rooms.register, rooms.actor, [(i, seq) for i, seq, _ in found])
+        rooms.publisher.publish()
+    for one, _, count in found:
+        talk.document({"incident": one.number, "status": one.status, "items": count, "title": opened.get(one.id)})
+    head = ("incident", "status", "items", "made (UTC)", *(("title",) if opened else ()))
+    talk.table(
+        head,
+        [
+            (i.number, i.status, str(count), f"{i.created_time:%Y-%m-%d %H:%M}", *((opened[i.id],) if opened else ()))
+            for i, _, count in found
+        ],
+    )
+    if not found:
+        talk.aside("No incidents yet. `testigo incident new --title …` makes one.")
+    return 0
+
+
+@click.command("import")
+@click.argument("source", type=GivenPath(), required=False)
+@click.option("-i", "--incident", "number", help="The incident that the files belong to.")
+@click.option("-r", "--resume", help="Go on with an import, by its number.")
+@click.option("--custodian", help="Who handed it over, as told; sealed to counsel.")
+@click.option("--device", help="What device it comes from, as told.")
+@click.option("--write-blocker", help="What kept the medium from being written to.")
+@click.option("--manifest", type=GivenPath(), help="CSV or JSON with claims per file.")
+@click.option("--reason", help="Why; kept in the log.")
+@click.option("--receipt", "receipt_file", type=GivenPath(), help="Write a receipt file here.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say exactly what would happen; write nothing.")
+@click.option("--explain", is_flag=True, help="With --dry-run: the custody entries it would write.")
+@common
+def import_(  # noqa: PLR0913 - one parameter an option
+    rooms: Rooms,
+    source: Path | None,
+    number: str | None,
+    resume: str | None,
+    custodian: str | None,
+    device: str | None,
+    write_blocker: str | None,
+    manifest: Path | None,
+    reason: str | None,
+    receipt_file: Path | None,
+    dry_run: bool,
+    explain: bool,
+) -> int:
+    """Take in a folder, SD card or phone dump.
+
+    \b
+    Example:
+      testigo import /media/SD-07 -i I-2026-0087 --custodian "M. Rivera" --dry-run
+      testigo import /media/SD-07 -i I-2026-0087 --custodian "M. Rivera"
+      testigo import /media/SD-07 --resume imp-2026-0003
+
+    Files are only read. What is here already is linked, not copied; nothing is unpacked; every file that is not
+    taken in is listed with its reason (exit 3).
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.RECEIVE)
+    request = _request(rooms, source, number, resume, manifest, custodian, device, write_blocker, reason)
+    if dry_run or explain:
+        return forecast(rooms, talk, request, explain)
+    if receipt_file is not None:
+        refuse_unwritable(receipt_file)  # A receipt can be made only in this run.
+    batch = rooms.batch_import.begin(request)
+    talk.aside(f"Import {batch.number}" + ("" if resume is None else ", going on"))
+    line = f"testigo import {shlex.quote(str(source))} --resume {batch.number}"
+    with Progress(talk) as progress:
+        try:
+            closing = rooms.batch_import.run(batch, request, progress.watch)
+        except KeyboardInterrupt:
+            progress.stop()
+            talk.insist(f"Stopped. {progress.ended} files are in and checked; what was in hand was dropped whole.")
+            talk.insist(f"To go on: {line}")
+            talk.document({"message_type": "interrupted", "import": batch.number, "resume": line, "exit": INTERRUPTED})
+            raise Interrupted from None
+        except UnavailableError as error:
+            progress.stop()
+            raise UnavailableError(error.code, f"{error.message} To go on: {line}", evidence=error.evidence) from error
+    if receipt_file is not None:
+        _write_receipt(rooms, talk, closing, receipt_file)
+    return report(talk, closing)
+
+
+def _write_receipt(rooms: Rooms, talk: Talk, closing: Reconciliation, path: Path) -> None:
+    """Write a receipt for what this run took in; it can be made only while the entries' salts are in memory."""
+    results = [result for _, result in closing.results]
+    items = [(r.item.number, r.entry, r.sha256, r.item.size) for r in results if isinstance(r, Stored)]
+    items += [(r.item_number, r.entry, r.sha256, r.size) for r in results if isinstance(r, Linked)]
+    if not items:
+        talk.aside("No receipt: this run took nothing in.")
+        return
+    write_durably(path, issue_receipt(rooms.publisher, closing.number, rooms.clock(), items))
+    talk.aside(f"Receipt: {path}")
+
+
+def _request(
+    rooms: Rooms, source: Path | None, number: str | None, resume: str | None, manifest: Path | None, *told: str | None
+) -> ImportRequest:
+    if source is None:
+        raise click.UsageError(
+            "Name the folder, card or file to import; where it was is not kept in the clear, so --resume needs it too."
+        )
+    look_at(source)
+    source = source.resolve()
+    _refuse_own_folders(rooms, source)
+    with rooms.database.reading() as session:
+        if number is not None:
+            incident, _ = incident_by_number(session, number)
+        elif resume is not None:
+            batch, _ = import_by_number(session, resume)
+            incident = incidents_by_id(session)[batch.incident_id]
+        else:
+            raise click.UsageError("Name the incident with -i.")
+    custodian, device, write_blocker, reason = told
+    return ImportRequest(
+        source=source,
+        incident=incident,
+        actor=rooms.actor,
+        claims=read_manifest(manifest) if manifest is not None else {},
+        resume=resume,
+        custodian=custodian,
+        device=device,
+        write_blocker=write_blocker,
+        reason=reason,
+    )
+
+
+def _refuse_own_folders(rooms: Rooms, source: Path) -> None:
+    """Refuse to take the archive into itself: its keys would become evidence, and the import would never end."""
+    for folder in (rooms.home, rooms.home / rooms.settings.archive.store, rooms.home / rooms.settings.archive.keys):
+        ours = folder.resolve()
+        if source.is_relative_to(ours) or ours.is_relative_to(source):
+            raise InputError(
+                "batch/inside-archive",
+                "The source holds this archive's own folders, or lies in them. Nothing was imported.",
+            )
+
+
+COMMANDS: dict[str, click.Command] = {"incident": incident, "import": import_}

@@ -1,0 +1,343 @@
+"""`packet build`, `packet check`."""
+
+import getpass
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from archive.age.header import Stanza
+from archive.age.passphrase import ScryptIdentity, ScryptRecipient
+from archive.age.recipients import parse_identity, parse_recipient
+from archive.age.seekable import SeekableReader
+from archive.age.wrapping import Identity, unwrap_file_key
+from archive.errors import InputError, NotFoundError, TestigoError
+from archive.keyfiles import strong_passphrase
+from cli import DONE_IN_PART, Rooms
+from commands.door import common, printable
+from commands.talk import Talk, octets
+from export import packet_verifier as verifier
+from export.packaging import FileRange
+from export.request import BuiltPacket, Forecast, PacketRequest, Seal, Step
+from export.stranger import verify_sealed
+
+_SEAL_FIRST = (
+    "The packet was written IN CLEAR: whoever gets at {place} can read it. To seal it to its receiver instead, so that "
+    "nobody else can: --seal-to age1… or --passphrase."
+)
+
+
+@click.group("packet")
+def packet() -> None:
+    """Build an evidence packet, or check one.
+
+    \b
+    Example:
+      testigo packet build -i I-2026-0087 --to "A. Ortiz" --basis "client file" --seal-to age1… packet.tar.age
+      testigo packet check packet/
+    """
+
+
+@packet.command("build")
+@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.argument("destination", type=click.Path(path_type=Path), metavar="DEST")
+@click.option("-i", "--incident", help="All items of this incident.")
+@click.option("-x", "--exclude", multiple=True, metavar="ITEM", help="Leave this item of the incident out.")
+@click.option("--to", "recipient", required=True, metavar="NAME", help="Who receives it; stands in the packet.")
+@click.option("--basis", required=True, metavar="TEXT", help="On what legal basis; stands in the packet.")
+@click.option("--reason", help="Why, for the custody log; whoever receives the packet can read it there.")
+@click.option("--seal-to", multiple=True, metavar="AGE1…", help="Seal to the receiver's age recipient. Best.")
+@click.option("--passphrase", "ask", is_flag=True, help="Seal under a passphrase, asked for here.")
+@click.option("--passphrase-file", type=click.Path(path_type=Path), help="Seal under the passphrase in this file.")
+@click.option("-n", "--dry-run", is_flag=True, help="List every item and file name; open and write nothing.")
+@click.option("--explain", is_flag=True, help="The custody entries it would write; open and write nothing.")
+@common
+def build(  # noqa: PLR0913 - one parameter an option
+    rooms: Rooms,
+    items: tuple[str, ...],
+    destination: Path,
+    incident: str | None,
+    exclude: tuple[str, ...],
+    recipient: str,
+    basis: str,
+    reason: str | None,
+    seal_to: tuple[str, ...],
+    ask: bool,
+    passphrase_file: Path | None,
+    dry_run: bool,
+    explain: bool,
+) -> int:
+    """Build a legal packet: originals, their whole custody log, and what proves both.
+
+    \b
+    Example:
+      testigo packet build -i I-2026-0087 --to "A. Ortiz" --basis "client file" --seal-to age1… packet.tar.age
+      testigo packet build E-2026-00412 --to "A. Ortiz" --basis "client file" --passphrase packet.tar.age
+      testigo packet build -i I-2026-0087 --to "A. Ortiz" --basis "client file" packet/     (in clear)
+
+    Sealed, it is one file (a tar file as an age file) that only its receiver opens, with any age client. In clear, it
+    is a folder that anyone can read. Either can be checked without this program.
+    """
+    talk = Talk(rooms.asked)
+    request = PacketRequest(
+        actor=rooms.actor,
+        recipient=recipient,
+        legal_basis=basis,
+        destination=destination.absolute(),
+        items=items,
+        incident=incident,
+        exclude=exclude,
+        reason=reason,
+        seal=None if dry_run or explain else _seal(seal_to, ask, passphrase_file),
+    )
+    if dry_run or explain:
+        return _forecast(rooms, talk, request, explain)
+    built = _build(rooms, talk, request)
+    _report(talk, built)
+    return 0
+
+
+def _seal(recipients: tuple[str, ...], ask: bool, passphrase_file: Path | None) -> Seal | None:
+    """Read whom to seal to. The passphrase of the archive itself is never taken for a packet."""
+    if (bool(recipients), ask, passphrase_file is not None).count(True) > 1:
+        raise click.UsageError("Give one of --seal-to, --passphrase and --passphrase-file.")
+    if recipients:
+        keys = tuple(parse_recipient(text) for text in recipients)
+        if len({key.kind for key in keys}) > 1:
+            raise click.UsageError(
+                "The recipients of one packet must be all age1pq1… or none: the weaker would decide."
+            )
+        return Seal(recipients=keys, to=tuple(map(str, keys)))
+    if not ask and passphrase_file is None:
+        return None
+    passphrase = strong_passphrase(_ask() if passphrase_file is None else _read(passphrase_file))
+    return Seal(recipients=(ScryptRecipient(passphrase),), to=("a passphrase",))
+
+
+def _ask() -> str:
+    if not sys.stdin.isatty():
+        raise InputError(
+            "cli/no-passphrase", "There is no terminal to ask for a passphrase on. Give --passphrase-file."
+        )
+    first = getpass.getpass("Passphrase for the receiver (tell it by another way than you send the packet): ")
+    if getpass.getpass("The same again: ") != first:
+        raise InputError("cli/passphrases-differ", "The two passphrases were not the same. Nothing was changed.")
+    return first
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cli/no-passphrase", "The passphrase file cannot be read. Nothing was changed.") from error
+
+
+def _build(rooms: Rooms, talk: Talk, request: PacketRequest) -> BuiltPacket:
+    progress = talk.progress()
+    if progress is None:
+        return rooms.disclosure.build_legal(request, lambda step: _step_document(talk, step))
+    with progress:
+        task = progress.add_task("reading the log", total=None)
+
+        def watch(step: Step) -> None:
+            progress.update(task, description=step.words, completed=step.octets_done, total=step.octets_total)
+
+        return rooms.disclosure.build_legal(request, watch)
+
+
+def _step_document(talk: Talk, step: Step) -> None:
+    talk.document(
+        {
+            "message_type": "status",
+            "words": step.words,
+            "bytes_done": step.octets_done,
+            "total_bytes": step.octets_total,
+            "percent_done": step.octets_done / step.octets_total if step.octets_total else 1,
+        }
+    )
+
+
+def _report(talk: Talk, built: BuiltPacket) -> None:
+    count = len(built.items)
+    talk.say(f"{built.number}  {count} {'exhibit' if count == 1 else 'exhibits'}, {octets(built.octets)}  {built.path}")
+    talk.say(f"  released by entry {built.release} of the log, verified as a stranger would")
+    for stamp in built.attested:
+        talk.say(f"  time-stamp    {stamp.authority}: {stamp.attested_time:%Y-%m-%d %H:%M:%S} UTC")
+    if not built.attested:
+        talk.say("  time-stamp    PENDING: no authority outside the archive says yet when. The packet says so, and its")
+        talk.say("                check ends with 3. Build it again once `testigo worker` has got one.")
+    if built.apart:
+        talk.say(f"  not in it     {', '.join(built.apart)}: received together with an exhibit of this packet")
+    if built.sealed_to:
+        for name in built.sealed_to:
+            talk.say(f"  sealed to     {name if len(name) < 80 else name[:60] + '…'}")
+        talk.say("To open and check it, anywhere:")
+        talk.say(f"  age -d {'-i KEYFILE ' if built.sealed_to != ('a passphrase',) else ''}{built.path} | tar -x")
+        talk.say(f"  cd {built.number} && python3 -I verify.py")
+    else:
+        talk.warn(_SEAL_FIRST.format(place=built.path))
+        talk.say("To check it, anywhere:")
+        talk.say(f"  cd {built.path} && python3 -I verify.py")
+    talk.document(
+        {
+            "message_type": "summary",
+            "ok": True,
+            "packet": built.number,
+            "path": str(built.path),
+            "in_clear": not built.sealed_to,
+            "sealed_to": list(built.sealed_to),
+            "items": list(built.items),
+            "not_in_it": list(built.apart),
+            "octets": built.octets,
+            "entry": built.release,
+            "log_size": built.checkpoint_size,
+            "timestamps": [
+                {"authority": stamp.authority, "time": stamp.attested_time.isoformat()} for stamp in built.attested
+            ],
+        }
+    )
+
+
+def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest, explain: bool) -> int:
+    forecast = rooms.disclosure.forecast(request, rooms.clock().year)
+    talk.say(f"Would build {forecast.number} (the next number; not used up), for {printable(request.recipient)}")
+    talk.table(
+        ("item", "file", "kind", "size", "received (UTC)"),
+        [
+            (i.number, f"data/exhibits/{i.number}.*", i.kind, octets(i.size), f"{i.received_time:%Y-%m-%d %H:%M}")
+            for i in forecast.items
+        ],
+    )
+    talk.say(f"{len(forecast.items)} exhibits, {octets(sum(item.size for item in forecast.items))}, each with")
+    talk.say(
+        "data/metadata/ITEM.json; data/index.csv, data/index.json. An extension (.*) follows the identified format."
+    )
+    if forecast.left_out:
+        talk.say(f"{forecast.left_out} of the incident's items left out, as asked")
+    for number in forecast.apart:
+        talk.say(f"Not in it: {number} was received together with one of these. Name it too if it belongs.")
+    for number, why in forecast.refused:
+        talk.say(f"REFUSED: {number}: {why}")
+    if explain:
+        _explain(talk, forecast)
+    if forecast.locked:
+        talk.say("The archive is locked: `testigo unlock` before building.")
+    talk.say("Nothing was opened or written. To build: the same line without --dry-run and --explain")
+    talk.document(
+        {
+            "message_type": "summary",
+            "dry_run": True,
+            "packet": forecast.number,
+            "items": [{"item": i.number, "kind": i.kind, "size": i.size} for i in forecast.items],
+            "left_out": forecast.left_out,
+            "not_in_it": list(forecast.apart),
+            "refused": [{"item": number, "why": why} for number, why in forecast.refused],
+            "locked": forecast.locked,
+        }
+    )
+    return DONE_IN_PART if forecast.refused else 0
+
+
+def _explain(talk: Talk, forecast: Forecast) -> None:
+    count = len(forecast.items)
+    talk.say("Entries it would write:")
+    talk.say("  1 metadata modification: the packet's number and record")
+    talk.say(f"  1 access, in the log of each of the {count} items, before anything is opened")
+    talk.say(f"  1 dissemination, the last of each of the {count} items' runs: who, on what basis, which payload")
+    talk.say("  and where it fails: 1 dissemination with outcome failure; where it is refused: 1 refusal")
+
+
+@packet.command("check")
+@click.argument("place", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--log-key", multiple=True, metavar="VKEY", help="Insist on this published log key.")
+@click.option(
+    "--timestamp-root",
+    "roots",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PEM",
+    help="Trust only this root for time-stamps.",
+)
+@click.option("-k", "--key-file", type=click.Path(path_type=Path), help="For a sealed packet: your age identity file.")
+@click.option("--passphrase-file", type=click.Path(path_type=Path), help="For a sealed packet: its passphrase.")
+@click.option("--all", "everything", is_flag=True, help="A line for every file.")
+@common
+def check(  # noqa: PLR0913 - one parameter an option
+    rooms: Rooms,
+    place: Path,
+    log_key: tuple[str, ...],
+    roots: tuple[Path, ...],
+    key_file: Path | None,
+    passphrase_file: Path | None,
+    everything: bool,
+) -> int:
+    """Check a packet. Needs no archive, account or network. Ends 0 matches, 4 does not match, 3 cannot tell.
+
+    \b
+    Example:
+      testigo packet check packet/ --log-key "archive.example/log+1a2b3c4d+AQ…"
+      testigo packet check packet.tar.age --key-file key.txt
+    """
+    talk = Talk(rooms.asked)
+    options = _options(log_key, roots)
+    if place.is_dir():
+        report = verifier.verify_packet(place, options)
+    elif place.is_file():
+        report = _check_sealed(place, _identities(key_file, passphrase_file), options)
+    else:
+        raise NotFoundError("export/no-such-packet", "There is no packet at that path.")
+    for line in verifier.lines_of(report, everything):
+        talk.say(line)
+    talk.document({"message_type": "summary", "ok": report.exit_code == 0, **json.loads(verifier.as_json(report))})
+    return report.exit_code
+
+
+def _options(log_keys: tuple[str, ...], roots: tuple[Path, ...]) -> verifier.Options:
+    try:
+        keys = [verifier.read_verifier_key(text.strip()) for text in log_keys]
+        certificates = [one for path in roots for one in verifier.read_pem(path.read_bytes())]
+    except (verifier.DoesNotMatch, verifier.CannotTell) as error:
+        raise click.UsageError(f"A key or certificate that you gave {error}.") from error
+    except OSError as error:
+        raise click.UsageError("A root certificate cannot be read.") from error
+    return verifier.Options(log_keys=keys, roots=certificates)
+
+
+def _identities(key_file: Path | None, passphrase_file: Path | None) -> list[Identity]:
+    if passphrase_file is not None:
+        return [ScryptIdentity(_read(passphrase_file))]
+    if key_file is None:
+        raise click.UsageError("That is a sealed packet: give --key-file or --passphrase-file.")
+    lines = [line.strip() for line in _read(key_file).splitlines()]
+    return [parse_identity(line) for line in lines if line and not line.startswith("#")]
+
+
+class _Remembered:
+    """Opens a header once: each file of a packet is read anew, and a passphrase takes a second."""
+
+    def __init__(self, identities: list[Identity]) -> None:
+        self._identities = identities
+        self._file_key: bytes | None = None
+
+    def unwrap(self, stanzas: Sequence[Stanza]) -> bytes | None:
+        if self._file_key is None:
+            self._file_key = unwrap_file_key(stanzas, self._identities)
+        return self._file_key
+
+
+def _check_sealed(place: Path, identities: list[Identity], options: verifier.Options) -> verifier.Report:
+    """Check through the seal; nothing in clear is written anywhere."""
+    with place.open("rb") as file:
+        source, key = FileRange(file), _Remembered(identities)
+        SeekableReader(source, identities=[key])
+        try:
+            return verify_sealed(lambda: SeekableReader(source, identities=[key]), options)
+        except TestigoError as error:
+            report = verifier.Report()
+            report.differs("the sealed file", error.message)
+            return report
+
+
+COMMANDS: dict[str, click.Command] = {"packet": packet}

@@ -1,0 +1,210 @@
+"""`staff`, `keys`."""
+
+from pathlib import Path
+
+import click
+
+from archive.access import Action, require
+from archive.age.keyring import Keyring
+from archive.age.recipients import KeyIdentity
+from archive.catalogue.accounts import list_staff, organisation
+from archive.types import Role, StaffId
+from cli import Rooms
+from commands.door import GivenPath, common
+from commands.talk import Talk, ask_passphrase, read_recovery_key
+from custody.accounts import admit, dismiss, grant_copy
+from custody.rotation import rotate
+
+_passphrase_file = click.option("--passphrase-file", type=GivenPath(), help="Read your passphrase from a file.")
+
+
+@click.group("staff")
+def staff() -> None:
+    """Admit people, list them, close accounts.
+
+    \b
+    Example:
+      testigo staff add ortiz --role attorney --may-unlock
+    """
+
+
+@staff.command("add")
+@click.argument("account", metavar="OS-USER")
+@click.option("--role", type=click.Choice([r.value for r in Role]), required=True, help="What they may do.")
+@click.option("--may-unlock", is_flag=True, help="Give them their own copy of the office key.")
+@click.option("--their-passphrase-file", type=GivenPath(), help="Their passphrase, from a file.")
+@_passphrase_file
+@common
+def staff_add(
+    rooms: Rooms,
+    account: str,
+    role: str,
+    may_unlock: bool,
+    their_passphrase_file: Path | None,
+    passphrase_file: Path | None,
+) -> int:
+    """Bind an account to an operating-system user.
+
+    \b
+    Example:
+      testigo staff add ortiz --role attorney --may-unlock
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.ADMIT_STAFF)
+    copy = None
+    if may_unlock:
+        office = _office(rooms, passphrase_file)
+        theirs = ask_passphrase(their_passphrase_file, twice=True, prompt="Their passphrase (they type it): ")
+        copy = (office, theirs)
+    made = admit(
+        rooms.ledger,
+        rooms.present_key_files,
+        rooms.actor,
+        os_user=account,
+        role=Role(role),
+        copy=copy,
+        new_id=rooms.new_id,
+    )
+    rooms.publisher.publish()
+    talk.say(f"{made.pseudonym}  {made.role}" + ("  may unlock" if may_unlock else ""))
+    talk.document({"message_type": "summary", "ok": True, "account": made.pseudonym, "role": made.role})
+    return 0
+
+
+@staff.command("ls")
+@common
+def staff_ls(rooms: Rooms) -> int:
+    """List accounts by their pseudonyms.
+
+    \b
+    Example:
+      testigo staff ls
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.LIST_RECORDS)
+    holders = set(rooms.present_key_files.granted())
+    with rooms.database.reading() as session:
+        found = list_staff(session)
+    for one in found:
+        talk.document({"account": one.pseudonym, "role": one.role, "state": one.state, "may_unlock": one.id in holders})
+    rows = [(one.pseudonym, one.role, one.state, "yes" if one.id in holders else "no") for one in found]
+    talk.table(("account", "role", "state", "may unlock"), rows)
+    return 0
+
+
+@staff.command("close")
+@click.argument("pseudonym")
+@_passphrase_file
+@common
+def staff_close(rooms: Rooms, pseudonym: str, passphrase_file: Path | None) -> int:
+    """Close an account, delete its copy of the office key and rotate the vault keyring.
+
+    \b
+    Example:
+      testigo staff close staff-3f9a1c
+
+    Copies of key files that this person kept elsewhere stay readable to them: rotation protects what comes after.
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.ADMIT_STAFF)
+    held_a_copy = pseudonym in _holders(rooms)
+    passphrase = ask_passphrase(passphrase_file) if held_a_copy else None
+    closed = dismiss(rooms.ledger, rooms.present_key_files, rooms.actor, name=pseudonym)
+    talk.say(f"{closed.pseudonym} is closed.")
+    if passphrase is not None:
+        _rotate(rooms, talk, passphrase)
+    rooms.publisher.publish()
+    talk.document({"message_type": "summary", "ok": True, "account": closed.pseudonym, "rotated": held_a_copy})
+    return 0
+
+
+@click.group("keys")
+def keys() -> None:
+    """Rotate the vault keyring, check and split recovery keys.
+
+    \b
+    Example:
+      testigo keys rotate
+    """
+
+
+@keys.command("rotate")
+@_passphrase_file
+@common
+def keys_rotate(rooms: Rooms, passphrase_file: Path | None) -> int:
+    """Make a new office key and seal every key file to it; objects are not touched.
+
+    \b
+    Example:
+      testigo keys rotate
+
+    Everyone who may unlock must be given a new copy (`testigo staff add` anew, or `keys grant`).
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.ROTATE_KEYS)
+    _rotate(rooms, talk, ask_passphrase(passphrase_file))
+    rooms.publisher.publish()
+    return 0
+
+
+@keys.command("grant")
+@click.argument("pseudonym")
+@click.option("--their-passphrase-file", type=GivenPath(), help="Their passphrase, from a file.")
+@_passphrase_file
+@common
+def keys_grant(rooms: Rooms, pseudonym: str, their_passphrase_file: Path | None, passphrase_file: Path | None) -> int:
+    """Give an account its own passphrase-sealed copy of the office key.
+
+    \b
+    Example:
+      testigo keys grant staff-3f9a1c
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.ADMIT_STAFF)
+    office = _office(rooms, passphrase_file)
+    theirs = ask_passphrase(their_passphrase_file, twice=True, prompt="Their passphrase (they type it): ")
+    grant_copy(rooms.ledger, rooms.present_key_files, rooms.actor, name=pseudonym, copy=(office, theirs))
+    rooms.publisher.publish()
+    talk.say(f"{pseudonym} may unlock.")
+    talk.document({"message_type": "summary", "ok": True, "account": pseudonym})
+    return 0
+
+
+@keys.command("recovery")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+@common
+def keys_recovery(rooms: Rooms, files: tuple[Path, ...]) -> int:
+    """Check that a recovery key, or enough parts of a split one, opens this archive. Nothing is changed.
+
+    \b
+    Example:
+      testigo keys recovery part-1.txt part-3.txt
+    """
+    talk = Talk(rooms.asked)
+    with rooms.database.reading() as session:
+        keyring = Keyring.parse(organisation(session).vault_keyring)
+    part = keyring.part_of(read_recovery_key(files, keyring.kind).recipient)
+    talk.say(f"This is the {part} key of this archive.")
+    talk.document({"message_type": "summary", "ok": True, "part": part})
+    return 0
+
+
+def _rotate(rooms: Rooms, talk: Talk, passphrase: str) -> None:
+    rooms.agent.lock()
+    count = rotate(rooms.ledger, rooms.present_key_files, rooms.actor, passphrase=passphrase)
+    talk.say(f"{count} key files were sealed anew; the archive is locked. Your passphrase stays the same.")
+    talk.say("Everyone else who may unlock needs a new copy: `testigo keys grant ACCOUNT`.")
+
+
+def _office(rooms: Rooms, passphrase_file: Path | None) -> KeyIdentity:
+    """Open the office identity with the acting person's own copy."""
+    return rooms.present_key_files.open_copy(StaffId(rooms.actor.staff_id), ask_passphrase(passphrase_file))
+
+
+def _holders(rooms: Rooms) -> set[str]:
+    holders = set(rooms.present_key_files.granted())
+    with rooms.database.reading() as session:
+        return {one.pseudonym for one in list_staff(session) if one.id in holders}
+
+
+COMMANDS: dict[str, click.Command] = {"staff": staff, "keys": keys}

@@ -1,0 +1,141 @@
+"""`rebuild`."""
+
+from pathlib import Path
+
+import click
+
+from archive.age.recipients import KeyIdentity
+from archive.catalogue.accounts import list_staff
+from archive.durable import make_folder_durably
+from archive.errors import AccessError, ConfigError, LockedError, NotFoundError
+from archive.types import Actor, StaffId
+from cli import DONE_IN_PART, Rooms, os_user
+from commands.door import common, printable
+from commands.talk import Talk, ask_passphrase, read_recovery_key
+from custody.accounts import actor_of, as_actor
+from custody.canonical import Json
+from custody.drafts import Draft
+from custody.entries import EventKind
+from custody.rebuild import Rebuild, Rebuilt
+
+
+@click.command("rebuild")
+@click.option(
+    "--recovery",
+    type=click.Path(path_type=Path, allow_dash=True),
+    multiple=True,
+    help="A file with the recovery key, or with a part of a split one; `-` for the terminal.",
+)
+@click.option("--passphrase-file", type=click.Path(path_type=Path), help="Read your passphrase from a file.")
+@common
+def rebuild(rooms: Rooms, recovery: tuple[Path, ...], passphrase_file: Path | None) -> int:
+    """Make the catalogue anew from store and keys.
+
+    \b
+    Example:
+      mv var/catalogue.sqlite /somewhere/safe/      a damaged one is kept, never deleted
+      testigo rebuild
+      testigo rebuild --recovery part-1.txt --recovery part-3.txt
+
+    Needs the store, the folder of key files, the log's signing keys, and your passphrase or the recovery key. Objects,
+    log and keys are only read; the new catalogue is compared with every checkpoint before it takes its place.
+    """
+    talk = Talk(rooms.asked)
+    if rooms.catalogue_path.exists():
+        raise ConfigError(
+            "archive/catalogue-there",
+            "There is a catalogue here. Nothing was changed. Move it away first, and keep it.",
+        )
+    opener: StaffId | None = None
+    if recovery:
+        identity = _recovery(rooms, recovery)
+    else:
+        identity, opener = _office(rooms, ask_passphrase(passphrase_file))
+    make_folder_durably(rooms.run_folder / "agent")  # A copy brought from elsewhere has none.
+    rooms.agent.lock()  # One that still runs judges accesses by the lost catalogue.
+    if not rooms.signing_keys_path.is_file():
+        talk.aside(
+            "The log's signing keys are not here. The log is checked with the keys that the store itself states, and "
+            "nothing can be entered, this rebuilding neither, until the file is put back."
+        )
+    built = Rebuild(
+        target=rooms.catalogue_path,
+        store=rooms.store,
+        key_files=rooms.key_files,
+        verifier_keys=rooms.verifier_keys,
+        authorities=[authority.name for authority in rooms.settings.custody.authorities],
+        clock=rooms.clock,
+    ).run(identity)
+    is_entered = rooms.signing_keys_path.is_file()
+    if is_entered:
+        _enter(rooms, built, opener)
+    status = _report(talk, built)
+    return status if is_entered else DONE_IN_PART
+
+
+def _office(rooms: Rooms, passphrase: str) -> tuple[KeyIdentity, StaffId]:
+    """Open the office identity with whichever person's copy the passphrase fits: the accounts are in the lost file."""
+    for staff_id in rooms.key_files.granted():
+        try:
+            return rooms.key_files.open_copy(staff_id, passphrase), staff_id
+        except LockedError:
+            continue
+    raise LockedError(
+        "keys/wrong-passphrase",
+        "The passphrase fits no copy of the office key that is here. Nothing was built. Use the recovery key "
+        "(--recovery) if the passphrase is lost.",
+    )
+
+
+def _recovery(rooms: Rooms, files: tuple[Path, ...]) -> KeyIdentity:
+    generation = rooms.key_files.generation()
+    if generation is None:
+        raise NotFoundError("keys/no-such-key", "There are no key files here that a recovery key could open.")
+    return read_recovery_key(files, generation.keyring.kind)
+
+
+def _enter(rooms: Rooms, built: Rebuilt, opener: StaffId | None) -> None:
+    """Enter what was done, under the account whose copy of the key was used, and publish."""
+    told: dict[str, Json] = {
+        "entries": built.entries,
+        "root": built.root.hex(),
+        "key": "recovery" if opener is None else "office",
+        "problems": len(built.problems),
+    }
+    values = (("purpose", "catalogue rebuilt from store and keys"), ("rebuilt", told))
+    rooms.ledger.record(Draft(event=EventKind.REBUILD, actor=_actor(rooms, opener), values=values))
+    rooms.publisher.publish()
+
+
+def _actor(rooms: Rooms, opener: StaffId | None) -> Actor | None:
+    with rooms.database.reading() as session:
+        for staff in list_staff(session):
+            if staff.id == opener:
+                return as_actor(staff)
+    try:
+        return actor_of(rooms.database, os_user())
+    except AccessError:
+        return None
+
+
+def _report(talk: Talk, built: Rebuilt) -> int:
+    talk.say(f"The catalogue is there again: {built.entries:,} entries, all under signed checkpoints.")
+    for found in built.problems:
+        talk.say(f"  {found.finding}  {printable(found.subject)}  {printable(found.words)}")
+    for name in built.set_aside:
+        talk.say(f"  put aside: {printable(name)}")
+    talk.say("Next: testigo verify")
+    talk.document(
+        {
+            "message_type": "summary",
+            "ok": not built.problems,
+            "entries": built.entries,
+            "log_head": built.root.hex(),
+            "problems": [{"subject": each.subject, "code": each.code, "words": each.words} for each in built.problems],
+            "put_aside": list(built.set_aside),
+        }
+    )
+    return DONE_IN_PART if built.problems else 0
+
+
+COMMANDS: dict[str, click.Command] = {"rebuild": rebuild}

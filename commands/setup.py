@@ -1,0 +1,272 @@
+"""`init`, `doctor`, `unlock`, `lock`."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from archive.access import Action, require
+from archive.age.agent import start_agent
+from archive.age.recipients import KeyIdentity, KeyKind, parse_recipient
+from archive.age.recovery import format_identity, split
+from archive.durable import make_folder_durably, sync_folder, write_durably
+from archive.errors import ConfigError, ConflictError, InputError, TestigoError
+from archive.settings import KeyKind as KeyKindSetting
+from archive.types import Role, StaffId
+from cli import Rooms, os_user
+from commands.door import GivenPath, common
+from commands.talk import Talk, ask_passphrase
+from custody.drafts import Draft
+from custody.entries import EventKind
+from custody.founding import Charter, Founded, found
+from custody.ledger import Ledger
+from custody.permit import EntryPermit
+from custody.signed_note import KeyType, SigningKey
+
+_PARTS = ("store", "keys", "secrets", "run", "config.toml", "catalogue.sqlite")
+_passphrase_file = click.option(
+    "--passphrase-file", type=GivenPath(), help="Read the passphrase from a file instead of asking."
+)
+
+
+@click.command("init")
+@click.option("--role", type=click.Choice([r.value for r in Role]), default="coordinator", help="Your role.")
+@click.option("--counsel", help="Counsel's age recipient; without it an identity is made and shown once.")
+@click.option("--split", "split_text", help="Split the recovery key, e.g. 2of3 (SLIP-39 words).")
+@click.option("--print-recovery", is_flag=True, help="Print the recovery key though stdout is no terminal.")
+@_passphrase_file
+@common
+def init(
+    rooms: Rooms,
+    role: str,
+    counsel: str | None,
+    split_text: str | None,
+    print_recovery: bool,
+    passphrase_file: Path | None,
+) -> int:
+    """Set up an archive: keys, log, first account.
+
+    \b
+    Example:
+      testigo init --home /srv/testigo --split 2of3
+
+    Your operating-system user becomes the first account. The recovery key is printed once and kept nowhere: write it
+    down, or print it, and keep it away from this machine.
+    """
+    talk = Talk(rooms.asked)
+    shares = _shares(split_text)
+    if not print_recovery and not os.isatty(1):
+        raise InputError(
+            "cli/no-terminal",
+            "The recovery key is shown once and stdout is no terminal. Nothing was made. Run this on a terminal, "
+            "or give --print-recovery if a printer or a person reads the output.",
+        )
+    _refuse_occupied(rooms.home)
+    passphrase = ask_passphrase(passphrase_file, twice=True, prompt="Choose a passphrase (12 characters or 5 words): ")
+    partial = rooms.home / f".init-partial-{os.getpid()}"
+    make_folder_durably(partial)
+    try:
+        founded = _found(rooms, partial, Role(role), counsel, passphrase)
+        for part in _PARTS:
+            if (partial / part).exists():
+                (partial / part).rename(rooms.home / part)
+        sync_folder(rooms.home)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    _hand_out(talk, founded, shares)
+    return 0
+
+
+def _found(rooms: Rooms, partial: Path, role: Role, counsel: str | None, passphrase: str) -> Founded:
+    """Build the whole archive in a folder of its own, so that a broken set-up leaves none."""
+    settings = rooms.settings
+    inner = Rooms(replace(rooms.asked, home=partial, config=rooms.asked.config or rooms.home / "config.toml"))
+    if not (rooms.asked.config or rooms.home / "config.toml").is_file():
+        inner = Rooms(replace(rooms.asked, home=partial, config=None))
+    elif not (rooms.home / "config.toml").exists() and rooms.asked.config is not None:
+        write_durably(partial / "config.toml", rooms.asked.config.read_bytes())
+    for folder in ("secrets", "run", "run/agent"):
+        make_folder_durably(partial / folder)
+    keys = [SigningKey.generate(settings.archive.origin, kind) for kind in (KeyType.ED25519, KeyType.MLDSA44)]
+    lines = "".join(f"{key.secret_text()}\n" for key in keys)
+    write_durably(inner.signing_keys_path, lines.encode("ascii"))
+    inner.catalogue_path.touch(mode=0o600)
+    charter = Charter(
+        origin=settings.archive.origin,
+        kind=KeyKind.HYBRID if settings.archive.key_kind is KeyKindSetting.HYBRID else KeyKind.X25519,
+        os_user=os_user(),
+        role=role,
+        passphrase=passphrase,
+        counsel=parse_recipient(counsel) if counsel else None,
+    )
+    try:
+        founded = found(charter, ledger=_ledger(inner), key_files=inner.key_files, new_id=inner.new_id)
+        inner.publisher.publish()
+    finally:
+        inner.close()
+    return founded
+
+
+def _ledger(inner: Rooms) -> Ledger:
+    inner.database.migrate()
+    return inner.ledger
+
+
+def _refuse_occupied(home: Path) -> None:
+    if (home / "catalogue.sqlite").exists():
+        raise ConflictError("archive/already-there", "There is an archive here already. Nothing was changed.")
+    if (home / "store").exists() or (home / "keys").exists():
+        raise ConfigError(
+            "archive/catalogue-missing",
+            "There is a store or key folder here without its catalogue. Nothing was changed. Run `testigo rebuild`.",
+        )
+    make_folder_durably(home)
+    if home.stat().st_mode & 0o077:
+        home.chmod(0o700)
+
+
+def _shares(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    threshold, of, count = text.partition("of")
+    if not of or not threshold.isdigit() or not count.isdigit() or not 1 < int(threshold) <= int(count) <= 16:
+        raise InputError("cli/bad-split", "Write a split as 2of3: how many of how many parts are needed (at most 16).")
+    return int(threshold), int(count)
+
+
+def _hand_out(talk: Talk, founded: Founded, shares: tuple[int, int] | None) -> None:
+    talk.say("The archive is set up. You are its first account, shown in the log as " + founded.founder.pseudonym + ".")
+    talk.say()
+    _print_identity(talk, "RECOVERY KEY", "opens everything if the office key is lost", founded.recovery, shares)
+    if founded.counsel is not None:
+        _print_identity(
+            talk, "COUNSEL'S KEY", "opens names and contacts; the office never keeps it", founded.counsel, None
+        )
+    talk.say("Write these down or print them now. They are kept nowhere and are not shown again.")
+    talk.document(
+        {
+            "message_type": "summary",
+            "ok": True,
+            "founder": founded.founder.pseudonym,
+            "origin": founded.organisation.origin,
+        }
+    )
+
+
+def _print_identity(
+    talk: Talk, title: str, meaning: str, identity: KeyIdentity, shares: tuple[int, int] | None
+) -> None:
+    if shares is None:
+        talk.say(f"--- {title} ({meaning}) ---")
+        talk.say(format_identity(identity))
+        return
+    threshold, count = shares
+    for share in split(identity, threshold=threshold, total=count):
+        talk.say(share.format())
+        talk.say()
+
+
+@click.command("unlock")
+@click.option("--minutes", type=click.IntRange(1, 24 * 60), help="How long (default from the settings).")
+@_passphrase_file
+@common
+def unlock(rooms: Rooms, minutes: int | None, passphrase_file: Path | None) -> int:
+    """Start the key agent with your passphrase.
+
+    \b
+    Example:
+      testigo unlock --minutes 30
+
+    The agent alone holds the key, in memory, and ends by itself, by `testigo lock` or when the machine stops.
+    """
+    talk = Talk(rooms.asked)
+    actor = rooms.actor
+    require(actor, Action.UNLOCK)
+    running = rooms.agent.status()
+    if running is not None:
+        raise ConflictError("keys/agent-running", "The archive is unlocked already. `testigo lock` locks it.")
+    passphrase = ask_passphrase(passphrase_file)
+    try:
+        identity = rooms.present_key_files.open_copy(StaffId(actor.staff_id), passphrase)
+        _refuse_half_rotated(rooms)
+    except TestigoError as error:
+        rooms.ledger.record_refusal(actor, Action.UNLOCK, error)
+        raise
+    rooms.ledger.record(Draft(event=EventKind.UNLOCK, actor=actor, values=(("purpose", "unlock"),)))
+    lifetime = minutes or rooms.settings.keys.unlock_minutes
+    permit = EntryPermit(rooms.catalogue_path, rooms.ledger.size())
+    socket = rooms.run_folder / "agent" / "socket"
+    # SQLite must not be open across the fork: the agent would inherit its locks and maps of files that it has closed.
+    rooms.database.close()
+    status = start_agent(
+        socket,
+        identity,
+        lifetime_s=lifetime * 60,
+        permit=permit,
+        recipient_of=permit.recipient_of,
+        clock=rooms.clock,
+    )
+    waiting = rooms.jobs.release_waiting()
+    rooms.publisher.publish()
+    talk.say(f"Unlocked until {status.until:%Y-%m-%d %H:%M} UTC, for {lifetime} minutes.")
+    if not status.memory_locked:
+        talk.aside("Note: the agent's memory could not be kept out of swap. `testigo doctor` says what to do.")
+    if waiting:
+        talk.say(f"{waiting} jobs that waited for this will now be done by `testigo worker`.")
+    talk.document({"message_type": "summary", "ok": True, "until": status.until.isoformat(), "released_jobs": waiting})
+    return 0
+
+
+def _refuse_half_rotated(rooms: Rooms) -> None:
+    if rooms.present_key_files.rotation() is not None:
+        raise ConflictError(
+            "keys/rotation-unfinished",
+            "A rotation of the vault keyring was broken off: some key files are sealed to the next office key. Nothing "
+            "was opened. Whoever began it finishes it with `testigo keys rotate`; then unlock.",
+        )
+
+
+@click.command("lock")
+@common
+def lock(rooms: Rooms) -> int:
+    """End the key agent; the archive is locked again.
+
+    \b
+    Example:
+      testigo lock
+    """
+    talk = Talk(rooms.asked)
+    was_open = rooms.agent.status() is not None
+    rooms.agent.lock()
+    if was_open:
+        rooms.ledger.record(Draft(event=EventKind.LOCK, actor=rooms.actor, values=(("purpose", "lock"),)))
+        rooms.publisher.publish()
+    talk.say("Locked." if was_open else "It was locked already.")
+    talk.document({"message_type": "summary", "ok": True, "was_unlocked": was_open})
+    return 0
+
+
+@click.command("doctor")
+@common
+def doctor(rooms: Rooms) -> int:
+    """Check this machine: tools, confinement, clock, disk, swap, keys.
+
+    \b
+    Example:
+      testigo doctor
+    """
+    from commands.doctor import Verdict, examine
+
+    talk = Talk(rooms.asked)
+    findings = examine(rooms)
+    for finding in findings:
+        talk.document(
+            {"message_type": "finding", "check": finding.check, "verdict": finding.verdict, "words": finding.words}
+        )
+    talk.table(("", "check", "what was found"), [(f.verdict, f.check, f.words) for f in findings])
+    return 2 if any(finding.verdict is Verdict.FAIL for finding in findings) else 0
+
+
+COMMANDS: dict[str, click.Command] = {"init": init, "unlock": unlock, "lock": lock, "doctor": doctor}

@@ -1,0 +1,26 @@
+"""One line for each command, so that `testigo --help` need not load them."""
+
+SUMMARIES = {
+    "init": "Set up an archive: keys, log, first account.",
+    "doctor": "Check this machine: tools, confinement, clock, disk, swap, keys.",
+    "unlock": "Start the key agent with your passphrase.",
+    "lock": "End the key agent; the archive is locked again.",
+    "staff": "Admit people, list them, close accounts.",
+    "keys": "Rotate the vault keyring, check and split recovery keys.",
+    "incident": "Make incidents and list them.",
+    "import": "Take in a folder, SD card or phone dump.",
+    "ls": "List items.",
+    "show": "Show one item's record.",
+    "log": "Show the custody log, whole or of one item.",
+    "item": "Hand out one item's key, or destroy it (two people).",
+    "hold": "Place and lift legal holds.",
+    "verify": "Check bytes, log, catalogue and time-stamps.",
+    "receipt": "Check a receipt file.",
+    "exposure": "What each kind of demand could obtain today.",
+    "packet": "Build an evidence packet, or check one.",
+    "worker": "Do the work that waits (time-stamps).",
+    "jobs": "Show the work that waits, runs or failed.",
+    "backup": "Copy the archive, key files apart.",
+    "rebuild": "Make the catalogue anew from store and keys.",
+    "completion": "Print shell completion.",
+}

@@ -1,0 +1,151 @@
+"""`worker`, `jobs`, `backup`, `completion`."""
+
+import time
+from pathlib import Path
+
+import click
+
+from archive.access import Action, require
+from archive.backup import check_places, copy_archive
+from archive.errors import UnavailableError
+from archive.jobs import Job, JobState
+from cli import DONE_IN_PART, Rooms
+from commands.door import GivenPath, common
+from commands.talk import Talk, octets
+from custody.drafts import Draft
+from custody.entries import EventKind
+
+_PAUSE_S = 5
+
+
+@click.command("worker")
+@click.option("--once", is_flag=True, help="Do what is due and end.")
+@click.option("--now", is_flag=True, help="Do not wait out the pauses after failed tries.")
+@common
+def worker(rooms: Rooms, once: bool, now: bool) -> int:
+    """Do the work that waits (time-stamps).
+
+    \b
+    Example:
+      testigo worker --once
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.RUN_JOBS)
+    if now:
+        rooms.jobs.hurry()
+    failed = 0
+
+    def watch(job: Job, state: JobState, words: str) -> None:
+        nonlocal failed
+        failed += state is not JobState.DONE
+        talk.say(f"{job.kind} {job.subject}: {words}" + ("" if state is JobState.DONE else f" ({state})"))
+        talk.document({"message_type": "job", "id": job.id, "subject": job.subject, "state": state, "words": words})
+
+    rooms.stamping.work(watch)
+    while not once:
+        time.sleep(_PAUSE_S)
+        try:
+            rooms.stamping.work(watch)
+        except UnavailableError as error:  # Another process was writing for long, or a disk was full: it may pass.
+            talk.insist(f"{error.message} ({error.code})")
+    return DONE_IN_PART if failed else 0
+
+
+@click.command("jobs")
+@click.option("--all", "everything", is_flag=True, help="Also what is done.")
+@common
+def jobs(rooms: Rooms, everything: bool) -> int:
+    """Show the work that waits, runs or failed.
+
+    \b
+    Example:
+      testigo jobs
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.LIST_RECORDS)
+    wanted = list(JobState) if everything else [state for state in JobState if state is not JobState.DONE]
+    found = rooms.jobs.list(wanted)
+    for job in found:
+        shown = {"job": job.id, "kind": job.kind, "subject": job.subject, "state": job.state}
+        talk.document({**shown, "tries": job.tries, "reason": job.reason})
+    rows = [
+        (
+            str(job.id),
+            job.kind,
+            job.subject,
+            job.state,
+            str(job.tries),
+            f"{job.not_before:%Y-%m-%d %H:%M}",
+            job.reason or "",
+        )
+        for job in found
+    ]
+    talk.table(("job", "kind", "subject", "state", "tries", "not before (UTC)", "why"), rows)
+    if not found:
+        talk.aside("Nothing waits.")
+    return 0
+
+
+@click.command("backup")
+@click.argument("destination", type=GivenPath())
+@click.option("--keys-to", type=GivenPath(), help="Where key files go: apart, not kept for long.")
+@common
+def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
+    """Copy the archive while it works: catalogue, store and signing keys; key files apart.
+
+    \b
+    Example:
+      testigo backup /mnt/disk-a/testigo --keys-to /mnt/disk-b/testigo-keys
+
+    The copy opens nothing without key files. A second run copies only what is new.
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.BACK_UP)
+    key_files = rooms.present_key_files
+    check_places(rooms.home, destination, keys_to, store=rooms.store, database=rooms.database)
+    rooms.ledger.record(Draft(event=EventKind.BACKUP, actor=rooms.actor, values=(("purpose", "backup"),)))
+    rooms.publisher.publish()
+    made = copy_archive(
+        rooms.home,
+        destination,
+        keys_to,
+        store=rooms.store,
+        database=rooms.database,
+        key_files=key_files,
+        log_lock=rooms.log_lock,
+    )
+    talk.say(f"{made.objects} new objects and log files, {octets(made.octets)}; the catalogue as of now.")
+    days = rooms.settings.archive.backup_days_max
+    if keys_to is None:
+        talk.say(
+            f"No key files were copied: give --keys-to, on another medium, and delete each copy within {days} days."
+        )
+    else:
+        talk.say(
+            f"{made.keys} key files in {keys_to}. Delete this copy within {days} days: a destroyed key lives on in it."
+        )
+    talk.document(
+        {"message_type": "summary", "ok": True, "files": made.objects, "octets": made.octets, "keys": made.keys}
+    )
+    return 0
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print shell completion.
+
+    \b
+    Example:
+      testigo completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    from cli import main
+
+    found = get_completion_class(shell)
+    if found is not None:
+        click.echo(found(main, {}, "testigo", "_TESTIGO_COMPLETE").source())
+
+
+COMMANDS: dict[str, click.Command] = {"worker": worker, "jobs": jobs, "backup": backup, "completion": completion}

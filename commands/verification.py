@@ -1,0 +1,297 @@
+"""What `testigo verify` does, in its order: first all that needs no key, then what keys tell, and only then anything is
+written or swept."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from archive.catalogue.items import item_by_number
+from archive.errors import LockedError, TestigoError
+from archive.types import Finding
+from cli import DONE_IN_PART, Rooms
+from commands.door import printable
+from commands.talk import Talk, octets
+from custody.audit import Extent
+from custody.audit_full import FullCheck
+from custody.audit_keys import AuditKeys
+from custody.audit_objects import ORPHAN_KEY, ORPHAN_OBJECT
+from custody.audit_opened import ReceivedFixity
+from custody.checkpoint import Checkpoint
+from custody.findings import Found, from_error, unknown
+from custody.outside_files import read_outside
+from custody.signed_note import SignedNote
+from custody.sweep import Swept, sweep
+
+_DOES_NOT_MATCH = 4
+_MOST_SHOWN = 10
+_ITEM = re.compile(r"E-\d{4}-\d{5,}")
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was found so far."""
+
+    problems: list[Found] = field(default_factory=list)
+    matched: list[Found] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def finding(self) -> Finding:
+        alarming = {found.finding for found in self.problems if not found.is_expected}
+        for finding in (Finding.DOES_NOT_MATCH, Finding.CANNOT_TELL):
+            if finding in alarming:
+                return finding
+        return Finding.MATCHES
+
+
+class Verification:
+    """One run of `verify`."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        numbers: tuple[str, ...],
+        *,
+        full: bool,
+        keyless: bool,
+        against: tuple[Path, ...],
+        sweep: bool,
+    ) -> None:
+        self._rooms = rooms
+        self._talk = Talk(rooms.asked)
+        self._full = full
+        self._keyless = keyless
+        self._against = against
+        self._sweep = sweep
+        self._tally = _Tally()
+        self._items = self._find_items(numbers)
+        self._swept: Swept | None = None
+        self._progress = self._talk.progress(counts_octets=False)
+        self._tasks: dict[str, int] = {}
+
+    def run(self) -> int:
+        """Check, print, and return the exit code."""
+        started = time.monotonic()
+        if self._full and self._rooms.agent.status() is None:
+            raise LockedError(
+                "archive/locked", "The archive is locked, and --full opens every original. Run testigo unlock first."
+            )
+        if self._progress is None:
+            self._check()
+        else:
+            with self._progress:
+                self._check()
+        extent = self._rooms.audit.extent(self._items)
+        self._print(extent)
+        self._document(extent, time.monotonic() - started)
+        exits = {Finding.MATCHES: 0, Finding.CANNOT_TELL: DONE_IN_PART, Finding.DOES_NOT_MATCH: _DOES_NOT_MATCH}
+        return exits[self._tally.finding]
+
+    # ── checking ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check(self) -> None:
+        audit = self._rooms.audit
+        outside = [read_outside(path) for path in self._against]
+        if not self._rooms.signing_keys_path.is_file():
+            words = "The log's signing keys are not here; the keys that the store itself states were used."
+            self._take([unknown("custody/keys-unconfirmed", words, subject="log")])
+        self._take(audit.log(outside=outside, watch=self._watch))
+        log_is_right = self._tally.finding is not Finding.DOES_NOT_MATCH
+        self._take(audit.holdings(items=self._items, watch=self._watch))
+        if self._keyless:
+            self._tally.left_out.append("what needs a key (--keyless was asked for)")
+        elif self._rooms.agent.status() is None:
+            self._tally.left_out.append(
+                "what only keys can tell (sealed values, the catalogue's rows): the archive is locked"
+            )
+        elif not log_is_right:
+            # An access would be entered in a log that is not what it should be.
+            self._tally.left_out.append(
+                "what only keys can tell: the log itself does not match, so nothing is added to it"
+            )
+        else:
+            self._surviving(self._check_opened)
+        if self._sweep:
+            self._surviving(lambda: self._sweep_orphans(log_is_right))
+
+    def _check_opened(self) -> None:
+        rooms = self._rooms
+        keyed = AuditKeys(database=rooms.database, vault=rooms.vault, ledger=rooms.ledger, actor=rooms.actor)
+        keys, found = keyed.unwrap(self._items)
+        self._take(found)
+        fixity: dict[UUID, ReceivedFixity] = {}
+        self._take(rooms.audit.opened(keys, fixity, items=self._items, watch=self._watch))
+        if self._full:
+            full = FullCheck(
+                database=rooms.database,
+                vault=rooms.vault,
+                ledger=rooms.ledger,
+                actor=rooms.actor,
+                threads=os.cpu_count() or 1,
+            )
+            self._take(full.run(keys, fixity, items=self._items, watch=self._watch))
+        self._publish()
+
+    def _sweep_orphans(self, log_is_right: bool) -> None:
+        orphans = [found for found in self._tally.problems if found.code in (ORPHAN_OBJECT, ORPHAN_KEY)]
+        if not log_is_right:
+            self._tally.left_out.append("sweeping: the log does not match, so nothing is removed")
+            return
+        rooms = self._rooms
+        self._swept = sweep(
+            database=rooms.database,
+            store=rooms.store,
+            key_files=rooms.key_files,
+            ledger=rooms.ledger,
+            actor=rooms.actor,
+            objects=[found.subject for found in orphans if found.code == ORPHAN_OBJECT],
+            keys=[UUID(str(found.evidence["owner"])) for found in orphans if found.code == ORPHAN_KEY],
+        )
+        self._tally.problems = [found for found in self._tally.problems if found not in orphans]
+        self._publish()
+
+    def _publish(self) -> None:
+        self._surviving(self._rooms.publisher.publish)
+
+    def _surviving(self, step: Callable[[], object]) -> None:
+        """Take a step; what ends it early is one more finding, and what was found before is still told."""
+        try:
+            step()
+        except TestigoError as error:
+            self._take([from_error(error, subject="archive")])
+
+    def _find_items(self, numbers: tuple[str, ...]) -> list[UUID] | None:
+        if not numbers:
+            return None
+        with self._rooms.catalogue_as_it_lies.reading() as session:
+            return [item_by_number(session, number)[0].id for number in numbers]
+
+    def _take(self, findings: Iterable[Found]) -> None:
+        for found in findings:
+            (self._tally.matched if found.finding is Finding.MATCHES else self._tally.problems).append(found)
+            if found.finding is not Finding.MATCHES:
+                self._talk.document(_finding_document(found))
+
+    def _watch(self, part: str, done: int, total: int) -> None:
+        if self._progress is None:
+            return
+        if part not in self._tasks:
+            self._tasks[part] = self._progress.add_task(part, total=total)
+        self._progress.update(self._tasks[part], completed=done, total=total)  # type: ignore[arg-type]  # a TaskID is an int
+
+    # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _print(self, extent: Extent) -> None:
+        talk, tally = self._talk, self._tally
+        talk.say(f"{extent.items:,} items, {octets(extent.octets)}, {extent.entries:,} log entries")
+        wrong = _items(tally.problems)
+        talk.say(f"  {extent.items - len(wrong):>7,} items match")
+        for finding in (Finding.DOES_NOT_MATCH, Finding.CANNOT_TELL):
+            self._print_problems(finding)
+        for found in tally.matched:
+            if found.count:
+                talk.say(f"  {found.count:>7,} {printable(found.words)}")
+        for found in tally.problems:
+            if found.is_expected:
+                talk.say(f"  note: {printable(_subject(found))}: {printable(found.words)}")
+        for words in tally.left_out:
+            talk.say(f"Not checked: {words}.")
+        if self._swept is not None:
+            swept = self._swept
+            talk.say(f"Swept: {swept.objects} objects, {swept.keys} key files, {swept.staged} unfinished writes.")
+        self._say_next()
+
+    def _print_problems(self, finding: Finding) -> None:
+        """Print each problem on a line, and many of the same kind under one."""
+        kinds: dict[str, list[str]] = {}
+        for found in self._tally.problems:
+            if found.finding is finding and not found.is_expected:
+                kinds.setdefault(found.words, []).append(_subject(found))
+        for words, subjects in kinds.items():
+            if len(subjects) == 1:
+                self._talk.say(f"  {finding}  {printable(subjects[0])}  {printable(words)}")
+                continue
+            self._talk.say(f"  {finding}  {len(subjects):,} times: {printable(words)}")
+            for subject in subjects[:_MOST_SHOWN]:
+                self._talk.say(f"      {printable(subject)}")
+            if len(subjects) > _MOST_SHOWN:
+                self._talk.say(f"      … and {len(subjects) - _MOST_SHOWN:,} more; --json lists all")
+
+    def _say_next(self) -> None:
+        tally = self._tally
+        items = sorted(_items(tally.problems))
+        steps = [f"testigo show {number}" for number in items[:3]]
+        codes = {found.code for found in tally.problems}
+        if codes & {ORPHAN_OBJECT, ORPHAN_KEY}:
+            steps.append("testigo verify --sweep")
+        if tally.finding is Finding.DOES_NOT_MATCH and not self._against:
+            steps.append("testigo verify --against an earlier checkpoint, receipt or packet")
+        if tally.left_out and not self._keyless and self._rooms.agent.status() is None:
+            steps.append("testigo unlock, then the same again")
+        if steps:
+            self._talk.say(f"Next: {'; '.join(steps)}")
+
+    def _document(self, extent: Extent, seconds: float) -> None:
+        tally = self._tally
+        wrong = _items(tally.problems)
+        newest = Checkpoint.parse(SignedNote.parse(extent.newest).text) if extent.newest is not None else None
+        pending = any(found.code == "custody/timestamp-pending" for found in tally.problems)
+        self._talk.document(
+            {
+                "message_type": "summary",
+                "ok": tally.finding is Finding.MATCHES,
+                "finding": tally.finding,
+                "items": extent.items,
+                "matched": extent.items - len(wrong),
+                "octets": extent.octets,
+                "entries": extent.entries,
+                "checkpoints": extent.checkpoints,
+                "log_head": newest.root.hex() if newest is not None else None,
+                "log_size": newest.size if newest is not None else 0,
+                "anchored": bool(self._rooms.authorities) and not pending,
+                "not_checked": tally.left_out,
+                "matches": {f"{found.subject}: {found.words}": found.count for found in tally.matched},
+                "seconds": round(seconds, 3),
+            }
+        )
+
+
+def _items(problems: Iterable[Found]) -> set[str]:
+    """Return the items that something was found of, by number."""
+    return {match[0] for found in problems if (match := _ITEM.match(found.subject))}
+
+
+def _subject(found: Found) -> str:
+    """Name the subject, and the items that its entries speak of."""
+    items = found.evidence.get("items")
+    if not isinstance(items, tuple) or not items or _ITEM.match(found.subject):
+        return found.subject
+    return f"{found.subject} ({', '.join(map(str, items[:5]))}{', …' if len(items) > 5 else ''})"
+
+
+def _finding_document(found: Found) -> dict[str, object]:
+    return {
+        "message_type": "finding",
+        "finding": found.finding,
+        "subject": found.subject,
+        "code": found.code,
+        "words": found.words,
+        "expected": found.is_expected,
+        "evidence": {name: _plain(value) for name, value in found.evidence.items()},
+    }
+
+
+def _plain(value: object) -> object:
+    """Make a raw value fit for JSON."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case bytes():
+            return value.hex()
+        case list() | tuple():
+            return [_plain(each) for each in value]
+    return str(value)

@@ -1,0 +1,241 @@
+"""Stored objects, key files and running numbers against the catalogue's records, without a key.
+
+An object without a record is an orphan, as a crash leaves it; a record without its object is an alarm.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, type_coerce
+from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
+
+from archive.age.keyring import Keyring
+from archive.catalogue.accounts import organisation
+from archive.catalogue.models import NumberRow, OrganisationRow
+from archive.catalogue.numbers import highest_numbers
+from archive.catalogue.records import Hold, ImportBatch, Incident, Item, Packet, Person, StoredObject
+from archive.errors import NotFoundError, TestigoError
+from archive.fixity import ObjectFinding, check_all, verify_object
+from archive.keyfiles import KeyFiles
+from archive.store.port import Store, object_name
+from archive.types import Digest, DigestAlgorithm, Finding
+from custody.findings import Found, differs, from_error, matches, unknown
+
+DESTROYED = "destroyed"
+ORPHAN_OBJECT = "custody/orphan-object"
+ORPHAN_KEY = "custody/orphan-key"
+
+_NUMBERED = (Incident, Item, Hold, ImportBatch, Packet)
+
+Watch = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedObject:
+    """One object as its record names it."""
+
+    item: str
+    state: str
+    purpose: str
+    octets: int
+
+
+def recorded_objects(session: Session, only: Sequence[UUID] | None) -> dict[str, RecordedObject]:
+    """Return the recorded objects by their names in the store; of some items only where these are given."""
+    item, stored = Item.table.c, StoredObject.table.c
+    statement = select(stored.blake3, stored.purpose, stored.sealed_size, item.number, item.state).join(
+        Item.table, stored.item_id == item.id
+    )
+    if only is not None:
+        statement = statement.where(item.id.in_(only))
+    return {
+        object_name(Digest(DigestAlgorithm.BLAKE3, digest)): RecordedObject(
+            item=number, state=state, purpose=purpose, octets=octets
+        )
+        for digest, purpose, octets, number, state in session.execute(statement)
+    }
+
+
+def rows_by_id(session: Session, id_column: Any, *columns: Any) -> Iterator[tuple[Any, ...]]:
+    """Give rows whose first column is an id, leaving out those where somebody put something else there.
+
+    What is left out is named where rows are compared with the log; here it must keep nothing else from being checked.
+    """
+    raw = type_coerce(id_column, NullType())
+    for text, *values in session.execute(select(raw, *columns).order_by(raw)):
+        with suppress(AttributeError, TypeError, ValueError):
+            yield (UUID(text), *values)
+
+
+def check_objects(
+    session: Session, store: Store, *, only: Sequence[UUID] | None, threads: int, watch: Watch
+) -> Iterator[Found]:
+    """Read every recorded object and compare it with the digest in its name; name what is missing and what is extra."""
+    recorded = recorded_objects(session, only)
+    total = sum(each.octets for each in recorded.values())
+    done = good = 0
+    checked = check_all(store, threads) if only is None else _check_some(store, sorted(recorded), threads)
+    for result in checked:
+        known = recorded.pop(result.name, None)
+        if known is None:
+            yield unknown(
+                ORPHAN_OBJECT,
+                "No record speaks of this object; a crash before the commit leaves such. `testigo verify --sweep` "
+                "removes it, with an entry.",
+                subject=result.name,
+                state=result.reason or "whole",
+            )
+            continue
+        done += known.octets
+        watch("objects", done, total)
+        if result.finding is Finding.MATCHES:
+            good += 1
+        else:
+            yield _not_right(result, known)
+    for name, known in recorded.items():
+        if known.state != DESTROYED:
+            yield _missing(name, known)
+    yield from _without_original(session, only)
+    yield matches("objects", "objects have the digest that is their name", good)
+
+
+def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
+    """Compare the key files with the owners of the catalogue, and their keyring with the organisation's."""
+    owners = _owners(session)
+    have = set(key_files.list())
+    good = 0
+    for owner_id, (subject, is_destroyed) in owners.items():
+        if is_destroyed and owner_id in have:
+            yield differs(
+                "custody/key-not-destroyed",
+                "Its record says that its key was destroyed, and the key file is still there, as a crash may leave it. "
+                "Run `testigo item destroy` for it once more.",
+                subject=subject,
+            )
+        elif not is_destroyed and owner_id not in have:
+            yield differs(
+                "custody/key-missing",
+                "Its key file is not there: what is sealed to it cannot be opened. Restore the file from a backup.",
+                subject=subject,
+                owner=str(owner_id),
+            )
+        else:
+            good += 1
+    for owner_id in sorted(have - owners.keys()):
+        yield unknown(
+            ORPHAN_KEY,
+            "No record speaks of the owner of this key file; a crash before the commit leaves such. "
+            "`testigo verify --sweep` removes it, with an entry.",
+            subject=f"key {owner_id}",
+            owner=str(owner_id),
+        )
+    yield from _keyring(session, key_files)
+    yield matches("keys", "owners have their key files", good)
+
+
+def check_numbers(session: Session) -> Iterator[Found]:
+    """Compare the counters of human numbers with the numbers in use: one that is too low would give a number twice."""
+    used = [number for kind in _NUMBERED for number in session.execute(select(kind.table.c.number)).scalars()]
+    last = {
+        (kind, year): count
+        for kind, year, count in session.execute(select(NumberRow.kind, NumberRow.year, NumberRow.last))
+    }
+    for (kind, year), highest in sorted(highest_numbers(used).items()):
+        if last.get((kind, year), 0) < highest:
+            yield differs(
+                "custody/counter-too-low",
+                "The counter of these numbers was set back: the next one given out would be in use already.",
+                subject=f"numbers {kind}-{year}",
+                counter=last.get((kind, year), 0),
+                highest=highest,
+            )
+
+
+def _check_some(store: Store, names: Sequence[str], threads: int) -> Iterator[ObjectFinding]:
+    def check(name: str) -> ObjectFinding | None:
+        try:
+            verify_object(store, name)
+        except NotFoundError:
+            return None  # What is left over at the end is missing.
+        except TestigoError as error:
+            found = from_error(error, subject=name)
+            return ObjectFinding(name=name, finding=found.finding, reason=error.code)
+        return ObjectFinding(name=name, finding=Finding.MATCHES, reason=None)
+
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="fixity") as pool:
+        yield from filter(None, pool.map(check, names))
+
+
+def _not_right(result: ObjectFinding, known: RecordedObject) -> Found:
+    if result.finding is Finding.DOES_NOT_MATCH:
+        return differs(
+            "custody/object-damaged",
+            f"The bytes of its {known.purpose} are not those that were stored. Keep the file; restore it from a copy.",
+            subject=known.item,
+            object=result.name,
+        )
+    return unknown(
+        "custody/object-unreadable",
+        f"Its {known.purpose} could not be read: {result.reason}.",
+        subject=known.item,
+        object=result.name,
+    )
+
+
+def _missing(name: str, known: RecordedObject) -> Found:
+    return differs(
+        "custody/object-missing",
+        f"Its {known.purpose} is not in the store. Its record and its log are kept; restore the object from a copy.",
+        subject=known.item,
+        object=name,
+    )
+
+
+def _without_original(session: Session, only: Sequence[UUID] | None) -> Iterator[Found]:
+    item, stored = Item.table.c, StoredObject.table.c
+    has_one = select(stored.id).where(stored.item_id == item.id, stored.purpose == "original").exists()
+    statement = select(item.number).where(~has_one, item.state != DESTROYED)
+    if only is not None:
+        statement = statement.where(item.id.in_(only))
+    for number in session.execute(statement.order_by(item.number)).scalars():
+        words = "The catalogue no longer says which object holds its content."
+        yield differs("custody/object-unrecorded", words, subject=number)
+
+
+def _owners(session: Session) -> dict[UUID, tuple[str, bool]]:
+    """Return what each owner is called, and whether its key was destroyed."""
+    owners: dict[UUID, tuple[str, bool]] = {}
+    for (owner_id,) in rows_by_id(session, OrganisationRow.id):
+        owners[owner_id] = ("the staff compartment", False)
+    incident, item, person = Incident.table.c, Item.table.c, Person.table.c
+    for owner_id, number in rows_by_id(session, incident.id, incident.number):
+        owners[owner_id] = (str(number), False)
+    for owner_id, number, state in rows_by_id(session, item.id, item.number, item.state):
+        owners[owner_id] = (str(number), state == DESTROYED)
+    for owner_id, name in rows_by_id(session, person.id, person.pseudonym):
+        owners[owner_id] = (str(name), False)
+    return owners
+
+
+def _keyring(session: Session, key_files: KeyFiles) -> Iterator[Found]:
+    generation = key_files.generation()
+    if generation is None or generation.is_of(Keyring.parse(organisation(session).vault_keyring)):
+        return
+    if key_files.rotation() is not None:
+        yield unknown(
+            "custody/rotation-unfinished",
+            "The key files are being sealed to another keyring and are not all done. Run the rotation again.",
+            subject="keys",
+        )
+        return
+    yield differs(
+        "custody/keyring-differs",
+        "The key files are sealed to other recipients than the catalogue names. New keys would be sealed to whoever "
+        "changed it; take nothing in before this is cleared up.",
+        subject="keys",
+    )

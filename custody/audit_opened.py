@@ -1,0 +1,188 @@
+"""What only keys can tell: every sealed value opens and is the one that the log committed to, every item's run holds,
+and the catalogue's rows are what the log says.
+
+Keys come from a `LoggedAccess`; this module asks for none.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from archive.age.recipients import KeyIdentity
+from archive.catalogue.accounts import read_secret
+from archive.catalogue.models import EntryRow, EntrySubjectRow
+from archive.catalogue.records import Item
+from archive.errors import ConfigError
+from custody.audit_objects import DESTROYED, rows_by_id
+from custody.entries import RunLink
+from custody.findings import Found, differs, entries, matches, surviving, unknown
+from custody.fold import Fold, compare_rows, leaves_of, sealed_disclosures
+from custody.log_reading import LogReader, ReadEntry
+
+Watch = Callable[[str, int, int], None]
+
+_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedFixity:
+    """The SHA-256 (hex) and size with which an item was received."""
+
+    sha256: str
+    size: int
+
+
+def received_fixity(name: str, value: object) -> tuple[UUID, ReceivedFixity] | None:
+    """Return the item and its fixity where a value states what was received; None for any other value."""
+    match name, value:
+        case "fixity", {"stage": "receipt", "item": str(item), "sha256": str(sha256), "size": int(size)}:
+            return UUID(item), ReceivedFixity(sha256=sha256, size=size)
+    return None
+
+
+class OpenedAudit:
+    """One reading of the whole log with `keys`; `fixity` is filled with what each item was received with."""
+
+    def __init__(
+        self,
+        session: Session,
+        keys: Mapping[UUID, KeyIdentity],
+        fixity: dict[UUID, ReceivedFixity],
+        watch: Watch,
+    ) -> None:
+        self._fixity = fixity
+        self._session = session
+        self._keys = keys
+        self._watch = watch
+        item = Item.table.c
+        rows = list(rows_by_id(session, item.id, item.number, item.state))
+        self._numbers: dict[UUID, str] = {item_id: str(number) for item_id, number, _ in rows}
+        self._destroyed = frozenset(item_id for item_id, _, state in rows if state == DESTROYED)
+        self._runs: dict[UUID, tuple[int, bytes]] = {}
+        self._closed = 0
+        self._index_rows = IndexRows(session)
+        self._intake_key: str | None = None
+
+    def run(self) -> Iterator[Found]:
+        """Open everything, check it against its commitments, and compare the folded rows with the live ones."""
+        with Fold() as fold:
+            yield from surviving(self._read(fold), subject="log")
+            yield from surviving(compare_rows(self._session, fold, self._destroyed), subject="catalogue")
+        yield from surviving(self._secret(), subject="catalogue")
+        yield matches("items", "items have an unbroken run of entries", len(self._runs))
+        if self._closed:
+            yield unknown(
+                "custody/closed-to-office",
+                f"{self._closed} entries hold values that are sealed to counsel or to a key that was destroyed. What "
+                "the office can open of them was checked.",
+                subject="log",
+            )
+
+    def _read(self, fold: Fold) -> Iterator[Found]:
+        size = (self._session.execute(select(func.max(EntryRow.seq))).scalar() or 0) + 1
+        reader = LogReader(leaves_of(self._session), self._keys, self._numbers)
+        good = 0
+        for read in reader.read(sealed_disclosures(self._session)):
+            if isinstance(read, Found):
+                yield read
+                continue
+            good += read.is_whole
+            self._closed += read.closed
+            yield from self._entry(read)
+            yield from fold.add(read.records())
+            self._watch("values", read.seq + 1, size)
+        yield from reader.rest(size)
+        yield from fold.settle()
+        yield matches("log", "entries open wholly, each value being the one committed to", good)
+
+    def _entry(self, read: ReadEntry) -> Iterator[Found]:
+        yield from self._index(read)
+        for value in read.opened.values:
+            match value.name, value.value:
+                case "run", link:
+                    yield from self._follow(read, RunLink.from_value(link))
+                case "fixity", fixity:
+                    yield from self._keep_fixity(received_fixity("fixity", fixity), read.seq)
+                case "record", {"sealed": {"intake_key": str(key)}}:
+                    self._intake_key = key
+
+    def _keep_fixity(self, received: tuple[UUID, ReceivedFixity] | None, seq: int) -> Iterator[Found]:
+        if received is not None and self._fixity.setdefault(*received) != received[1]:
+            words = "The log states two different SHA-256 digests for what was received as this item."
+            yield differs("custody/fixity-differs", words, subject=self._name(received[0]), first=seq, end=seq + 1)
+
+    def _follow(self, read: ReadEntry, link: RunLink) -> Iterator[Found]:
+        """Take one step in an item's run, as `entries.verify_run` would over all of them at once."""
+        number, previous = self._runs.get(link.item, (0, None))
+        if link.number != number + 1 or link.previous != previous:
+            gap = link.number > number + 1
+            yield differs(
+                "custody/run-gap" if gap else "custody/run-broken",
+                f"The record of this item does not hold together at its entry number {link.number} (entry {read.seq})"
+                + (f": number {number + 1} is missing." if gap else "."),
+                subject=self._name(link.item),
+                first=read.seq,
+                end=read.seq + 1,
+            )
+        self._runs[link.item] = (link.number, read.opened.leaf_hash)
+
+    def _index(self, read: ReadEntry) -> Iterator[Found]:
+        """Compare whom the entry speaks of with the catalogue's index of it."""
+        indexed = self._index_rows.of(read.seq)
+        said = dict(read.subjects)
+        if read.closed:
+            # A closed part may name owners that only the index knows; what was opened must be there in any case.
+            indexed = {owner_id: number for owner_id, number in indexed.items() if owner_id in said}
+            said = {owner_id: indexed.get(owner_id) if number is None else number for owner_id, number in said.items()}
+        if indexed != said:
+            yield differs(
+                "custody/index-differs",
+                "The catalogue says that this entry speaks of others than it does, or gives another running number.",
+                subject=entries(read.seq, read.seq + 1),
+                first=read.seq,
+                end=read.seq + 1,
+            )
+
+    def _secret(self) -> Iterator[Found]:
+        try:
+            live = read_secret(self._session, "intake-key").hex()
+        except ConfigError as error:
+            yield differs(error.code, error.message, subject="catalogue")
+            return
+        if self._intake_key is not None and live != self._intake_key:
+            words = "The intake key is not the one that the log holds: accounts and duplicates would not be found."
+            yield differs("custody/row-differs", words, subject="secret intake-key", table="secret", column="value")
+
+    def _name(self, item_id: UUID) -> str:
+        return self._numbers.get(item_id) or f"item {item_id}"
+
+
+class IndexRows:
+    """The index of whom entries speak of, streamed beside entries that come in order."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._rows = iter(self._select(0))
+        self._ahead = next(self._rows, None)
+        self._last = -1
+
+    def of(self, seq: int) -> dict[UUID, int | None]:
+        """Return the owners of one entry, with the running number where the owner is an item."""
+        if seq <= self._last:
+            self._rows = iter(self._select(seq))
+            self._ahead = next(self._rows, None)
+        self._last = seq
+        found: dict[UUID, int | None] = {}
+        while self._ahead is not None and self._ahead[0] <= seq:
+            if self._ahead[0] == seq:
+                found[self._ahead[1]] = self._ahead[2]
+            self._ahead = next(self._rows, None)
+        return found
+
+    def _select(self, first: int) -> Iterator[tuple[int, UUID, int | None]]:
+        row = EntrySubjectRow
+        statement = select(row.seq, row.owner_id, row.run_number).where(row.seq >= first).order_by(row.seq)
+        yield from self._session.execute(statement.execution_options(yield_per=_AT_ONCE))

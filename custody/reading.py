@@ -1,0 +1,99 @@
+"""Reading records: each opening is an entry first, then the bytes.
+
+Whoever asks gets an item's record, its custody log and its key only against an access entry that names the item and,
+where general values are shown, the staff compartment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from archive.access import Action, LoggedAccess, require
+from archive.age.recipients import KeyIdentity
+from archive.catalogue.accounts import organisation
+from archive.catalogue.database import Database
+from archive.catalogue.items import item_by_number, objects_of
+from archive.catalogue.records import Item, StoredObject
+from archive.errors import AccessError, TestigoError
+from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind
+from archive.vault import Vault
+from custody.ledger import Ledger
+from custody.register import OpenedEntry, Register
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedItem:
+    """An item with its record, its objects and its whole custody log in clear."""
+
+    item: Item
+    objects: dict[str, StoredObject]
+    entries: tuple[OpenedEntry, ...]
+    access: LoggedAccess
+
+
+class ReadingRoom:
+    """Opens records for a person, against entries."""
+
+    def __init__(self, *, database: Database, vault: Vault, ledger: Ledger, register: Register) -> None:
+        self._database = database
+        self._vault = vault
+        self._ledger = ledger
+        self._register = register
+
+    def open_item(self, actor: Actor, number: str, purpose: str) -> OpenedItem:
+        """Open an item's record and log. Raises: NotFoundError, AccessError, LockedError; each refusal is an entry."""
+        self._allow(actor, Action.OPEN_RECORD)
+        with self._database.reading() as session:
+            item, _ = item_by_number(session, number)
+            objects = objects_of(session, item.id)
+        keys, access = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
+        entries = self._register.open(self._register.seqs_of(item.id), keys)
+        return OpenedItem(item=item, objects=objects, entries=tuple(entries), access=access)
+
+    def open_metadata(self, actor: Actor, number: str, purpose: str) -> bytes:
+        """Open all that the media tools said of an item, as they said it; empty where they said nothing."""
+        self._allow(actor, Action.OPEN_RECORD)
+        with self._database.reading() as session:
+            item, _ = item_by_number(session, number)
+            stored = objects_of(session, item.id).get("metadata")
+        keys, _ = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
+        if stored is None:
+            return b""
+        with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
+            return source.read()
+
+    def open_log(self, actor: Actor, first: int, end: int) -> list[OpenedEntry]:
+        """Open what entries `first` to `end` (half open) say in general; items' own values stay closed."""
+        self._allow(actor, Action.READ_LOG)
+        keys, _ = self._keys(actor, Action.READ_LOG, [], "read the log")
+        return self._register.open(list(range(first, end)), keys)
+
+    def release_key(self, actor: Actor, number: str, purpose: str) -> tuple[Item, KeyIdentity]:
+        """Give out one item's key, which opens this item's objects and nothing else."""
+        self._allow(actor, Action.RELEASE_KEY)
+        with self._database.reading() as session:
+            item, _ = item_by_number(session, number)
+        keys, _ = self._keys(actor, Action.RELEASE_KEY, [item], purpose)
+        return item, keys[item.id]
+
+    def _allow(self, actor: Actor, action: Action) -> None:
+        """Refuse first, so that nobody learns what there is from being refused differently."""
+        try:
+            require(actor, action)
+        except AccessError as error:
+            self._ledger.record_refusal(actor, action, error)
+            raise
+
+    def _keys(
+        self, actor: Actor, action: Action, items: Sequence[Item], purpose: str
+    ) -> tuple[dict[UUID, KeyIdentity], LoggedAccess]:
+        with self._database.reading() as session:
+            staff = Owner(kind=OwnerKind.STAFF, id=organisation(session).id)
+        owners = [*(Owner(kind=OwnerKind.ITEM, id=item.id) for item in items), staff]
+        recipients = {item.id: item.recipient for item in items}
+        try:
+            access = self._ledger.record_access(actor, owners, purpose, recipients=recipients)
+            return self._vault.unwrap(access, [owner.id for owner in owners]), access
+        except TestigoError as error:
+            self._ledger.record_refusal(actor, action, error)
+            raise

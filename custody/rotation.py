@@ -1,0 +1,65 @@
+"""Rotating the vault keyring: a new office identity, every key file sealed to it, no object touched.
+
+The new identity is kept, under the acting person's passphrase, before anything is sealed to it, and their old copy
+stays until every key file is rewritten. So a rotation that was broken off at any moment goes on with the same call and
+the same passphrase. The entry comes before the first key file is rewritten.
+"""
+
+from dataclasses import replace
+
+from archive.age.keyring import Keyring
+from archive.age.recipients import KeyIdentity, generate_identity
+from archive.catalogue.accounts import organisation, read_secret
+from archive.keyfiles import KeyFiles
+from archive.types import Actor, StaffId
+from custody.drafts import Draft
+from custody.entries import EventKind
+from custody.ledger import Ledger
+
+
+def rotate(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, passphrase: str) -> int:
+    """Replace the office recipient and rewrite the key files; return how many there are.
+
+    Every other copy of the office identity is deleted, because it no longer opens anything new.
+    Raises: LockedError `keys/wrong-passphrase`; InputError `keys/not-in-keyring` where another person's rotation was
+    broken off and must go on first; the errors of `KeyFiles.rewrap_all`.
+    """
+    staff_id = StaffId(actor.staff_id)
+    held = key_files.open_copy(staff_id, passphrase)
+    new = key_files.prepared(staff_id, passphrase)
+    if new is None:
+        new = generate_identity(held.kind)
+        key_files.prepare(staff_id, new, passphrase)
+    before, after = _enter(ledger, actor, held, new)
+    done = key_files.rewrap_all(held, old=before, new=after)
+    key_files.promote(staff_id)
+    for other in key_files.granted():
+        if other != staff_id:
+            key_files.revoke(other)
+    return done.rewritten + done.already
+
+
+def _enter(ledger: Ledger, actor: Actor, held: KeyIdentity, new: KeyIdentity) -> tuple[Keyring, Keyring]:
+    """Enter the new keyring, unless an interrupted run did; return the keyring before and after."""
+    with ledger.transaction() as transaction:
+        ours = organisation(transaction.session)
+        standing = Keyring.parse(ours.vault_keyring)
+        if str(new.recipient) in map(str, standing.recipients):
+            return _exchanged(standing, new, held), standing
+        standing.part_of(held.recipient)
+        after = _exchanged(standing, held, new)
+        intake_key = read_secret(transaction.session, "intake-key").hex()
+        record = replace(ours, vault_keyring=after.format()).to_log({"intake_key": intake_key})
+        transaction.record(
+            Draft(
+                event=EventKind.ENCRYPTION,
+                actor=actor,
+                values=(("purpose", "vault keyring rotated"), ("record", record)),
+            )
+        )
+    return standing, after
+
+
+def _exchanged(keyring: Keyring, gone: KeyIdentity, come: KeyIdentity) -> Keyring:
+    members = tuple(come.recipient if str(r) == str(gone.recipient) else r for r in keyring.recipients)
+    return Keyring(kind=keyring.kind, recipients=members, parts=keyring.parts)

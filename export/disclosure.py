@@ -1,0 +1,321 @@
+"""The room object of the way out: what leaves the archive, leaves here, in this order and no other.
+
+    1  the table of roles; the items; nothing among them that may not leave; unlocked; the place is free
+    2  a number and a packet record, entered
+    3  the access to every item entered in the log; only then are keys asked for
+    4  originals opened through the seal, compared with what the log recorded at receipt, written
+    5  the release entered: which payload, which items; the last entry of each item's run
+    6  published: tiles and a signed checkpoint; time-stamps asked for at once
+    7  the proof, the pages and the verifier written; the whole verified as a stranger would
+    8  the packet appears under its name
+
+Until 8 nothing stands there. Whatever stops a build, the log says that it failed, and what was written is removed.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from archive.access import Action, require
+from archive.age.recipients import KeyIdentity
+from archive.catalogue.database import Database
+from archive.catalogue.numbers import NumberKind, next_numbers
+from archive.catalogue.records import Packet
+from archive.errors import AccessError, DisclosureError, LockedError, TestigoError
+from archive.types import NewId, Outcome, Owner, OwnerKind
+from archive.vault import Vault
+from custody.canonical import Json
+from custody.drafts import Draft, ItemPart, Values
+from custody.entries import EventKind
+from custody.ledger import EntryRef, Ledger
+from custody.publication import Publisher
+from custody.register import Register
+from custody.stamping import Stamping
+from export.exhibits import Exhibit, read_exhibits
+from export.explanation import Facts
+from export.extract import read_extract
+from export.packaging import ClearPackaging, Packaging, SealedPackaging, refuse_inside, refuse_occupied
+from export.packet import (
+    TYPE,
+    Payload,
+    Proof,
+    checkpoint_of,
+    packet_json,
+    read_stamps,
+    write_payload,
+    write_tags,
+)
+from export.pages import House, gather_facts
+from export.request import BuiltPacket, Forecast, ForecastItem, PacketRequest, Step, Watch
+from export.selection import (
+    Selection,
+    next_packet_number,
+    refuse_what_may_not_leave,
+    select_items,
+    why_not,
+)
+from export.stranger import check_folder, check_sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A packet that has a number and is entered."""
+
+    record: Packet
+    selection: Selection
+    begun_time: datetime
+
+    @property
+    def number(self) -> str:
+        return self.record.number
+
+    def parts(self) -> tuple[ItemPart, ...]:
+        return tuple(ItemPart(item_id=item.id, recipient=item.recipient) for item in self.selection.items)
+
+
+class Disclosure:
+    """Builds packets. `home` is the archive's own folder, where none may go; `house` what pages say of the archive."""
+
+    def __init__(
+        self,
+        *,
+        vault: Vault,
+        ledger: Ledger,
+        publisher: Publisher,
+        stamping: Stamping,
+        register: Register,
+        database: Database,
+        home: Path,
+        house: House,
+        new_id: NewId,
+    ) -> None:
+        self._vault = vault
+        self._ledger = ledger
+        self._publisher = publisher
+        self._stamping = stamping
+        self._register = register
+        self._database = database
+        self._home = home
+        self._house = house
+        self._new_id = new_id
+
+    def forecast(self, request: PacketRequest, year: int) -> Forecast:
+        """Say what a build would do. Opens nothing, enters nothing, uses no number up.
+
+        Raises: AccessError `access/not-permitted`; as `select_items`.
+        """
+        require(request.actor, Action.BUILD_PACKET)
+        selection = select_items(self._database, request)
+        return Forecast(
+            number=next_packet_number(self._database, year),
+            items=tuple(
+                ForecastItem(
+                    number=item.number, kind=item.evidence_kind, size=item.size, received_time=item.received_time
+                )
+                for item in selection.items
+            ),
+            apart=selection.apart,
+            left_out=selection.left_out,
+            refused=why_not(selection.items, self._vault.key_files),
+            locked=self._vault.agent.status() is None,
+        )
+
+    def build_legal(self, request: PacketRequest, watch: Watch) -> BuiltPacket:
+        """Build a packet for counsel: originals, their whole custody log, and what proves both.
+
+        Raises: AccessError `access/not-permitted`; LockedError `archive/locked`; DisclosureError
+        `export/may-not-leave`; InputError `export/inside-archive`; ConflictError `export/packet-exists`;
+        UnavailableError `export/cannot-write`; IntegrityError `export/digest-mismatch`, `export/packet-differs`; as
+        `select_items`. None leaves a packet behind.
+        """
+        begun = self._begin(request, self._admit(request))
+        try:
+            with self._packaging(request, begun) as packaging:
+                return self._build(request, begun, packaging, watch)
+        except (
+            BaseException
+        ) as error:  # Raised again: whatever stopped the build, an interrupt too, must be in the log.
+            self._record_failure(request, begun, error)
+            raise
+
+    # ── 1 and 2 ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _admit(self, request: PacketRequest) -> Selection:
+        """Let a request through, or enter its refusal."""
+        try:
+            require(request.actor, Action.BUILD_PACKET)
+            selection = select_items(self._database, request)
+            refuse_inside(self._home, request.destination)
+            refuse_occupied(request.destination)
+            refuse_what_may_not_leave(selection.items, self._vault.key_files)
+            if self._vault.agent.status() is None:
+                raise LockedError(
+                    "archive/locked", "The archive is locked. Run testigo unlock, then do the same again."
+                )
+        except (AccessError, DisclosureError, LockedError) as error:
+            self._ledger.record_refusal(request.actor, Action.BUILD_PACKET, error)
+            self._publisher.publish()
+            raise
+        return selection
+
+    def _begin(self, request: PacketRequest, selection: Selection) -> _Begun:
+        with self._ledger.transaction() as transaction:
+            year = transaction.now.year
+            record = Packet(
+                id=self._new_id(),
+                organisation_id=selection.organisation.id,
+                number=next_numbers(transaction.session, NumberKind.PACKET, year)[0],
+                type=TYPE,
+                status="building",
+                created_time=transaction.now,
+            )
+            values: Values = (
+                ("purpose", f"packet {record.number} begun"),
+                ("record", record.to_log(_told(request, selection))),
+            )
+            transaction.record(Draft(event=EventKind.METADATA_MODIFICATION, actor=request.actor, values=values))
+            return _Begun(record=record, selection=selection, begun_time=transaction.now)
+
+    def _packaging(self, request: PacketRequest, begun: _Begun) -> Packaging:
+        keys = self._publisher.verifier_keys
+        if request.seal is None:
+            return ClearPackaging(request.destination, lambda folder: check_folder(folder, keys))
+        return SealedPackaging(
+            request.destination,
+            request.seal,
+            folder=begun.number,
+            moment=begun.begun_time,
+            check=lambda open_anew: check_sealed(open_anew, keys),
+        )
+
+    # ── 3 to 8 ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _build(self, request: PacketRequest, begun: _Begun, packaging: Packaging, watch: Watch) -> BuiltPacket:
+        size = begun.selection.size
+        keys = self._open_keys(request, begun)
+        exhibits = read_exhibits(self._register, begun.selection, keys)
+        payload = write_payload(packaging, self._vault, keys, exhibits, begun.number, watch)
+        release = self._release(request, begun, payload)
+        watch(Step(words="signing, asking for time-stamps", octets_done=size, octets_total=size))
+        proof = self._prove(begun, keys, release)
+        facts = self._facts(request, begun, exhibits, proof, release)
+        packet = packet_json(begun.number, begun.record.id, proof.checkpoint.origin, release.seq, exhibits, payload)
+        write_tags(packaging, self._publisher, packet=packet, proof=proof, facts=facts)
+        watch(Step(words="verifying as a stranger would", octets_done=size, octets_total=size))
+        path = packaging.finish(self._house.bag_info(facts))
+        return BuiltPacket(
+            number=begun.number,
+            path=path,
+            sealed_to=request.seal.to if request.seal is not None else (),
+            items=tuple(exhibit.number for exhibit in exhibits),
+            octets=size,
+            release=release.seq,
+            checkpoint_size=proof.checkpoint.size,
+            attested=facts.attested,
+            apart=begun.selection.apart,
+        )
+
+    def _open_keys(self, request: PacketRequest, begun: _Begun) -> Mapping[UUID, KeyIdentity]:
+        """Enter the access, then have the agent unwrap the items' keys and the staff compartment's."""
+        selection = begun.selection
+        staff = Owner(kind=OwnerKind.STAFF, id=selection.organisation.id)
+        items = [Owner(kind=OwnerKind.ITEM, id=item.id) for item in selection.items]
+        incidents = [Owner(kind=OwnerKind.INCIDENT, id=incident.id) for incident in selection.incidents]
+        access = self._ledger.record_access(
+            request.actor,
+            [*items, *incidents, staff],
+            f"packet {begun.number}",
+            recipients={item.id: item.recipient for item in selection.items},
+            values=_reason(request),
+        )
+        return self._vault.unwrap(access, [*(owner.id for owner in items), staff.id])
+
+    def _release(self, request: PacketRequest, begun: _Begun, payload: Payload) -> EntryRef:
+        packet: Json = {
+            "id": str(begun.record.id),
+            "number": begun.number,
+            "type": TYPE,
+            "recipient": request.recipient,
+            "legal_basis": request.legal_basis,
+            "payload_manifest_sha512": payload.manifests.of_sha512_manifest.hex,
+        }
+        form = "in clear" if request.seal is None else "sealed to its receiver"
+        released = replace(begun.record, status="released")
+        values: Values = (
+            ("purpose", f"packet {begun.number} released, {form}"),
+            ("packet", packet),
+            ("record", released.to_log(_told(request, begun.selection))),
+            *_reason(request),
+        )
+        return self._ledger.record(
+            Draft(event=EventKind.DISSEMINATION, actor=request.actor, values=values, items=begun.parts())
+        )
+
+    def _prove(self, begun: _Begun, keys: Mapping[UUID, KeyIdentity], release: EntryRef) -> Proof:
+        note = self._publisher.publish()
+        checkpoint = checkpoint_of(note)
+        self._stamping.work(lambda *_: None)
+        lines = read_extract(
+            self._database,
+            self._register,
+            keys,
+            [item.id for item in begun.selection.items],
+            staff=begun.selection.organisation.id,
+            release=release.seq,
+        )
+        stamps = read_stamps(self._database, checkpoint.size)
+        return Proof(lines=tuple(lines), note=note, checkpoint=checkpoint, stamps=stamps)
+
+    def _facts(
+        self, request: PacketRequest, begun: _Begun, exhibits: tuple[Exhibit, ...], proof: Proof, release: EntryRef
+    ) -> Facts:
+        return gather_facts(
+            request,
+            begun.selection,
+            exhibits,
+            proof,
+            house=self._house,
+            keys=self._publisher.verifier_keys,
+            number=begun.number,
+            release=release.seq,
+        )
+
+    def _record_failure(self, request: PacketRequest, begun: _Begun, error: BaseException) -> None:
+        """Enter that the build failed; where even that cannot be written, the first error matters more."""
+        code = error.code if isinstance(error, TestigoError) else type(error).__name__
+        failed = replace(begun.record, status="failed")
+        values: Values = (
+            ("purpose", f"packet {begun.number} not delivered"),
+            ("code", code),
+            ("record", failed.to_log(_told(request, begun.selection))),
+        )
+        draft = Draft(
+            event=EventKind.DISSEMINATION,
+            outcome=Outcome.FAILURE,
+            actor=request.actor,
+            values=values,
+            items=begun.parts(),
+        )
+        with suppress(TestigoError):
+            self._ledger.record(draft)
+            self._publisher.publish()
+
+
+def _told(request: PacketRequest, selection: Selection) -> dict[str, Json]:
+    """Give what the packet's record closes: it stands under the staff compartment's key."""
+    sealed_to: list[Json] = list(request.seal.to) if request.seal is not None else []
+    items: list[Json] = [str(item.id) for item in selection.items]
+    return {
+        "recipient": request.recipient,
+        "legal_basis": request.legal_basis,
+        "form": "in clear" if request.seal is None else "sealed",
+        "sealed_to": sealed_to,
+        "items": items,
+    }
+
+
+def _reason(request: PacketRequest) -> Values:
+    return (("reason", request.reason),) if request.reason else ()

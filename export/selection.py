@@ -1,0 +1,147 @@
+"""Which items a packet is of, and whether each may leave. Reads the catalogue only; opens nothing.
+
+What it refuses, with the item named: an item whose key is destroyed, an item that is not kept any more, a number that
+is not here. A legal hold forbids destruction, never a release.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from archive.catalogue.accounts import organisation
+from archive.catalogue.database import Database
+from archive.catalogue.incidents import incident_by_number, incidents_by_id
+from archive.catalogue.items import item_by_number, list_items
+from archive.catalogue.models import NumberRow
+from archive.catalogue.numbers import NumberKind
+from archive.catalogue.records import Incident, Item, Organisation
+from archive.errors import DisclosureError, InputError, NotFoundError
+from archive.keyfiles import KeyFiles
+from export.request import MOST_ITEMS, PacketRequest
+
+_item = Item.table.c
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The items of a packet in the order of their numbers.
+
+    `apart` are the numbers of items received together with one of these (a sidecar, the other half of a live photo)
+    that are not among them, `lacking` the ids of those that lack one; `left_out` counts the items of the incident that
+    were excluded.
+    """
+
+    organisation: Organisation
+    items: tuple[Item, ...]
+    incidents: tuple[Incident, ...]
+    apart: tuple[str, ...]
+    lacking: frozenset[UUID]
+    left_out: int
+
+    @property
+    def size(self) -> int:
+        return sum(item.size for item in self.items)
+
+
+def select_items(database: Database, request: PacketRequest) -> Selection:
+    """Find the items asked for.
+
+    Raises: NotFoundError `archive/no-such-item`, `archive/no-such-incident`; InputError `export/no-items`,
+    `export/too-many-items`.
+    """
+    with database.reading() as session:
+        found, left_out = _asked_for(session, request)
+        if not found:
+            raise InputError("export/no-items", "No item was named that could be in the packet. Nothing was written.")
+        if len(found) > MOST_ITEMS:
+            raise InputError(
+                "export/too-many-items",
+                f"A packet holds at most {MOST_ITEMS:,} items, and these are {len(found):,}. Nothing was written. "
+                "Build several packets.",
+            )
+        items = tuple(sorted(found.values(), key=lambda item: (len(item.number), item.number)))
+        incidents = incidents_by_id(session)
+        apart, lacking = _received_together(session, found)
+        return Selection(
+            organisation=organisation(session),
+            items=items,
+            incidents=tuple(incidents[id_] for id_ in dict.fromkeys(item.incident_id for item in items)),
+            apart=apart,
+            lacking=lacking,
+            left_out=left_out,
+        )
+
+
+def why_not(items: Sequence[Item], key_files: KeyFiles) -> tuple[tuple[str, str], ...]:
+    """Name each item that must not or cannot leave, with the reason."""
+    refused: list[tuple[str, str]] = []
+    for item in items:
+        if item.state == "destroyed":
+            refused.append((item.number, "its key was destroyed"))
+        elif item.state != "kept":
+            refused.append((item.number, f"its state is {item.state}"))
+        else:
+            try:
+                key_files.read_sealed(item.id)
+            except NotFoundError:
+                refused.append((item.number, "its key file is not here"))
+    return tuple(refused)
+
+
+def refuse_what_may_not_leave(items: Sequence[Item], key_files: KeyFiles) -> None:
+    """Raises: DisclosureError `export/may-not-leave`, with each item and the reason."""
+    refused = why_not(items, key_files)
+    if refused:
+        raise DisclosureError(
+            "export/may-not-leave",
+            "At least one of these items must not or cannot leave the archive. No packet was built and no number used. "
+            "Leave it out and build again.",
+            evidence=dict(refused),
+        )
+
+
+def next_packet_number(database: Database, year: int) -> str:
+    """Return the number that the next packet of that year would get; it is not used up."""
+    with database.reading() as session:
+        statement = select(NumberRow.last).where(NumberRow.kind == str(NumberKind.PACKET), NumberRow.year == year)
+        last = session.execute(statement).scalar_one_or_none() or 0
+    return f"{NumberKind.PACKET}-{year}-{last + 1:04d}"
+
+
+def _asked_for(session: Session, request: PacketRequest) -> tuple[dict[UUID, Item], int]:
+    """Return the items by id, and how many of the incident's were left out."""
+    found: dict[UUID, Item] = {}
+    left_out = 0
+    excluded = {item_by_number(session, number)[0].id for number in request.exclude}
+    if request.incident is not None:
+        incident, _ = incident_by_number(session, request.incident)
+        for item, _ in list_items(session, incident_id=incident.id):
+            if item.id in excluded:
+                left_out += 1
+            else:
+                found[item.id] = item
+    for number in request.items:
+        item, _ = item_by_number(session, number)
+        if item.id not in excluded:
+            found[item.id] = item
+    return found, left_out
+
+
+def _received_together(session: Session, found: dict[UUID, Item]) -> tuple[tuple[str, ...], frozenset[UUID]]:
+    apart: set[str] = set()
+    lacking: set[UUID] = set()
+    ids = list(found)
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        mains = [found[id_].companion_id for id_ in some if found[id_].companion_id is not None]
+        statement = select(Item.table).where(or_(_item.companion_id.in_(some), _item.id.in_(mains)))
+        for row in session.execute(statement).mappings():
+            other = Item.from_row(row)
+            if other.id not in found:
+                apart.add(other.number)
+                lacking |= {id_ for id_ in some if found[id_].companion_id == other.id or other.companion_id == id_}
+    return tuple(sorted(apart)), frozenset(lacking)

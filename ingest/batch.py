@@ -1,0 +1,354 @@
+"""Batch import: a folder, SD card or phone dump, each file exactly once, resumable after a kill at any moment.
+
+What became of a file is committed together with the file, so a run that goes on skips what an earlier run had ended.
+It closes with a reconciliation: seen = stored + linked + refused.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from archive.age.keyring import Keyring
+from archive.catalogue.accounts import organisation, read_secret
+from archive.catalogue.database import Database
+from archive.catalogue.incidents import import_by_number, import_files, open_import
+from archive.catalogue.items import items_with_content
+from archive.catalogue.numbers import NumberKind, next_numbers
+from archive.catalogue.records import ImportBatch, Organisation
+from archive.errors import ConflictError, InputError, UnavailableError
+from archive.settings import IngestSettings
+from archive.types import Clock, NewId, Owner, OwnerKind
+from custody.canonical import Json
+from custody.drafts import Draft, OwnedPart, Values
+from custody.entries import EventKind
+from custody.ledger import Ledger
+from custody.publication import Publisher
+from ingest.entering import safe_text
+from ingest.folder import FoundFile, Listing, list_source, look_at, modified_text, open_source_file
+from ingest.held import hold_import
+from ingest.intake import Intake, content_mac
+from ingest.progress import Tally, Watch
+from ingest.reception import Arrival, Reception, Result
+from ingest.reconciliation import Forecast, ImportRequest, Reconciliation
+
+
+class BatchImport:
+    """Imports of many files at once. `free_octets` tells how much room the disk of the objects has."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        ledger: Ledger,
+        publisher: Publisher,
+        database: Database,
+        settings: IngestSettings,
+        locks: Path,
+        free_octets: Callable[[], int],
+        clock: Clock,
+        new_id: NewId,
+    ) -> None:
+        self._intake = intake
+        self._ledger = ledger
+        self._publisher = publisher
+        self._database = database
+        self._settings = settings
+        self._locks = locks
+        self._free_octets = free_octets
+        self._clock = clock
+        self._new_id = new_id
+
+    def forecast(self, request: ImportRequest, watch: Watch) -> Forecast:
+        """Read every file and say what an import would do; write nothing."""
+        listing = self._list(request)
+        with self._database.reading() as session:
+            key = read_secret(session, "intake-key")
+            batch = self._unfinished(session, key, request)
+            ended = set(import_files(session, batch.id)) if batch is not None else set()
+        files = [each for each in listing.files if not batch or _path_mac(key, batch.id, each.path) not in ended]
+        skipped = [each for each in listing.skipped if not batch or _path_mac(key, batch.id, each.path) not in ended]
+        refused = [(skip.path, skip.error) for skip in skipped]
+        digests: list[tuple[bytes, int]] = []
+        tally = Tally(watch, files=(0, len(files)), octets=(0, sum(each.size for each in files)))
+        for file in files:
+            try:
+                with open_source_file(request.source, file, _to(tally, file.path)) as stream:
+                    digests.append((_sha256(stream), file.size))
+            except InputError as error:
+                refused.append((file.path, error))
+            tally.end(file.path, None)
+        new, new_octets = self._new_among(key, digests)
+        return Forecast(
+            going_on=batch.number if batch is not None else None,
+            ended=len(listing.files) + len(listing.skipped) - len(files) - len(skipped),
+            new=new,
+            new_octets=new_octets,
+            known=len(digests) - new,
+            refused=tuple(refused),
+            unclaimed=_unclaimed(request, listing),
+            mounted_read_only=listing.mounted_read_only,
+            lacking=max(0, new_octets + self._reserve - self._free_octets()),
+        )
+
+    def begin(self, request: ImportRequest) -> ImportBatch:
+        """Open an import: go on with the one of this source that was begun and not ended, or enter a new one.
+
+        Raises: ConflictError `batch/other-import` where `request.resume` names another; nothing is entered then.
+        """
+        _, read_only = look_at(request.source)
+        with self._ledger.transaction() as transaction:
+            session = transaction.session
+            ours = organisation(session)
+            key = read_secret(session, "intake-key")
+            earlier = self._unfinished(session, key, request)
+            if earlier is not None:
+                return earlier
+            batch = ImportBatch(
+                id=self._new_id(),
+                organisation_id=ours.id,
+                number=next_numbers(session, NumberKind.IMPORT, transaction.now.year)[0],
+                incident_id=request.incident.id,
+                status="running",
+                source_mac=_source_mac(key, request.source),
+                started_time=transaction.now,
+            )
+            told: dict[str, Json] = {
+                "source": safe_text(str(request.source)),
+                "mounted": "read-only" if read_only else "writable",
+                "device": _told(request.device),
+                "write_blocker": _told(request.write_blocker),
+            }
+            transaction.record(
+                Draft(
+                    event=EventKind.IMPORT,
+                    actor=request.actor,
+                    values=(
+                        ("purpose", "import begun"),
+                        ("record", batch.to_log(told)),
+                        *((("reason", safe_text(request.reason)),) if request.reason else ()),
+                    ),
+                    owned=_custodian(ours, request.custodian),
+                )
+            )
+        return batch
+
+    def run(self, batch: ImportBatch, request: ImportRequest, watch: Watch) -> Reconciliation:
+        """Take in whatever of the source is not in yet, then close the import.
+
+        Raises: ConflictError `archive/held` where another process works on the same import, `batch/ended` where it
+        ended it meanwhile; the errors of the archive itself (a full disk): then what was acknowledged is in, and the
+        same call goes on later.
+        """
+        with hold_import(self._locks, batch.id, self._clock):
+            self._intake.sweep_staging()
+            listing = self._list(request)
+            with self._database.reading() as session:
+                if import_by_number(session, batch.number)[0].status != "running":
+                    raise ConflictError(
+                        "batch/ended", "Another process ended this import meanwhile. Nothing was changed by this one."
+                    )
+                ours = organisation(session)
+                key = read_secret(session, "intake-key")
+                ended = set(import_files(session, batch.id))
+            reception = Reception(
+                actor=request.actor,
+                organisation=ours,
+                incident=request.incident,
+                method="import",
+                batch=batch,
+                values=(("import", batch.number),),
+            )
+            macs = {path: _path_mac(key, batch.id, path) for path in _paths(listing)}
+            tally = Tally(
+                watch,
+                files=(sum(mac in ended for mac in macs.values()), len(macs)),
+                octets=(sum(file.size for file in listing.files if macs[file.path] in ended), listing.size),
+            )
+            results: list[tuple[str, Result]] = []
+            for group, octets in self._groups(listing, request, macs, ended, tally):
+                self._leave_room(octets)
+                for arrival, result in zip(group, self._intake.receive(reception, group), strict=True):
+                    results.append((arrival.untrusted_path, result))
+                    tally.end(arrival.untrusted_path, result)
+            return self._close(batch, request, listing, results, set(macs.values()))
+
+    def _close(
+        self,
+        batch: ImportBatch,
+        request: ImportRequest,
+        listing: Listing,
+        results: Sequence[tuple[str, Result]],
+        listed: set[bytes],
+    ) -> Reconciliation:
+        with self._database.reading() as session:
+            ended = import_files(session, batch.id)
+        counts = {
+            name: sum(1 for file in ended.values() if file.outcome == name) for name in ("stored", "linked", "refused")
+        }
+        closing = Reconciliation(
+            number=batch.number,
+            seen=len(listed | set(ended)),
+            results=tuple(results),
+            unclaimed=_unclaimed(request, listing),
+            **counts,
+        )
+        told: dict[str, Json] = {"seen": closing.seen, **counts, "claims_without_file": len(closing.unclaimed)}
+        self._ledger.record(
+            Draft(
+                event=EventKind.IMPORT,
+                actor=request.actor,
+                values=(
+                    ("purpose", "import ended"),
+                    ("reconciliation", told),
+                    ("record", replace(batch, status="ended").to_log()),
+                ),
+            )
+        )
+        self._publisher.publish()
+        return closing
+
+    @property
+    def _reserve(self) -> int:
+        return self._settings.reserve_mib << 20
+
+    def _leave_room(self, octets: int) -> None:
+        """Refuse a group of that size where it would eat into the room that is kept back for the log."""
+        needed = octets + self._reserve
+        free = self._free_octets()
+        if free < needed:
+            raise UnavailableError(
+                "archive/store-full",
+                "The disk of the archive has not enough room. Everything acknowledged so far is kept; nothing more was "
+                "taken in. Free some space, then go on.",
+                evidence={"needed": needed, "free": free, "of which kept back for the log": self._reserve},
+            )
+
+    def _list(self, request: ImportRequest) -> Listing:
+        return list_source(request.source, max_file_octets=self._settings.max_file_octets)
+
+    def _unfinished(self, session: Session, key: bytes, request: ImportRequest) -> ImportBatch | None:
+        found = open_import(session, _source_mac(key, request.source), request.incident.id)
+        if request.resume is not None and (found is None or found.number != request.resume):
+            raise ConflictError(
+                "batch/other-import", "That import was of another source, or has ended. Nothing was changed."
+            )
+        return found
+
+    def _new_among(self, key: bytes, digests: Sequence[tuple[bytes, int]]) -> tuple[int, int]:
+        """Count what would be stored as new, files and octets."""
+        if not self._intake.equality:
+            return len(digests), sum(size for _, size in digests)
+        macs = [content_mac(key, digest) for digest, _ in digests]
+        with self._database.reading() as session:
+            known = set(items_with_content(session, macs))
+        new = octets = 0
+        for mac, (_, size) in zip(macs, digests, strict=True):
+            if mac not in known:
+                known.add(mac)
+                new, octets = new + 1, octets + size
+        return new, octets
+
+    def _groups(
+        self, listing: Listing, request: ImportRequest, macs: dict[str, bytes], ended: set[bytes], tally: Tally
+    ) -> Iterator[tuple[list[Arrival], int]]:
+        """Cut the listing into groups and tell their octets; companions share a group with their main file."""
+        group: list[Arrival] = []
+        places: dict[str, int] = {}
+        octets = 0
+        for file in listing.files:
+            mac = macs[file.path]
+            if mac in ended:
+                continue
+            full = len(group) >= self._settings.group_files or octets + file.size > self._settings.group_octets
+            if group and full and file.main not in places:
+                yield group, octets
+                group, places, octets = [], {}, 0
+            places[file.path] = len(group)
+            main = places.get(file.main) if file.main else None
+            group.append(_arrival(request, file, mac, main, _to(tally, file.path)))
+            octets += file.size
+        for skip in listing.skipped:
+            if macs[skip.path] not in ended:
+                group.append(
+                    Arrival(
+                        open=_refusing(skip.error),
+                        untrusted_name=skip.path.rpartition("/")[2],
+                        untrusted_path=skip.path,
+                        path_mac=macs[skip.path],
+                    )
+                )
+        if group:
+            yield group, octets
+
+
+def _sha256(stream: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while piece := stream.read(1 << 20):
+        digest.update(piece)
+    return digest.digest()
+
+
+def _to(tally: Tally, path: str) -> Callable[[int], None]:
+    return lambda octets: tally.read(path, octets)
+
+
+def _arrival(
+    request: ImportRequest, file: FoundFile, mac: bytes, main: int | None, heard: Callable[[int], None]
+) -> Arrival:
+    return Arrival(
+        open=lambda: open_source_file(request.source, file, heard),
+        untrusted_name=file.path.rpartition("/")[2],
+        untrusted_path=file.path,
+        path_mac=mac,
+        claims={**request.claims.get(file.path, {}), "file_modified": modified_text(file.modified_ns)},
+        main=main,
+    )
+
+
+def _refusing(error: InputError) -> Callable[[], BinaryIO]:
+    def refuse() -> BinaryIO:
+        raise error
+
+    return refuse
+
+
+def _custodian(ours: Organisation, name: str | None) -> tuple[OwnedPart, ...]:
+    """Close a custodian's name under the identity keyring, which the office cannot open."""
+    if not name:
+        return ()
+    recipients = tuple(str(recipient) for recipient in Keyring.parse(ours.identity_keyring).recipients)
+    values: Values = (("custodian_claim", safe_text(name)),)
+    return (OwnedPart(owner=Owner(kind=OwnerKind.IDENTITY, id=ours.id), recipients=recipients, values=values),)
+
+
+def _told(text: str | None) -> str | None:
+    return safe_text(text) if text else None
+
+
+def _unclaimed(request: ImportRequest, listing: Listing) -> tuple[str, ...]:
+    """Name the paths that the manifest speaks of and the source has no file for."""
+    found = {file.path for file in listing.files} | {skip.path for skip in listing.skipped}
+    return tuple(path for path in request.claims if path not in found)
+
+
+def _paths(listing: Listing) -> list[str]:
+    return [file.path for file in listing.files] + [skip.path for skip in listing.skipped]
+
+
+def _source_mac(key: bytes, source: Path) -> bytes:
+    return _mac(key, b"source", os.fsencode(source))
+
+
+def _path_mac(key: bytes, import_id: UUID, path: str) -> bytes:
+    return _mac(key, b"path", import_id.bytes + os.fsencode(path))
+
+
+def _mac(key: bytes, label: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, b"testigo " + label + b"\0" + data, hashlib.sha256)

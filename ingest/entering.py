@@ -1,0 +1,181 @@
+"""Step 6 of the way in: the entries and records of what came in, of what was here already, of what was refused."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from archive.catalogue.records import ImportFile, Item, Json, StoredObject
+from archive.keyfiles import OwnerKey
+from archive.types import ItemId, ItemRole, NewId, Outcome
+from archive.vault import StagedObject
+from custody.drafts import Draft, ItemPart, Values
+from custody.entries import EventKind
+from custody.ledger import Transaction
+from ingest.reception import Arrival, Linked, Reception, Refused, Result, Stored
+from media.workbench import Examination
+
+POLICY: Json = {"at_ingest": "keep", "policy": "keep-whole", "version": "1"}
+"""Step 5 for now: the original is kept whole at intake."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """One arrival between its steps."""
+
+    arrival: Arrival
+    key: OwnerKey
+    original: StagedObject
+    content_mac: bytes | None
+    examination: Examination | None = None
+    metadata: StagedObject | None = None
+
+
+def enter_item(
+    transaction: Transaction, reception: Reception, taken: Taken, number: str, main: Result | None, new_id: NewId
+) -> Stored:
+    """Enter a new item under its number; `main` is what became of the file that it is a companion of."""
+    examination = taken.examination
+    if examination is None:
+        raise ValueError("an item is recorded only after it was examined")
+    item = Item(
+        id=taken.key.owner.id,
+        organisation_id=reception.organisation.id,
+        incident_id=reception.incident.id,
+        number=number,
+        role=ItemRole.ORIGINAL,
+        parent_id=None,
+        companion_id=_item_id(main),
+        evidence_kind=examination.format.kind,
+        size=taken.original.sealed.size,
+        state="kept",
+        content_mac=taken.content_mac,
+        recipient=taken.key.recipient,
+        received_time=transaction.now,
+    )
+    values = _item_values(reception, taken, item, examination, new_id)
+    entry = transaction.record(
+        Draft(
+            event=EventKind.INGESTION,
+            outcome=Outcome.WARNING if examination.problems else Outcome.SUCCESS,
+            actor=reception.actor,
+            values=(("purpose", reception.method), *reception.values),
+            items=(ItemPart(item_id=item.id, recipient=item.recipient, values=values, first=True),),
+        )
+    )
+    digest = taken.original.sealed.sha256.value
+    return Stored(item=item, sha256=digest, entry=entry, problems=tuple(examination.problems))
+
+
+def _item_values(reception: Reception, taken: Taken, item: Item, examination: Examination, new_id: NewId) -> Values:
+    arrival, sealed = taken.arrival, taken.original.sealed
+    named = {"item": str(item.id)}
+    told = {
+        "original_name": safe_text(arrival.untrusted_name),
+        "path": safe_text(arrival.untrusted_path),
+        "claims": {safe_text(name): safe_text(value) for name, value in arrival.claims.items()},
+    }
+    values: list[tuple[str, Json]] = [
+        ("fixity", {**named, "stage": "receipt", "sha256": sealed.sha256.hex, "size": sealed.size}),
+        ("original_name", {**named, "name": told["original_name"]}),
+        ("format", {**named, **examination.format_values()}),
+        ("extraction", {**named, **examination.extraction_values()}),
+        ("claims", {**named, "sender": told["claims"], "embedded": examination.claim_values()}),
+        ("policy", {**named, **POLICY}),
+        ("record", item.to_log(told)),
+    ]
+    for purpose, staged in (("original", taken.original), ("metadata", taken.metadata)):
+        if staged is not None:
+            stored = StoredObject(
+                id=new_id(),
+                item_id=item.id,
+                purpose=purpose,
+                blake3=staged.sealed.blake3.value,
+                sealed_size=staged.sealed.sealed_size,
+            )
+            values.append(("record", stored.to_log()))
+            values.append(("object", {**named, **_object_value(purpose, staged)}))
+    values += _file_record(reception, arrival, "stored", new_id, item_id=item.id, size=sealed.size)
+    return tuple(values)
+
+
+def enter_duplicate(transaction: Transaction, reception: Reception, taken: Taken, twin: Item, new_id: NewId) -> Linked:
+    """Enter, in the log of the item that is here already, that the same content arrived again."""
+    arrival, size = taken.arrival, taken.original.sealed.size
+    duplicate: Json = {
+        "item": str(twin.id),
+        "name": safe_text(arrival.untrusted_name),
+        "path": safe_text(arrival.untrusted_path),
+        "claims": {safe_text(name): safe_text(value) for name, value in arrival.claims.items()},
+    }
+    sealed = taken.original.sealed
+    fixity: Json = {"item": str(twin.id), "stage": "receipt", "sha256": sealed.sha256.hex, "size": size}
+    values = (
+        ("fixity", fixity),
+        ("duplicate", duplicate),
+        *_file_record(reception, arrival, "linked", new_id, item_id=twin.id, size=size),
+    )
+    entry = transaction.record(
+        Draft(
+            event=EventKind.DUPLICATE_RECEIPT,
+            actor=reception.actor,
+            values=(("purpose", reception.method), *reception.values),
+            items=(ItemPart(item_id=twin.id, recipient=twin.recipient, values=values),),
+        )
+    )
+    digest = taken.original.sealed.sha256.value
+    return Linked(item_id=twin.id, item_number=twin.number, sha256=digest, size=size, entry=entry)
+
+
+def enter_refusal(
+    transaction: Transaction, reception: Reception, arrival: Arrival, refused: Refused, new_id: NewId
+) -> Refused:
+    """Enter that a file was not taken in, and why."""
+    record = _file_record(reception, arrival, "refused", new_id, code=refused.error.code)
+    values = (("purpose", reception.method), ("code", refused.error.code), *reception.values, *record)
+    transaction.record(Draft(event=EventKind.REFUSAL, outcome=Outcome.FAILURE, actor=reception.actor, values=values))
+    return refused
+
+
+def _file_record(
+    reception: Reception,
+    arrival: Arrival,
+    outcome: str,
+    new_id: NewId,
+    *,
+    code: str | None = None,
+    item_id: UUID | None = None,
+    size: int | None = None,
+) -> Values:
+    """Give the record that says what became of one file of an import; none for what arrives alone."""
+    if reception.batch is None or arrival.path_mac is None:
+        return ()
+    record = ImportFile(
+        id=new_id(),
+        import_id=reception.batch.id,
+        path_mac=arrival.path_mac,
+        outcome=outcome,
+        code=code,
+        item_id=item_id,
+        size=size,
+    )
+    return (("record", record.to_log({"path": safe_text(arrival.untrusted_path)})),)
+
+
+def _object_value(purpose: str, staged: StagedObject) -> dict[str, Json]:
+    return {"purpose": purpose, "blake3": staged.sealed.blake3.hex, "sealed_size": staged.sealed.sealed_size}
+
+
+def _item_id(main: Result | None) -> ItemId | None:
+    match main:
+        case Stored(item=item):
+            return ItemId(item.id)
+        case Linked(item_id=item_id):
+            return ItemId(item_id)
+    return None
+
+
+def safe_text(untrusted: str) -> str:
+    """Make text from outside safe for canonical JSON; what is no UTF-8 is kept, as escapes."""
+    try:
+        return untrusted.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return untrusted.encode("utf-8", "backslashreplace").decode("utf-8")

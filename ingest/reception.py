@@ -1,0 +1,72 @@
+"""The values of the way in: what arrives, under which act, and what became of it. No I/O."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+from uuid import UUID
+
+from archive.catalogue.records import ImportBatch, Incident, Item, Organisation
+from archive.errors import TestigoError
+from archive.types import Actor
+from custody.drafts import Values
+from custody.ledger import EntryRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """The act under which files arrive. `values` are general values of each entry (formats.md 3.5)."""
+
+    actor: Actor
+    organisation: Organisation
+    incident: Incident
+    method: str
+    batch: ImportBatch | None = None
+    values: Values = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One file on its way in. Names and paths are what the sender says: untrusted, kept whole, never used as paths.
+
+    `open` gives the stream; it is read once, from its start to its end. `path_mac` tells this file from every other of
+    the same import. `claims` are what the sender says about this file. `main` is the place, in the same group, of the
+    file that this one is a companion of.
+    """
+
+    open: Callable[[], BinaryIO]
+    untrusted_name: str
+    untrusted_path: str
+    path_mac: bytes | None = None
+    claims: dict[str, str] = field(default_factory=dict)
+    main: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The file is in: content, record and entry are durable."""
+
+    item: Item
+    sha256: bytes
+    entry: EntryRef
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """The same content was here already; the arrival was entered in that item's log and nothing was copied."""
+
+    item_id: UUID
+    item_number: str
+    sha256: bytes
+    size: int
+    entry: EntryRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The file was not taken in; the refusal, with its reason, is in the log."""
+
+    error: TestigoError
+
+
+Result = Stored | Linked | Refused

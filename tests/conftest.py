@@ -1,0 +1,39 @@
+"""Shared fixtures: where the independent material lies, and a closed network."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+
+CorpusFinder = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def corpus() -> CorpusFinder:
+    """Return a function from a corpus name to its folder; a test whose corpus is not here says so and is skipped."""
+
+    def find(name: str) -> Path:
+        folder = CORPORA / name
+        if not folder.is_dir():
+            pytest.skip(f"corpus {name} is not beside this checkout (../shared/corpora)")
+        return folder
+
+    return find
+
+
+@pytest.fixture(autouse=True)
+def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that leaves this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0] if isinstance(address, tuple) else ""
+            if host not in ("127.0.0.1", "::1", "localhost"):
+                raise AssertionError(f"a test tried to reach {host}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)

@@ -1,0 +1,496 @@
+"""An import of many files: each exactly once, whatever stops it; what it says adds up and can be done again."""
+
+import hashlib
+import json
+import os
+import random
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from archive.errors import ConflictError, InputError, UnavailableError
+from ingest.held import hold_import
+from ingest.manifest import read_manifest
+from ingest.progress import Step
+from ingest.reception import Linked, Refused, Result, Stored
+from ingest.reconciliation import ImportRequest, Reconciliation
+from tests.way_in import AN_HOUR_AGO, SETTINGS, YEAR, WayIn, command_line, environment, run_testigo, tree_of
+
+GROUPS_OF_TWO = SETTINGS + "group_files = 2\n"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[WayIn]:
+    with WayIn(tmp_path / "archive") as archive:
+        yield archive
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    """A card of five files in two folders: one twice, one with a sidecar."""
+    folder = tmp_path / "card"
+    (folder / "DCIM" / "100").mkdir(parents=True)
+    (folder / "DCIM" / "100" / "IMG_1.txt").write_text("one\n" * 300)
+    (folder / "DCIM" / "100" / "IMG_1.xmp").write_text("<x:xmpmeta xmlns:x='adobe:ns:meta/'/>")
+    (folder / "DCIM" / "100" / "IMG_2.txt").write_text("two\n" * 300)
+    (folder / "again.txt").write_text("one\n" * 300)
+    (folder / "notes.txt").write_text("notes\n")
+    return folder
+
+
+def _request(archive: WayIn, source: Path, **more: object) -> ImportRequest:
+    told = {"incident": archive.raid, "actor": archive.actor, "claims": {}, **more}
+    return ImportRequest(source=source, **told)  # type: ignore[arg-type] # ours
+
+
+def _import(archive: WayIn, request: ImportRequest) -> Reconciliation:
+    batch = archive.rooms.batch_import.begin(request)
+    return archive.rooms.batch_import.run(batch, request, lambda _: None)
+
+
+def _outcomes(closing: Reconciliation) -> dict[str, type[Result]]:
+    return {path: type(result) for path, result in closing.results}
+
+
+def test_every_file_is_stored_linked_or_refused_and_the_numbers_add_up(archive: WayIn, card: Path) -> None:
+    (card / "link").symlink_to("/etc/passwd")
+    closing = _import(archive, _request(archive, card, custodian="M. Rivera", device="SD-07", reason="handed over"))
+    assert _outcomes(closing) == {
+        "DCIM/100/IMG_1.txt": Stored,
+        "DCIM/100/IMG_1.xmp": Stored,
+        "DCIM/100/IMG_2.txt": Stored,
+        "again.txt": Linked,
+        "notes.txt": Stored,
+        "link": Refused,
+    }
+    assert (closing.seen, closing.stored, closing.linked, closing.refused) == (6, 4, 1, 1)
+    assert closing.adds_up
+    ended = archive.last_entries(1)[0]
+    assert ended.get("purpose") == "import ended"
+    assert ended.get("reconciliation") == {
+        "seen": 6,
+        "stored": 4,
+        "linked": 1,
+        "refused": 1,
+        "claims_without_file": 0,
+    }
+
+
+def test_a_sidecar_is_tied_to_its_file_and_each_file_keeps_its_claimed_time(archive: WayIn, card: Path) -> None:
+    os.utime(card / "DCIM" / "100" / "IMG_1.txt", ns=(0, 1_700_000_000_123_456_789))
+    results = dict(_import(archive, _request(archive, card)).results)
+    main, sidecar = results["DCIM/100/IMG_1.txt"], results["DCIM/100/IMG_1.xmp"]
+    assert isinstance(main, Stored)
+    assert isinstance(sidecar, Stored)
+    assert sidecar.item.companion_id == main.item.id
+    claims = archive.log_of(main.item)[0].get("claims")["sender"]
+    assert claims == {"file_modified": "2023-11-14T22:13:20.123456789Z"}
+
+
+def test_a_second_run_links_everything_and_copies_nothing(archive: WayIn, card: Path) -> None:
+    first = _import(archive, _request(archive, card))
+    objects = archive.objects()
+    second = _import(archive, _request(archive, card))
+    assert second.number != first.number
+    assert set(_outcomes(second).values()) == {Linked}
+    assert (second.seen, second.stored, second.linked) == (5, 0, 5)
+    assert archive.objects() == objects
+
+
+def test_a_forecast_says_what_the_import_then_does_and_writes_nothing(archive: WayIn, card: Path) -> None:
+    (card / "link").symlink_to("/etc/passwd")
+    request = _request(archive, card)
+    archive.rooms.workbench  # noqa: B018 - its socket and locks are made before the picture is taken
+    archive.rooms.database.close()
+    before, source = tree_of(archive.home), tree_of(card)
+    forecast = archive.rooms.batch_import.forecast(request, lambda _: None)
+    archive.rooms.database.close()
+    assert (tree_of(archive.home), tree_of(card)) == (before, source)
+    closing = _import(archive, request)
+    assert (forecast.new, forecast.known, len(forecast.refused)) == (
+        closing.stored,
+        closing.linked,
+        closing.refused,
+    )
+    stored = [result.item.size for _, result in closing.results if isinstance(result, Stored)]
+    assert forecast.new_octets == sum(stored)
+    assert tree_of(card) == source
+
+
+def test_with_equality_off_a_forecast_calls_everything_new(tmp_path: Path, card: Path) -> None:
+    with WayIn(tmp_path / "archive", archive_settings="intake_equality = false") as archive:
+        request = _request(archive, card)
+        forecast = archive.rooms.batch_import.forecast(request, lambda _: None)
+        assert (forecast.new, forecast.known) == (5, 0)
+        assert _import(archive, request).stored == 5
+
+
+def test_what_was_broken_off_goes_on_where_it_stopped(tmp_path: Path, card: Path) -> None:
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        request = _request(archive, card)
+        batch = archive.rooms.batch_import.begin(request)
+
+        def stop_after_two(step: Step) -> None:
+            if step.result is not None and step.files_done == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            archive.rooms.batch_import.run(batch, request, stop_after_two)
+        forecast = archive.rooms.batch_import.forecast(request, lambda _: None)
+        assert (forecast.going_on, forecast.ended, forecast.new + forecast.known) == (batch.number, 2, 3)
+        assert archive.rooms.batch_import.begin(request) == batch
+        steps: list[Step] = []
+        closing = archive.rooms.batch_import.run(batch, request, steps.append)
+        assert len(closing.results) == 3
+        assert (closing.seen, closing.stored, closing.linked) == (5, 4, 1)
+        assert archive.rows("item") == 4
+        assert (steps[-1].files_done, steps[-1].files_total) == (5, 5)
+        assert steps[-1].octets_done == steps[-1].octets_total
+
+
+def test_the_number_of_another_import_is_refused_and_opens_none(archive: WayIn, card: Path) -> None:
+    ended = _import(archive, _request(archive, card))
+    size = archive.rooms.ledger.size()
+    for number in (ended.number, "imp-2026-9999"):
+        with pytest.raises(ConflictError) as raised:
+            archive.rooms.batch_import.begin(_request(archive, card, resume=number))
+        assert raised.value.code == "batch/other-import"
+    assert archive.rooms.ledger.size() == size
+
+
+def test_an_import_that_another_process_holds_is_refused_with_the_holders_name(archive: WayIn, card: Path) -> None:
+    request = _request(archive, card)
+    batch = archive.rooms.batch_import.begin(request)
+    with hold_import(archive.rooms.run_folder, batch.id, archive.clock):
+        with pytest.raises(ConflictError, match=rf"process {os.getpid()} since 2026-11-22 09:\d\d:\d\d UTC") as raised:
+            archive.rooms.batch_import.run(batch, request, lambda _: None)
+        assert raised.value.code == "archive/held"
+    archive.rooms.batch_import.run(batch, request, lambda _: None)
+    with pytest.raises(ConflictError) as raised:
+        archive.rooms.batch_import.run(batch, request, lambda _: None)
+    assert raised.value.code == "batch/ended"
+
+
+def test_room_that_is_kept_back_for_the_log_is_not_used_up(tmp_path: Path, card: Path) -> None:
+    reserve = (shutil.disk_usage(tmp_path).total >> 20) + 1
+    with WayIn(tmp_path / "archive", settings=SETTINGS.replace("16", str(reserve))) as archive:
+        request = _request(archive, card)
+        forecast = archive.rooms.batch_import.forecast(request, lambda _: None)
+        assert forecast.lacking > 0
+        batch = archive.rooms.batch_import.begin(request)
+        with pytest.raises(UnavailableError) as raised:
+            archive.rooms.batch_import.run(batch, request, lambda _: None)
+        assert raised.value.code == "archive/store-full"
+        assert archive.rows("item") == 0
+
+
+def test_claims_of_a_manifest_stand_in_the_items_record_and_those_of_no_file_are_named(
+    archive: WayIn, card: Path, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "claims.csv"
+    manifest.write_text("path,who,where\nnotes.txt,Ana,6th St\nDCIM/100/IMG_9.txt,Ben,\n", encoding="utf-8")
+    closing = _import(archive, _request(archive, card, claims=read_manifest(manifest)))
+    notes = dict(closing.results)["notes.txt"]
+    assert isinstance(notes, Stored)
+    claims = archive.log_of(notes.item)[0].get("claims")["sender"]
+    assert {name: claims[name] for name in ("who", "where")} == {"who": "Ana", "where": "6th St"}
+    assert closing.unclaimed == ("DCIM/100/IMG_9.txt",)
+    assert archive.last_entries(1)[0].get("reconciliation")["claims_without_file"] == 1
+
+
+def test_names_of_any_octets_come_in_each_once(archive: WayIn, tmp_path: Path) -> None:
+    folder = bytes(tmp_path / "hostile")
+    os.mkdir(folder)  # noqa: PTH102 - names of octets
+    names = [b"a\nb", b"[bold]x[", b"\xff\xfe.jpg", b"-rf", b"%s", "\u202e.txt".encode(), b"con", b" ", b"a" * 255]
+    for name in names:
+        Path(os.fsdecode(folder + b"/" + name)).write_bytes(b"content of " + name)
+    closing = _import(archive, _request(archive, Path(os.fsdecode(folder))))
+    assert [os.fsencode(path) for path, _ in closing.results] == sorted(names)
+    assert closing.stored == len(names)
+
+
+def _import_while(archive: WayIn, card: Path, change: Callable[[], None]) -> Reconciliation:
+    """Import one file at a time; change the card when the first has ended and all have been listed."""
+    request = _request(archive, card)
+    batch = archive.rooms.batch_import.begin(request)
+
+    def watch(step: Step) -> None:
+        if step.result is not None and step.files_done == 1:
+            change()
+
+    return archive.rooms.batch_import.run(batch, request, watch)
+
+
+def test_a_file_that_vanishes_or_changes_after_it_was_listed_is_refused(tmp_path: Path, card: Path) -> None:
+    def change() -> None:
+        (card / "notes.txt").unlink()
+        with (card / "again.txt").open("a") as file:
+            file.write("more")
+
+    with WayIn(tmp_path / "archive", settings=SETTINGS + "group_files = 1\n") as archive:
+        closing = _import_while(archive, card, change)
+    codes = {path: result.error.code for path, result in closing.results if isinstance(result, Refused)}
+    assert codes == {"notes.txt": "batch/unreadable", "again.txt": "batch/changed"}
+    assert closing.adds_up
+
+
+def test_a_folder_that_becomes_a_link_after_it_was_listed_is_not_followed(tmp_path: Path, card: Path) -> None:
+    def swap() -> None:
+        (card / "DCIM").rename(tmp_path / "elsewhere")
+        (card / "DCIM").symlink_to(tmp_path / "elsewhere")
+
+    with WayIn(tmp_path / "archive", settings=SETTINGS + "group_files = 1\n") as archive:
+        outcomes = _outcomes(_import_while(archive, card, swap))
+    assert outcomes.pop("DCIM/100/IMG_1.txt") is Stored  # It and its sidecar were in before.
+    assert outcomes.pop("DCIM/100/IMG_1.xmp") is Stored
+    assert outcomes == {"DCIM/100/IMG_2.txt": Refused, "again.txt": Linked, "notes.txt": Stored}
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("/nonexistent/card", "batch/no-such-source"),
+        ("/etc/passwd/card", "batch/no-such-source"),
+        ("/dev/null", "batch/source-not-a-file"),
+    ],
+)
+def test_a_source_that_is_none_is_told_before_anything_is_entered(archive: WayIn, source: str, code: str) -> None:
+    size = archive.rooms.ledger.size()
+    with pytest.raises(InputError) as raised:
+        archive.rooms.batch_import.begin(_request(archive, Path(source)))
+    assert raised.value.code == code
+    assert archive.rooms.ledger.size() == size
+
+
+# ── in a process of its own ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def at_rest(tmp_path: Path) -> Path:
+    """The home of an archive that no process has open, which imports two files at a time."""
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO, now=AN_HOUR_AGO):
+        return tmp_path / "archive"
+
+
+def _fill(folder: Path, *, files: int, octets: int) -> dict[str, str]:
+    """Make a card; every fifth file is the one before it again. Return the digest of each path."""
+    digests = {}
+    folder.mkdir()
+    for number in range(files):
+        content = hashlib.shake_128(b"%d" % (number - (number % 5 == 4))).digest(octets)
+        (folder / f"{number:03}.bin").write_bytes(content)
+        digests[f"{number:03}.bin"] = hashlib.sha256(content).hexdigest()
+    return digests
+
+
+def _told(output: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def _prove_each_file_came_in_once(home: Path, digests: dict[str, str]) -> None:
+    """Open every item beside the program and compare with the source; look for what came in twice."""
+    with WayIn.existing(home) as archive:
+        from archive.catalogue.items import list_items
+
+        with archive.rooms.database.reading() as session:
+            items = [item for item, _ in list_items(session)]
+        found = [hashlib.sha256(archive.stored(item.id)).hexdigest() for item in items]
+        assert sorted(found) == sorted(set(digests.values()))
+        assert archive.rows("import_file") == len(digests)
+        outcomes = [
+            result
+            for item in items
+            for entry in archive.log_of(item)
+            for result in entry.all("fixity")
+            if entry.entry.event in ("ingestion", "duplicate receipt")
+        ]
+        assert sorted(each["sha256"] for each in outcomes) == sorted(digests.values())
+
+
+def test_killed_at_random_instants_an_import_still_takes_each_file_in_once(at_rest: Path, tmp_path: Path) -> None:
+    _kill_and_go_on(at_rest, tmp_path / "card", files=30, octets=150_000, kills=10)
+
+
+@pytest.mark.long
+def test_killed_a_hundred_times_an_import_still_takes_each_file_in_once(at_rest: Path, tmp_path: Path) -> None:
+    _kill_and_go_on(at_rest, tmp_path / "card", files=300, octets=150_000, kills=100)
+
+
+def _kill_and_go_on(home: Path, card: Path, *, files: int, octets: int, kills: int) -> None:
+    digests = _fill(card, files=files, octets=octets)
+    instants = random.Random(20261122)  # noqa: S311 - instants, no secrets
+    acknowledged: dict[str, object] = {}
+    resume: list[str] = []
+    killed = 0
+    while True:
+        line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json", *resume)
+        with subprocess.Popen(line, env=environment(home), stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            if killed < kills:
+                # The first acknowledgement tells that the import runs, however slow the machine is.
+                first = process.stdout.readline()
+                time.sleep(instants.uniform(0, 0.25))
+                process.kill()
+                output = first + process.stdout.read()
+                killed += 1
+            else:
+                output = process.stdout.read()
+        for told in _told("\n".join(each for each in output.splitlines() if each.endswith("}"))):
+            if told["message_type"] == "file":
+                assert told["path"] not in acknowledged, "an acknowledged file was taken in again"
+                acknowledged[str(told["path"])] = told["sha256"]
+        if process.returncode != -signal.SIGKILL:
+            break
+        if killed % 2:  # By number and by the same line, in turn.
+            resume = [] if resume else ["--resume", f"imp-{YEAR}-0001"]
+    summary = _told(output)[-1]
+    if summary.get("code") == "batch/other-import":
+        # The last kill came after the import's own end: there was nothing left to go on with.
+        assert killed > 0
+    else:
+        assert process.returncode == 0, output
+        assert summary["seen"] == files
+        assert summary["seen"] == summary["stored"] + summary["linked"]  # type: ignore[operator] # numbers
+    assert all(digests[path] == sha256 for path, sha256 in acknowledged.items())
+    _prove_each_file_came_in_once(home, digests)
+
+
+@pytest.mark.long
+def test_an_sd_card_of_two_gibibytes_killed_half_way(tmp_path: Path) -> None:
+    """The technician's journey: dry run, kill at half, resume, second run; each file once, in little memory."""
+    home, card = tmp_path / "archive", tmp_path / "SD-07"
+    with WayIn(home, now=AN_HOUR_AGO):
+        pass
+    (card / "DCIM" / "100GOPRO").mkdir(parents=True)
+    digests: dict[str, str] = {}
+    for number in range(200):
+        path = card / "DCIM" / "100GOPRO" / f"GX{number:06}.MP4"
+        content = hashlib.shake_128(b"%d" % (number - (number % 12 == 11))).digest(1 << 16) * ((11 << 20) >> 16)
+        path.write_bytes(content)
+        digests[str(path.relative_to(card))] = hashlib.sha256(content).hexdigest()
+    bad = card / "DCIM" / "100GOPRO" / "GX000150.MP4"
+    fault = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(bad), "-e", "inject=readv:error=EIO"]
+    line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json")
+    before, source = tree_of(home), tree_of(card)
+    dry = run_testigo(home, "import", str(card), "-i", f"I-{YEAR}-0001", "--dry-run", "--json")
+    assert (dry.returncode, _told(dry.stdout)[-1]["new"], _told(dry.stdout)[-1]["known"]) == (0, 184, 16)
+    assert tree_of(home) == before
+    with subprocess.Popen(line, env=environment(home), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for told in map(json.loads, process.stdout):
+            if told.get("files_done", 0) >= 90 or told.get("percent_done", 0) >= 0.5:
+                process.kill()
+                break
+    resumed = subprocess.run(
+        [*fault, *line, "--resume", f"imp-{YEAR}-0001"],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert resumed.returncode == 3, resumed.stderr
+    closing = _told(resumed.stdout)[-1]
+    assert (closing["seen"], closing["stored"], closing["linked"], closing["refused"]) == (200, 183, 16, 1)
+    objects = sorted((home / "store" / "objects").rglob("*.age"))
+    again = subprocess.run([*fault, *line], env=environment(home), capture_output=True, text=True, check=False)
+    assert again.returncode == 3, again.stderr
+    assert _told(again.stdout)[-1]["stored"] == 0
+    assert sorted((home / "store" / "objects").rglob("*.age")) == objects
+    assert tree_of(card) == source
+    measured = tmp_path / "measured"
+    with WayIn(measured, now=AN_HOUR_AGO):
+        pass
+    begun = time.monotonic()
+    whole = subprocess.run(
+        ["/usr/bin/env", "time", "-f", "%M", *line],
+        env=environment(measured),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - begun
+    assert whole.returncode == 0, whole.stderr
+    memory = int(whole.stderr.split()[-1]) >> 10
+    print(f"2.1 GiB in {seconds:.1f} s, {200 * 11 / seconds:.0f} MiB/s, {memory} MiB")
+    assert memory < 200
+
+
+def test_an_interrupt_ends_with_130_and_the_line_that_goes_on(at_rest: Path, tmp_path: Path) -> None:
+    card = tmp_path / "a card"
+    digests = _fill(card, files=12, octets=100_000)
+    line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json")
+    with subprocess.Popen(
+        line, env=environment(at_rest), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        output, talk = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 130, talk
+    assert _told(first + output)[-1]["message_type"] == "interrupted"
+    (resume,) = [each.partition(": ")[2] for each in talk.splitlines() if each.startswith("To go on: ")]
+    words = shlex.split(resume)
+    assert words == ["testigo", "import", str(card), "--resume", f"imp-{YEAR}-0001"]
+    done = run_testigo(at_rest, *words[1:], "--json")
+    assert done.returncode == 0, done.stderr
+    assert _told(done.stdout)[-1]["seen"] == 12
+    _prove_each_file_came_in_once(at_rest, digests)
+
+
+def test_a_file_that_the_card_cannot_give_is_refused_with_3_and_the_others_are_in(
+    at_rest: Path, tmp_path: Path
+) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not here, which makes one file unreadable")
+    card = tmp_path / "card"
+    digests = _fill(card, files=4, octets=10_000)
+    bad = card / "002.bin"
+    fault = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(bad), "-e", "inject=readv:error=EIO"]
+    line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json")
+    done = subprocess.run([*fault, *line], env=environment(at_rest), capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    told = _told(done.stdout)
+    assert [each["code"] for each in told if each.get("outcome") == "refused"] == ["batch/unreadable"]
+    assert (told[-1]["stored"], told[-1]["refused"], told[-1]["ok"]) == (3, 1, False)
+    again = run_testigo(at_rest, "import", str(card), "-i", f"I-{YEAR}-0001", "--json")
+    assert again.returncode == 0, again.stderr
+    assert (_told(again.stdout)[-1]["stored"], _told(again.stdout)[-1]["linked"]) == (1, 3)
+    assert set(digests) == {str(each["path"]) for each in _told(again.stdout) if each["message_type"] == "file"}
+
+
+def test_two_processes_on_one_import_and_the_second_ends_with_11(at_rest: Path, tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    _fill(card, files=12, octets=100_000)
+    line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json")
+    with subprocess.Popen(line, env=environment(at_rest), stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        first.send_signal(signal.SIGSTOP)  # Or it might end before the second has begun.
+        try:
+            second = run_testigo(at_rest, "import", str(card), "-i", f"I-{YEAR}-0001")
+        finally:
+            first.send_signal(signal.SIGCONT)
+        first.stdout.read()
+    assert first.returncode == 0
+    assert second.returncode == 11
+    assert f"process {first.pid} since " in second.stderr
+
+
+def test_a_dry_run_leaves_the_home_and_the_card_as_they_were(at_rest: Path, tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    _fill(card, files=5, octets=10_000)
+    before, source = tree_of(at_rest), tree_of(card)
+    accessed = {path: path.stat().st_atime_ns for path in card.iterdir()}
+    done = run_testigo(at_rest, "import", str(card), "-i", f"I-{YEAR}-0001", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "4 new" in done.stdout
+    assert "1 already here" in done.stdout
+    assert (tree_of(at_rest), tree_of(card)) == (before, source)
+    assert {path: path.stat().st_atime_ns for path in accessed} == accessed
