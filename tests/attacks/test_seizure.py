@@ -150,7 +150,9 @@ def _told_to(pid: int) -> Iterator[bytes]:
     """Give what everyone on the machine can read of a process: its arguments, and its user its environment."""
     for name in ("cmdline", "environ"):
         try:
-            octets = Path(f"/proc/{pid}/{name}").read_bytes()
+            # In one read: a process that begins another program between two reads would show the parts of both.
+            with Path(f"/proc/{pid}/{name}").open("rb", buffering=0) as file:
+                octets = file.read(1 << 20)
         except OSError:
             continue
         # The archive's own variables name files of the test, in a folder of the test.
