@@ -1,7 +1,7 @@
 """The classes of metadata that a policy speaks of. No I/O.
 
-Every field that a tool tells belongs to exactly one class; what belongs to none is `UNCLASSED`, which a policy keeps for
-the vault and counsel and strips for whoever is outside.
+Every field that a tool tells belongs to exactly one class; what belongs to none is `UNCLASSED`, which a policy keeps
+for the vault and counsel and strips for whoever is outside.
 """
 
 from enum import StrEnum
