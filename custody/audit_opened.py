@@ -80,8 +80,8 @@ class OpenedAudit:
         if self._unread:
             yield unknown(
                 "custody/entries-unread",
-                f"{len(self._unread)} entries hold values whose key is not here or does not open, though no record says "
-                "that it was destroyed. Restore the key file from a backup, then check again.",
+                f"{len(self._unread)} entries hold values whose key is not here or does not open, though no record "
+                "says that it was destroyed. Restore the key file from a backup, then check again.",
                 subject="log",
             )
         if self._closed:

@@ -203,7 +203,7 @@ def _name(record_type: type[Record], row: Row, items: Mapping[str, str]) -> str:
 def _untold(record_type: type[Record], subject: str, row: Row) -> Found:
     return unknown(
         "custody/row-unread",
-        "The entry that this row names as its origin could not be opened, so that the row could not be compared with it.",
+        "The entry that this row names as its origin could not be opened, so the two could not be compared.",
         subject=subject,
         table=record_type.table.name,
         entry=row["record_seq"],

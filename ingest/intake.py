@@ -20,16 +20,18 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from threading import Event
 from typing import BinaryIO, cast
 
+from sqlalchemy.orm import Session
+
 from archive.age.keyring import Keyring
 from archive.catalogue.accounts import read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.items import items_with_content
 from archive.catalogue.numbers import NumberKind, next_numbers
-from archive.catalogue.records import Item
+from archive.catalogue.records import Item, StoredObject
 from archive.errors import ConflictError, InputError
 from archive.keyfiles import OwnerKey
 from archive.settings import IngestSettings
-from archive.types import ItemId, NewId, Owner, OwnerKind
+from archive.types import Digest, DigestAlgorithm, ItemId, NewId, Owner, OwnerKind
 from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
@@ -93,6 +95,10 @@ class Intake:
         """Whether equal content is recognised; where not, everything is stored as new."""
         return self._equality
 
+    def here_already(self, session: Session, macs: Sequence[bytes]) -> dict[bytes, Item]:
+        """Find for each content an item that still has its original and its key: a file is linked to no other."""
+        return items_with_content(session, macs, lambda item, original: self._vault.has(item.id, _digest_of(original)))
+
     def sweep_staging(self) -> int:
         """Remove what killed runs left half sealed; nothing of a living one's. Return how many there were."""
         return self._vault.store.sweep_staging()
@@ -135,7 +141,7 @@ class Intake:
         here = [each for each in sealed if isinstance(each, Taken)]
         macs = [each.content_mac for each in here if each.content_mac is not None]
         with self._database.reading() as session:
-            known = set(items_with_content(session, macs))
+            known = set(self.here_already(session, macs))
         fresh: list[Taken] = []
         for each in here:
             if each.content_mac is None or each.content_mac not in known:
@@ -176,7 +182,7 @@ class Intake:
         with self._ledger.transaction() as transaction:
             self._vault.confirm(stored, [each.key.owner.id for each in fresh])
             macs = [each.content_mac for each in sealed if isinstance(each, Taken) and each.content_mac is not None]
-            known = items_with_content(transaction.session, macs)
+            known = self.here_already(transaction.session, macs)
             # Another process may have taken in the same content since it was looked for; ours is then an orphan.
             is_fresh = {id(each) for each in fresh if each.content_mac not in known}
             year, count = transaction.now.year, len(is_fresh)
@@ -215,6 +221,10 @@ class _InterruptedError(Exception):
 
 def _came_to_an_end(future: Future[Taken | Refused]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _digest_of(stored: StoredObject) -> Digest:
+    return Digest(DigestAlgorithm.BLAKE3, stored.blake3)
 
 
 def _still_there(twin: Item | None) -> Item:
