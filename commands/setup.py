@@ -15,7 +15,8 @@ from archive.durable import make_folder_durably, sync_folder, write_durably
 from archive.errors import ConfigError, ConflictError, InputError, TestigoError
 from archive.settings import KeyKind as KeyKindSetting
 from archive.types import Role, StaffId
-from cli import Rooms, os_user
+from cli import Rooms
+from commands.account import os_user
 from commands.door import GivenPath, common
 from commands.talk import Talk, ask_passphrase
 from custody.drafts import Draft
