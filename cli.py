@@ -5,7 +5,6 @@ codes. Commands live in `commands/` and are loaded when they are asked for, so t
 """
 
 import os
-import pwd
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from uuid import uuid4
 import click
 
 from archive import errors
+from commands.account import os_user
 from commands.group import LazyGroup
 
 if TYPE_CHECKING:
@@ -364,14 +364,6 @@ class Rooms:
         for name in ("workbench", "store", "database", "catalogue_as_it_lies"):
             if name in built:
                 built.pop(name).close()
-
-
-def os_user() -> str:
-    """Return the operating-system user that this process acts for."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"uid-{os.geteuid()}"
 
 
 @click.group(

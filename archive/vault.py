@@ -89,6 +89,10 @@ class Vault:
             "untouched. Do the same again.",
         )
 
+    def has(self, owner_id: UUID, blake3: Digest) -> bool:
+        """Tell whether a recorded object and its owner's key file are both there; neither is read."""
+        return self.key_files.has(owner_id) and self.store.exists(object_name(blake3))
+
     @contextmanager
     def reopen(self, staged: StagedObject) -> Iterator[SeekableReader]:
         """Read what was just published through the seal, with the file key still in memory (steps 3 and 4 only)."""

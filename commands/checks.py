@@ -9,7 +9,8 @@ from archive.access import Action, require
 from archive.errors import InputError, IntegrityError
 from archive.exposure import Exposure, measure
 from archive.types import Finding
-from cli import DONE_IN_PART, Rooms, os_user
+from cli import DONE_IN_PART, Rooms
+from commands.account import os_user
 from commands.door import common, printable
 from commands.talk import Talk
 from commands.verification import Verification

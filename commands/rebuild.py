@@ -9,7 +9,8 @@ from archive.catalogue.accounts import list_staff
 from archive.durable import make_folder_durably
 from archive.errors import AccessError, ConfigError, LockedError, NotFoundError
 from archive.types import Actor, StaffId
-from cli import DONE_IN_PART, Rooms, os_user
+from cli import DONE_IN_PART, Rooms
+from commands.account import os_user
 from commands.door import common, printable
 from commands.talk import Talk, ask_passphrase, read_recovery_key
 from custody.accounts import actor_of, as_actor

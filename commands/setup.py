@@ -15,7 +15,8 @@ from archive.durable import make_folder_durably, sync_folder, write_durably
 from archive.errors import ConfigError, ConflictError, InputError, TestigoError
 from archive.settings import KeyKind as KeyKindSetting
 from archive.types import Role, StaffId
-from cli import Rooms, os_user
+from cli import DONE_IN_PART, Rooms
+from commands.account import os_user
 from commands.door import GivenPath, common
 from commands.talk import Talk, ask_passphrase
 from custody.drafts import Draft
@@ -240,10 +241,16 @@ def lock(rooms: Rooms) -> int:
     talk = Talk(rooms.asked)
     was_open = rooms.agent.status() is not None
     rooms.agent.lock()
-    if was_open:
-        rooms.ledger.record(Draft(event=EventKind.LOCK, actor=rooms.actor, values=(("purpose", "lock"),)))
-        rooms.publisher.publish()
     talk.say("Locked." if was_open else "It was locked already.")
+    try:
+        if was_open:
+            rooms.ledger.record(Draft(event=EventKind.LOCK, actor=rooms.actor, values=(("purpose", "lock"),)))
+            rooms.publisher.publish()
+    except TestigoError as error:
+        # Whoever locks in a hurry must not read that nothing was done: the key is gone, whatever else fails.
+        talk.warn(f"It is locked, but that could not be entered in the log. {error.message}")
+        talk.document({"message_type": "summary", "ok": False, "was_unlocked": was_open, "code": error.code})
+        return DONE_IN_PART
     talk.document({"message_type": "summary", "ok": True, "was_unlocked": was_open})
     return 0
 

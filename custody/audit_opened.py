@@ -16,6 +16,7 @@ from archive.catalogue.accounts import read_secret
 from archive.catalogue.models import EntryRow, EntrySubjectRow
 from archive.catalogue.records import Item
 from archive.errors import ConfigError
+from archive.types import OwnerKind
 from custody.audit_objects import DESTROYED, rows_by_id
 from custody.entries import RunLink
 from custody.findings import Found, differs, entries, matches, surviving, unknown
@@ -63,6 +64,7 @@ class OpenedAudit:
         self._destroyed = frozenset(item_id for item_id, _, state in rows if state == DESTROYED)
         self._runs: dict[UUID, tuple[int, bytes]] = {}
         self._closed = 0
+        self._unread: set[int] = set()
         self._index_rows = IndexRows(session)
         self._intake_key: str | None = None
 
@@ -70,9 +72,18 @@ class OpenedAudit:
         """Open everything, check it against its commitments, and compare the folded rows with the live ones."""
         with Fold() as fold:
             yield from surviving(self._read(fold), subject="log")
-            yield from surviving(compare_rows(self._session, fold, self._destroyed), subject="catalogue")
+            yield from surviving(
+                compare_rows(self._session, fold, self._destroyed, unread=self._unread), subject="catalogue"
+            )
         yield from surviving(self._secret(), subject="catalogue")
         yield matches("items", "items have an unbroken run of entries", len(self._runs))
+        if self._unread:
+            yield unknown(
+                "custody/entries-unread",
+                f"{len(self._unread)} entries hold values whose key is not here or does not open, though no record "
+                "says that it was destroyed. Restore the key file from a backup, then check again.",
+                subject="log",
+            )
         if self._closed:
             yield unknown(
                 "custody/closed-to-office",
@@ -90,13 +101,21 @@ class OpenedAudit:
                 yield read
                 continue
             good += read.is_whole
-            self._closed += read.closed
+            self._count_closed(read)
             yield from self._entry(read)
             yield from fold.add(read.records())
             self._watch("values", read.seq + 1, size)
         yield from reader.rest(size)
         yield from fold.settle()
         yield matches("log", "entries open wholly, each value being the one committed to", good)
+
+    def _count_closed(self, read: ReadEntry) -> None:
+        """Tell what is closed by decision from what a lost key keeps shut."""
+        shut = {owner for owner in read.closed_to if owner.kind is not OwnerKind.IDENTITY}
+        if any(owner.id not in self._keys and owner.id not in self._destroyed for owner in shut):
+            self._unread.add(read.seq)
+        else:
+            self._closed += read.closed
 
     def _entry(self, read: ReadEntry) -> Iterator[Found]:
         yield from self._index(read)

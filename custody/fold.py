@@ -4,7 +4,7 @@ The only writer of rows is `catalogue.records.apply`, here as when they were fir
 live rows was changed behind the log's back.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -22,7 +22,7 @@ from archive.catalogue.models import Base, DisclosureRow, EntryRow, UtcDateTime
 from archive.catalogue.records import RECORD_TYPES, Item, Record, StoredObject
 from archive.errors import IntegrityError
 from archive.types import Owner, OwnerKind, utc_text
-from custody.findings import Found, differs, entries, matches
+from custody.findings import Found, differs, entries, matches, unknown
 from custody.log_reading import Leaves, LogReader, ReadEntry, SealedDisclosure
 
 _AT_ONCE = 2000
@@ -138,12 +138,17 @@ def catalogue_as_of(database: Database, keys: Mapping[UUID, KeyIdentity], seq: i
 
 
 def compare_rows(
-    live: Session, fold: Fold, closed: frozenset[UUID], only: frozenset[UUID] | None = None
+    live: Session,
+    fold: Fold,
+    closed: frozenset[UUID],
+    only: frozenset[UUID] | None = None,
+    unread: Container[int] = (),
 ) -> Iterator[Found]:
     """Compare the live rows with the folded ones; name each row and column that differs.
 
     `closed` are items whose key was destroyed, so that the log no longer tells about their objects and files. With
-    `only`, no more than the rows of these items and of their objects are looked at.
+    `only`, no more than the rows of these items and of their objects are looked at. `unread` are entries that a lost or
+    damaged key keeps shut: nobody may be accused over a row that such an entry could account for.
     """
     item = Item.table.c
     names = {row_id.hex: number for row_id, number in fold.session.execute(select(item.id, item.number))}
@@ -154,7 +159,10 @@ def compare_rows(
         wanted = None if only is None else (ids, {item_id.hex for item_id in only})
         for ours, theirs in _pairs(rows_of(live, record_type, wanted), rows_of(fold.session, record_type, wanted)):
             subject = _name(record_type, theirs or ours, names)
-            if not ours:
+            if ours and ours != theirs and ours["record_seq"] in unread:
+                if ours.get("item_id") not in hidden:
+                    yield _untold(record_type, subject, ours)
+            elif not ours:
                 words = "The log has this record and the catalogue lacks its row: it was removed."
                 yield differs("custody/row-missing", words, subject=subject, table=record_type.table.name)
             elif not theirs:
@@ -190,6 +198,16 @@ def _name(record_type: type[Record], row: Row, items: Mapping[str, str]) -> str:
     if row.get("item_id") in items:
         return items[row["item_id"]]
     return f"{record_type.kind} {row['id']}"
+
+
+def _untold(record_type: type[Record], subject: str, row: Row) -> Found:
+    return unknown(
+        "custody/row-unread",
+        "The entry that this row names as its origin could not be opened, so the two could not be compared.",
+        subject=subject,
+        table=record_type.table.name,
+        entry=row["record_seq"],
+    )
 
 
 def _changed(record_type: type[Record], subject: str, column: str, ours: object, theirs: object) -> Found:

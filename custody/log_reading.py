@@ -36,7 +36,7 @@ class ReadEntry:
 
     `subjects` gives each owner that it speaks of, with the item's running number where that was opened. `is_whole` says
     that every commitment was opened; where it is false, `closed` says that a disclosure here could not be opened, and
-    `closed_items` whose it is, where that is certain.
+    `closed_items` whose it is, where that is certain, and `closed_to` all for whom something here may be sealed.
     """
 
     opened: OpenedEntry
@@ -44,6 +44,7 @@ class ReadEntry:
     is_whole: bool
     closed: bool
     closed_items: frozenset[UUID]
+    closed_to: frozenset[Owner]
 
     @property
     def seq(self) -> int:
@@ -178,7 +179,12 @@ class LogReader:
         opened = OpenedEntry(entry=entry, leaf=leaf, leaf_hash=leaf_hash(leaf), values=tuple(values))
         closed_items = frozenset(owner.id for owner in ends if owner.kind is OwnerKind.ITEM)
         yield ReadEntry(
-            opened=opened, subjects=subjects, is_whole=is_whole, closed=bool(hidden), closed_items=closed_items
+            opened=opened,
+            subjects=subjects,
+            is_whole=is_whole,
+            closed=bool(hidden),
+            closed_items=closed_items,
+            closed_to=frozenset(each.owner for each in hidden),
         )
 
 

@@ -20,7 +20,6 @@ from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation, read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.incidents import import_by_number, import_files, open_import
-from archive.catalogue.items import items_with_content
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import ImportBatch, Organisation
 from archive.errors import ConflictError, InputError, UnavailableError
@@ -260,7 +259,7 @@ class BatchImport:
             return len(digests), sum(size for _, size in digests)
         macs = [content_mac(key, digest) for digest, _ in digests]
         with self._database.reading() as session:
-            known = set(items_with_content(session, macs))
+            known = set(self._intake.here_already(session, macs))
         new = octets = 0
         for mac, (_, size) in zip(macs, digests, strict=True):
             if mac not in known:

@@ -14,10 +14,11 @@ memory. Until step 6 an object is an orphan, which a sweep removes; after step 6
 
 from collections.abc import Generator, Iterable, Sequence
 
+from sqlalchemy.orm import Session
+
 from archive.age.keyring import Keyring
 from archive.catalogue.accounts import read_secret
 from archive.catalogue.database import Database
-from archive.catalogue.items import items_with_content
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
 from archive.errors import ConflictError
@@ -27,7 +28,7 @@ from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
-from ingest.preparing import Prepared, Preparing, Rooms
+from ingest.preparing import Prepared, Preparing, Rooms, here_already
 from ingest.reception import Arrival, Reception, Refused, Result
 from media.workbench import Workbench
 
@@ -90,6 +91,10 @@ class Intake:
         """Whether equal content is recognised; where not, everything is stored as new."""
         return self._equality
 
+    def here_already(self, session: Session, macs: Sequence[bytes]) -> dict[bytes, Item]:
+        """Find for each content an item that still has its original and its key: a file is linked to no other."""
+        return here_already(self._vault, session, macs)
+
     def sweep_staging(self) -> int:
         """Remove what killed runs left half sealed; nothing of a living one's. Return how many there were."""
         return self._vault.store.sweep_staging()
@@ -103,7 +108,7 @@ class Intake:
         with self._ledger.transaction() as transaction:
             self._vault.confirm(stored, [each.key.owner.id for each in fresh])
             macs = [each.content_mac for each in sealed if isinstance(each, Taken) and each.content_mac is not None]
-            known = items_with_content(transaction.session, macs)
+            known = self.here_already(transaction.session, macs)
             # Another process may have taken in the same content since it was looked for; ours is then an orphan.
             is_fresh = {id(each) for each in fresh if each.content_mac not in known}
             year, count = transaction.now.year, len(is_fresh)

@@ -15,12 +15,15 @@ from threading import Event
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
+from sqlalchemy.orm import Session
+
 from archive.age.keyring import Keyring
 from archive.catalogue.database import Database
 from archive.catalogue.items import items_with_content
+from archive.catalogue.records import Item, StoredObject
 from archive.errors import InputError
 from archive.keyfiles import OwnerKey
-from archive.types import ItemId, NewId, Owner, OwnerKind
+from archive.types import Digest, DigestAlgorithm, ItemId, NewId, Owner, OwnerKind
 from archive.vault import Vault
 from ingest.entering import Taken
 from ingest.reception import Arrival, Refused
@@ -175,7 +178,7 @@ class Preparing:
         # Before the catalogue is looked at: a group that is committed in between stands in one of the two.
         known = set(self._coming)
         with self._rooms.database.reading() as session:
-            known |= set(items_with_content(session, _macs(here)))
+            known |= set(here_already(self._rooms.vault, session, _macs(here)))
         fresh: list[Taken] = []
         for each in here:
             if each.content_mac is None or each.content_mac not in known:
@@ -220,6 +223,15 @@ def _came_to_an_end(future: Future[Prepared | None] | Future[Taken | Refused]) -
 
 def _macs(taken: Sequence[Taken]) -> list[bytes]:
     return [each.content_mac for each in taken if each.content_mac is not None]
+
+
+def here_already(vault: Vault, session: Session, macs: Sequence[bytes]) -> dict[bytes, Item]:
+    """Find for each content an item that still has its original and its key."""
+    return items_with_content(session, macs, lambda item, original: vault.has(item.id, _digest_of(original)))
+
+
+def _digest_of(stored: StoredObject) -> Digest:
+    return Digest(DigestAlgorithm.BLAKE3, stored.blake3)
 
 
 def content_mac(intake_key: bytes, sha256: bytes) -> bytes:

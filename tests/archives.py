@@ -23,7 +23,8 @@ from archive.catalogue.records import Incident, Item, StoredObject
 from archive.keyfiles import KeyFiles
 from archive.types import ItemRole, Owner, OwnerKind, Role, StaffId
 from archive.vault import StagedObject
-from cli import Asked, Rooms, os_user
+from cli import Asked, Rooms
+from commands.account import os_user
 from custody.accounts import actor_of
 from custody.canonical import Json
 from custody.drafts import Draft, ItemPart, OwnedPart, Values

@@ -21,7 +21,7 @@ from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.items import objects_of
 from archive.catalogue.records import Incident, Item
 from archive.types import StaffId
-from cli import os_user
+from commands.account import os_user
 from custody.accounts import actor_of
 from custody.founding import Founded
 from custody.register import OpenedEntry

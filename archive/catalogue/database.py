@@ -4,6 +4,7 @@ What it knows: how a transaction begins (a writer takes the write lock at once, 
 stays true), and that a database without its guards must not be written to.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from archive.catalogue.models import APPEND_ONLY
 from archive.errors import ConfigError, IntegrityError, TestigoError, UnavailableError
 
 _WRITER = {"testigo_writer": True}
+_SHARED_MEMORY_OCTETS = 32 << 10  # The size in which SQLite makes it, and lets it grow.
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -34,14 +36,14 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session that sees one moment of the catalogue and writes nothing."""
-        with _translated(), Session(self._engine) as session:
+        with _translated(self.path), Session(self._engine) as session:
             yield session
             session.rollback()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Give a session that holds the write lock; commit at the end, or leave nothing."""
-        with _translated(), self._engine.connect().execution_options(**_WRITER) as connection:
+        with _translated(self.path), self._engine.connect().execution_options(**_WRITER) as connection:
             with Session(connection, expire_on_commit=False) as session:
                 yield session
                 session.commit()
@@ -63,7 +65,7 @@ class Database:
 
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
-        with _translated(), self._engine.connect().execution_options(**_WRITER) as connection:
+        with _translated(self.path), self._engine.connect().execution_options(**_WRITER) as connection:
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
@@ -76,7 +78,7 @@ class Database:
 
     def check_guards(self) -> None:
         """Refuse a database whose append-only tables have lost a guard (a batch migration drops them silently)."""
-        with _translated(), self._engine.connect() as connection:
+        with _translated(self.path), self._engine.connect() as connection:
             present = set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars())
         missing = sorted(set(guard_names()) - present)
         if missing:
@@ -91,7 +93,7 @@ class Database:
         self._engine.dispose()
 
     def _version(self) -> str | None:
-        with _translated(), self._engine.connect() as connection:
+        with _translated(self.path), self._engine.connect() as connection:
             if not connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first():
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -147,8 +149,17 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
+def _has_no_room(path: Path) -> bool:
+    """Tell whether the disk is full: SQLite calls it an I/O error where it cannot even make its shared-memory file."""
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _SHARED_MEMORY_OCTETS
+
+
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except TestigoError:
@@ -161,7 +172,7 @@ def _translated() -> Iterator[None]:
                 "Another process is writing to this archive and did not finish within a minute. "
                 "Nothing was changed. Try again when it has ended.",
             ) from error
-        if "full" in words:
+        if "full" in words or ("disk i/o error" in words and _has_no_room(path)):
             raise UnavailableError(
                 "archive/store-full",
                 "The disk is full. What was acknowledged before is kept; this step left nothing behind. "

@@ -1,6 +1,6 @@
 """Queries about items and their objects."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -35,10 +35,20 @@ def list_items(session: Session, *, incident_id: UUID | None = None) -> list[tup
     return [(Item.from_row(row), row["record_seq"]) for row in session.execute(statement).mappings()]
 
 
-def items_with_content(session: Session, macs: Sequence[bytes]) -> dict[bytes, Item]:
-    """Find the first item of each content, by the MAC of its SHA-256."""
-    rows = session.execute(select(Item.table).where(_item.content_mac.in_(macs)).order_by(_item.number.desc()))
-    return {row["content_mac"]: Item.from_row(row) for row in rows.mappings()}
+def items_with_content(
+    session: Session, macs: Sequence[bytes], is_here: Callable[[Item, StoredObject], bool]
+) -> dict[bytes, Item]:
+    """Find the first item of each content, by the MAC of its SHA-256, of which `is_here` says that it can be had.
+
+    An item whose object or key was lost is no reason to leave out the same content when somebody brings it again.
+    """
+    rows = session.execute(select(Item.table).where(_item.content_mac.in_(macs)).order_by(_item.number))
+    found: dict[bytes, Item] = {}
+    for item in [Item.from_row(row) for row in rows.mappings()]:
+        original = None if item.content_mac in found else objects_of(session, item.id).get("original")
+        if item.content_mac is not None and original is not None and is_here(item, original):
+            found[item.content_mac] = item
+    return found
 
 
 def objects_of(session: Session, item_id: UUID) -> dict[str, StoredObject]:

@@ -6,8 +6,8 @@ import resource
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +67,54 @@ def test_a_full_disk_ends_with_9_and_the_line_that_goes_on(home: Path) -> None:
     assert done.returncode == 9, done.stderr
     assert "The disk of the archive is full." in done.stderr
     assert f"To go on: testigo import {source} --resume imp-{YEAR}-0001" in done.stderr
+
+
+@pytest.fixture
+def disk_without_room(home: Path, tmp_path: Path) -> Iterator[Path]:
+    """The archive's folder on a disk of which not one block is free."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if made.returncode != 0:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        shutil.copytree(home, disk / "archive")
+        with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(1 << 12)):
+                pass
+        yield disk / "archive"
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("words", [["ls"], ["verify"], ["incident", "new", "--title", "t"]])
+def test_a_disk_without_a_free_block_is_called_full_by_every_command(
+    disk_without_room: Path, run: Run, words: list[str]
+) -> None:
+    result = run(*words, TESTIGO_HOME=str(disk_without_room))
+    assert result.exit_code == 9
+    assert "The disk is full. What was acknowledged before is kept" in result.stderr
+
+
+@pytest.mark.parametrize("trouble", ["settings", "catalogue", "clock"])
+def test_locking_is_done_and_said_before_anything_else_can_fail(unlocked: WayIn, trouble: str) -> None:
+    match trouble:
+        case "settings":
+            (unlocked.home / "config.toml").write_text("[ingest]\ngroup_file = 3\n")
+        case "catalogue":
+            (unlocked.home / "catalogue.sqlite").rename(unlocked.home / "elsewhere")
+        case "clock":
+            if shutil.which("faketime") is None:
+                pytest.skip("faketime is not here")
+    before = ["faketime", "-f", "-2h"] if trouble == "clock" else []
+    words = [*before, *command_line("lock")]
+    done = subprocess.run(words, env=environment(unlocked.home), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "Locked.\n"), done.stderr
+    assert "It is locked, but that could not be entered in the log." in done.stderr
+    assert unlocked.rooms.agent.status() is None
 
 
 def test_room_that_is_lacking_is_told_by_a_dry_run_with_9(home: Path, run: Run) -> None:

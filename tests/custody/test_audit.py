@@ -182,6 +182,27 @@ def test_a_missing_an_extra_and_an_undestroyed_key_are_named(whole: Whole, insid
     }
 
 
+def test_a_lost_key_file_accuses_nobody_over_the_rows_that_it_keeps_shut(whole: Whole, insider: Insider) -> None:
+    lost = whole.items[0].id
+    (insider.home / "keys" / f"{lost}.age").unlink()
+    found = audit(insider.home, keys={owner: key for owner, key in whole.keys.items() if owner != lost})
+    named = [each for each in found if not each.is_expected]
+    accused = {(each.subject, each.code) for each in named if each.finding is Finding.DOES_NOT_MATCH}
+    assert accused == {("E-2026-00001", "custody/key-missing")}
+    untold = {each.code for each in named if each.finding is Finding.CANNOT_TELL}
+    assert untold == {"custody/row-unread", "custody/entries-unread"}
+
+
+def test_a_row_changed_behind_the_logs_back_is_named_although_another_key_is_lost(
+    whole: Whole, insider: Insider
+) -> None:
+    lost = whole.items[0].id
+    with insider.sql() as sql:
+        sql.execute("UPDATE item SET size = 1 WHERE number LIKE '%2'")
+    found = wrong(audit(insider.home, keys={owner: key for owner, key in whole.keys.items() if owner != lost}))
+    assert found["E-2026-00002"] == "custody/row-differs"
+
+
 def test_a_recipient_slipped_into_the_keyring_is_noticed_without_a_key(insider: Insider) -> None:
     theirs = str(generate_identity(KeyKind.X25519).recipient)
     with insider.sql() as sql:

@@ -99,6 +99,29 @@ def test_equal_content_is_linked_and_not_copied_within_a_group_and_against_the_a
     assert all(entry.get("fixity")["sha256"] == first.sha256.hex() for entry in log)
 
 
+@pytest.mark.parametrize("lost", ["object", "key"])
+def test_content_whose_object_or_key_was_lost_is_taken_in_anew_and_not_linked_to_the_loss(
+    archive: WayIn, lost: str
+) -> None:
+    content = b"the card still has it\n" * 90
+    (first,) = archive.take_in([arrival("a.txt", content)])
+    assert isinstance(first, Stored)
+    if lost == "key":
+        (archive.home / "keys" / f"{first.item.id}.age").unlink()
+    else:
+        with archive.rooms.database.reading() as session:
+            name = objects_of(session, first.item.id)["original"].blake3.hex()
+        (archive.home / "store" / "objects" / name[:2] / name[2:4] / f"{name}.age").unlink()
+    again, twice = archive.take_in([arrival("a.txt", content), arrival("b.txt", content)])
+    assert isinstance(again, Stored)
+    assert isinstance(twice, Linked)
+    assert twice.item_id == again.item.id
+    assert archive.stored(again.item.id) == content
+    (third,) = archive.take_in([arrival("c.txt", content)])
+    assert isinstance(third, Linked)
+    assert third.item_id == again.item.id
+
+
 def test_companions_name_what_they_came_with_also_where_that_was_here_already(shared: WayIn) -> None:
     still, moving, sidecar = shared.take_in(
         [
