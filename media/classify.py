@@ -12,7 +12,7 @@ from media.metadata_classes import MetadataClass
 from media.tags import Tag
 
 _TIMED = frozenset({"QuickTime", "GoPro", "H264", "M2TS", "RIFF", "Matroska"})
-_MAKERS = frozenset({"MakerNotes", "GoPro", "InfiRay", "PrintIM", "Meta", "MPF"})
+_MAKERS = frozenset({"MakerNotes", "GoPro", "InfiRay", "PrintIM", "MPF"})
 _THUMBNAIL_PLACES = ("IFD1", "SubIFD1", "SubIFD2", "SubIFD3", "MPImage", "PreviewIFD")
 
 
@@ -35,14 +35,14 @@ def classify(tag: Tag) -> MetadataClass:
     if tag.family in _MAKERS or tag.place in _MAKERS:
         named = class_of_name(tag.name)
         return named if named in (MetadataClass.LOCATION, MetadataClass.IDENTITY) else MetadataClass.MAKER
-    if tag.document and tag.family in _TIMED:
-        named = class_of_name(tag.name)
-        return named if named is MetadataClass.LOCATION else MetadataClass.TRACKS
     if tag.name in RENDERING.get(tag.family, ()):
         return MetadataClass.RENDERING
     if tag.name in STRUCTURE.get(tag.family, ()):
         return MetadataClass.STRUCTURE
-    return class_of_name(tag.name)
+    named = class_of_name(tag.name)
+    if tag.document and tag.family in _TIMED:
+        return named if named is MetadataClass.LOCATION else MetadataClass.TRACKS
+    return named
 
 
 def class_of_name(name: str) -> MetadataClass:

@@ -118,7 +118,12 @@ class Cleaning:
         if form.polyglot_signs:
             raise cannot_clean(f"it is also a file of another kind ({', '.join(form.polyglot_signs)}).")
         request = CleanRequest(
-            source=source, format=form, keep=plan.keep, deadline=time.monotonic() + seconds, traces=traces
+            source=source,
+            format=form,
+            keep=plan.keep,
+            deadline=time.monotonic() + seconds,
+            traces=traces,
+            fields=tuple(fields),
         )
         cleaned = cleaner.clean(request, copy.sink)
         with copy.reading() as made:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from media.classify import ClassedTag
 from media.confinement import Confinement
 from media.identify import Format
 from media.metadata_classes import MetadataClass
@@ -36,8 +37,8 @@ class CleanRequest:
 
     `keep` holds the classes that the policy keeps; `RENDERING` and `STRUCTURE` are always among them, `UNCLASSED` never
     is for a copy that leaves. A cleaner may take out more than it must, never less: one that cannot put single fields
-    back simply takes out all. `deadline` counts as `time.monotonic` does. `traces` are values of the fields that are to
-    go; a copy that holds one of them fails, so a cleaner may look where they lie.
+    back simply takes out all. `fields` are all that the original tells. `traces` are values of those that are to go; a
+    copy that holds one of them fails, so a cleaner may look where they lie. `deadline` counts as `time.monotonic` does.
     """
 
     source: RangeSource
@@ -45,6 +46,7 @@ class CleanRequest:
     keep: frozenset[MetadataClass]
     deadline: float
     traces: tuple[str, ...] = ()
+    fields: tuple[ClassedTag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
