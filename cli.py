@@ -306,6 +306,7 @@ class Rooms:
             workbench=self.workbench,
             database=self.database,
             settings=self.settings.ingest,
+            policy=self.policy,
             equality=self.settings.archive.intake_equality,
             new_id=self.new_id,
         )
@@ -343,6 +344,7 @@ class Rooms:
                 organisation=self.settings.archive.organisation,
                 contact=self.settings.export.contact,
                 software=f"Testigo {version('testigo')}",
+                policy_id=self.policy.id,
             ),
             new_id=self.new_id,
         )

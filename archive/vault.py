@@ -95,6 +95,12 @@ class Vault:
         with self.store.open_range(staged.name) as source:
             yield SeekableReader(source, file_key=staged.sealed.file_key)
 
+    @contextmanager
+    def reread(self, staged: StagedObject) -> Iterator[SeekableReader]:
+        """Read what is staged and not published, with the file key still in memory."""
+        with staged.staged.open_range() as source:
+            yield SeekableReader(source, file_key=staged.sealed.file_key)
+
     # ── opening: no entry, no access ─────────────────────────────────────────────────────────────────────────────────
 
     def unwrap(self, access: LoggedAccess, owner_ids: Sequence[UUID]) -> dict[UUID, KeyIdentity]:

@@ -33,6 +33,9 @@ class StagedWrite(AbstractContextManager["StagedWrite"], Protocol):
     def tell(self) -> int:
         """Return how many octets have been appended."""
 
+    def open_range(self) -> "RangeSource":
+        """Open what has been written so far for reading; only this write's own process can."""
+
     def close(self) -> None:
         """Say that all is written, and give back the descriptor; what was written waits to be published."""
 

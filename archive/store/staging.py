@@ -12,10 +12,12 @@ from contextlib import suppress
 from typing import Self
 
 from archive.durable import start_writing_back, storage_errors, sync
+from archive.store.openfile import OpenFile
 from archive.store.port import PATCHABLE, Octets
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITE_BACK_EVERY = 16 * 1024 * 1024
 
 
@@ -60,6 +62,10 @@ class StagedFile:
 
     def tell(self) -> int:
         return self._size
+
+    def open_range(self) -> OpenFile:
+        with storage_errors():
+            return OpenFile(os.open(self.name, _READ, dir_fd=self.session), self._size)
 
     def close(self) -> None:
         if self._fd is not None:

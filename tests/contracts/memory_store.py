@@ -36,6 +36,9 @@ class MemoryStaged:
     def tell(self) -> int:
         return len(self.octets)
 
+    def open_range(self) -> "MemoryRange":
+        return MemoryRange(bytes(self.octets))
+
     def close(self) -> None:
         self.closed = True
 

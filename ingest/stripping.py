@@ -1,0 +1,143 @@
+"""Step 5 where a network keeps no metadata: what is handed in lies only in staging, under a key that is forgotten.
+
+The stream is read once, as always, and sealed to a key that nobody keeps. What kind of evidence it is decides: a kind
+that is kept whole is sealed again to its item's key; a kind that is stripped is cleaned straight into a sealed object,
+which its readers must find clean. The staged stream is dropped either way, and with the key what it held.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from blake3 import blake3
+
+from archive.age.patchable import PatchableSealingSink
+from archive.age.recipients import parse_recipient
+from archive.age.seekable import SeekableReader
+from archive.catalogue.records import Json
+from archive.errors import InputError
+from archive.keyfiles import OwnerKey
+from archive.sealing import HEAD_OCTETS, SealedStream
+from archive.store.port import StagedWrite
+from archive.types import AtIngest, Audience, Digest, DigestAlgorithm, Uncleanable
+from archive.vault import StagedObject, Vault
+from media.cleaning import Verdict, plan_copy
+from media.policy import Policy
+from media.ranges import FileRanges, RangeSource
+from media.workbench import Workbench
+
+_READ_OCTETS = 1 << 20
+STRIPPED_FOR = Audience.PUBLIC
+"""What is kept of a stripped file is what may go to anybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenIn:
+    """What became of a stream at intake. `handed_in` is None where the object is the stream itself; `mark` says why a
+    file that should have been stripped was kept whole."""
+
+    original: StagedObject
+    handed_in: Json = None
+    mark: str = ""
+
+
+class Stripping:
+    """Takes streams in for an archive that strips at least one kind of evidence."""
+
+    def __init__(self, *, vault: Vault, workbench: Workbench, policy: Policy) -> None:
+        self._vault = vault
+        self._workbench = workbench
+        self._policy = policy
+
+    def take(self, source: BinaryIO, key: OwnerKey) -> TakenIn:
+        """Seal what is to be kept of a stream to its item's key.
+
+        Raises: InputError `ingest/cannot-strip` where the settings refuse what cannot be cleaned; as `Vault.stage`.
+        """
+        passing = OwnerKey.generate(key.owner, parse_recipient(key.recipient).kind)
+        whole = self._vault.stage(source, passing.recipient)
+        try:
+            with self._vault.reread(whole) as stream:
+                return self._keep(whole, stream, key)
+        finally:
+            whole.staged.abort()
+
+    def _keep(self, whole: StagedObject, stream: SeekableReader, key: OwnerKey) -> TakenIn:
+        examination = self._workbench.examine(stream, whole.sealed.head)
+        if self._policy.at_ingest[examination.format.kind] is AtIngest.KEEP:
+            return TakenIn(original=self._seal_again(stream, key))
+        copy = SealedCopy(self._vault.store.stage(), key.recipient)
+        try:
+            plan = plan_copy(self._policy, examination.format.kind, STRIPPED_FOR)
+            verdict = self._workbench.clean(stream, examination, plan, copy)
+            return TakenIn(original=copy.finished(verdict), handed_in=_told(whole, verdict))
+        except InputError as error:
+            copy.drop()
+            if self._policy.uncleanable is Uncleanable.KEEP_MARKED:
+                return TakenIn(original=self._seal_again(stream, key), mark=error.message)
+            raise InputError(
+                "ingest/cannot-strip",
+                "This file was not taken in: this archive keeps no metadata of files of its kind, and it could not be "
+                f"cleaned. {error.message.replace('The original is kept as it is.', 'What was sent is untouched.')}",
+                evidence={"cleaning": error.code},
+            ) from error
+        except BaseException:
+            copy.drop()
+            raise
+
+    def _seal_again(self, stream: SeekableReader, key: OwnerKey) -> StagedObject:
+        stream.seek(0)
+        return self._vault.stage(cast(BinaryIO, stream), key.recipient)
+
+
+class SealedCopy:
+    """A `media.cleaners.port.Copy` that is sealed as it is written, and read again through its seal."""
+
+    def __init__(self, staged: StagedWrite, recipient: str) -> None:
+        self._staged = staged
+        self.sink = PatchableSealingSink(staged, [parse_recipient(recipient)])
+
+    @contextmanager
+    def reading(self) -> Iterator[RangeSource]:
+        """End the writing, and give the copy to its readers."""
+        self.sink.finish()
+        with self._staged.open_range() as sealed:
+            yield FileRanges(SeekableReader(sealed, file_key=self.sink.file_key))
+
+    def finished(self, verdict: Verdict) -> StagedObject:
+        """Give the sealed copy as an object that waits to be published. Its name is the BLAKE3 of what lies there."""
+        name = blake3()
+        with self._staged.open_range() as sealed:
+            for start in range(0, sealed.size, _READ_OCTETS):
+                name.update(sealed.read_range(start, min(_READ_OCTETS, sealed.size - start)))
+            size = sealed.size
+            reader = SeekableReader(sealed, file_key=self.sink.file_key)
+            head = FileRanges(reader).read_range(0, min(HEAD_OCTETS, verdict.size))
+        return StagedObject(
+            sealed=SealedStream(
+                sha256=Digest(DigestAlgorithm.SHA256, verdict.sha256),
+                size=verdict.size,
+                head=head,
+                blake3=Digest(DigestAlgorithm.BLAKE3, name.digest()),
+                sealed_size=size,
+                file_key=self.sink.file_key,
+            ),
+            staged=self._staged,
+        )
+
+    def drop(self) -> None:
+        """Throw the copy away."""
+        self._staged.abort()
+
+
+def _told(whole: StagedObject, verdict: Verdict) -> Json:
+    """What the log commits to of a stripped file: both digests, the classes that went, who made and who read it."""
+    told: dict[str, Json] = {
+        "handed_in": {"sha256": whole.sealed.sha256.hex, "size": whole.sealed.size},
+        "stored": {"sha256": verdict.sha256.hex(), "size": verdict.size},
+        "removed": {about.value: count for about, count in verdict.removed},
+        "tool": f"{verdict.tool} {verdict.version}",
+        "second_reader": f"{verdict.reader} {verdict.reader_version}",
+    }
+    return told
