@@ -1,42 +1,54 @@
-"""What `cli.py` puts together in more than a line: workers from the handlers of the rooms, the workbench's options."""
+"""How the handlers of the rooms become workers; a part of the composition root."""
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Protocol
 
 from archive.age.agent import AgentClient
 from archive.jobs import JobKind, JobQueue
-from archive.settings import Confinement
-from archive.settings import MediaSettings as Asked
 from archive.types import NewId
 from archive.worker import Handler, Worker
-from media.options import MediaSettings
+from custody.publication import Publisher
+from custody.stamping import Stamping
 
 
-def make_worker(
-    jobs: JobQueue,
-    agent: AgentClient,
-    handlers: Mapping[JobKind, Handler],
-    *,
-    new_id: NewId,
-    settle: Callable[[], object],
-) -> Worker:
-    """Make a worker with a name that no other has, on this host or another."""
-    return Worker(
-        jobs=jobs,
-        handlers=handlers,
-        name=f"{os.uname().nodename[:30]}/{os.getpid()}/{new_id().hex[:8]}",
-        unlocked=lambda: agent.status() is not None,
-        settle=settle,
-    )
+class Parts(Protocol):
+    """What of the rooms the workers need."""
+
+    new_id: NewId
+
+    @property
+    def jobs(self) -> JobQueue: ...
+    @property
+    def agent(self) -> AgentClient: ...
+    @property
+    def publisher(self) -> Publisher: ...
+    @property
+    def stamping(self) -> Stamping: ...
 
 
-def media_options(asked: Asked) -> MediaSettings:
-    """Map the operator's settings to the workbench's own value, which has no settings file."""
-    return MediaSettings(
-        workers=asked.workers,
-        memory_mib=asked.memory_mib,
-        wall_seconds=asked.wall_seconds,
-        small_file_mib=asked.small_file_mib,
-        rlimits_only=asked.confinement is Confinement.RLIMITS_ONLY,
-        run_as=asked.run_as,
-    )
+class Workers:
+    """The workers of one archive, each made when it is first needed."""
+
+    def __init__(self, rooms: Parts) -> None:
+        self._rooms = rooms
+
+    @cached_property
+    def stamping(self) -> Worker:
+        """Does time-stamps alone: whoever waits for one must not wait for other work."""
+        return self._worker({JobKind.TIMESTAMP: self._rooms.stamping}, settle=lambda: None)
+
+    @cached_property
+    def every_kind(self) -> Worker:
+        """Does all there is, and publishes what was entered."""
+        return self._worker({JobKind.TIMESTAMP: self._rooms.stamping}, settle=lambda: None)
+
+    def _worker(self, handlers: Mapping[JobKind, Handler], *, settle: Callable[[], object]) -> Worker:
+        return Worker(
+            jobs=self._rooms.jobs,
+            handlers=handlers,
+            name=f"{os.uname().nodename[:30]}/{os.getpid()}/{self._rooms.new_id().hex[:8]}",
+            unlocked=lambda: self._rooms.agent.status() is not None,
+            settle=settle,
+        )

@@ -68,6 +68,7 @@ class Streams:
     duration: str | None
     streams: tuple[Stream, ...]
     raw: bytes
+    chapters: int = 0
 
 
 class StreamProbe:
@@ -152,6 +153,7 @@ def parse_streams(raw: bytes) -> Streams:
         container=_text(form.get("format_name")),
         duration=_seconds(form.get("duration")),
         streams=tuple(_stream(number, each) for number, each in enumerate(streams)),
+        chapters=len(_list(answer, "chapters")),
         raw=json.dumps(answer, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace"),
     )
 

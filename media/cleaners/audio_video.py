@@ -16,9 +16,10 @@ import ffmpeg
 from archive.errors import InputError, TestigoError
 from media.boxes import tracks
 from media.cleaners.port import Cleaned, CleanRequest, Sink
+from media.confinement import Confinement, find_tool
 from media.ffmpeg import TARGET, Ffmpeg, Run
 from media.identify import Format
-from media.options import MIB
+from media.options import MIB, MediaSettings
 from media.problems import Problem
 from media.ranges import RangeSource
 from media.video import Stream, StreamProbe
@@ -72,9 +73,9 @@ _SOUND_AGAIN = {"c:a": "aac", "b:a": "192k"}
 class AudioVideoCleaner:
     """Cleans what FFmpeg can copy into a container of the same kind."""
 
-    def __init__(self, tool: Ffmpeg, probe: StreamProbe) -> None:
-        self._ffmpeg = tool
-        self._probe = probe
+    def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
+        self._ffmpeg = Ffmpeg(confinement, settings)
+        self._probe = StreamProbe(find_tool(settings.ffprobe_path), confinement, settings)
 
     def takes(self, format: Format) -> bool:  # noqa: A002  # the field's own word
         return format.mime_type in CONTAINERS

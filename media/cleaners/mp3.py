@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from archive.errors import InputError
 from media.cleaners.port import Cleaned, CleanRequest, Sink
+from media.confinement import Confinement
 from media.identify import Format
+from media.options import MediaSettings
 from media.ranges import RangeSource
 
 _READ_OCTETS = 1 << 20
@@ -39,7 +41,10 @@ class _Header(NamedTuple):
 
 
 class Mp3Cleaner:
-    """Cleans what is MPEG audio and nothing else."""
+    """Cleans what is MPEG audio and nothing else; needs no tool."""
+
+    def __init__(self, _confinement: Confinement, _settings: MediaSettings) -> None:
+        pass
 
     def takes(self, format: Format) -> bool:  # noqa: A002  # the field's own word
         return format.mime_type == "audio/mpeg"

@@ -61,7 +61,17 @@ def iphone_like(folder: Path, *, seconds: float = 4, begin: float | None = 0.5) 
     ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64", "-frames:v", "1", cover)
     hevc = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=30", "-tag:v", "hvc1"]
     coded = folder / "coded.mov"
-    ffmpeg(*numbered("640x360", "30", seconds), *tone(seconds), *hevc, "-c:a", "aac", "-shortest", coded)
+    ffmpeg(
+        *numbered("640x360", "30", seconds),
+        *tone(seconds),
+        *hevc,
+        "-c:a",
+        "aac",
+        "-flags:a",
+        "+bitexact",
+        "-shortest",
+        coded,
+    )
     data = Path(__file__).resolve().parents[2] / "demo" / "samples" / "DCIM" / "100GOPRO" / "max-heromode.mp4"
     parts: list[str | Path] = ["-i", coded, "-i", data, "-i", words, "-i", cover]
     chosen = ["-map", "0:v", "-map", "0:a", "-map", "1:d:1", "-map", "2:s", "-map", "3:v"]
@@ -86,4 +96,4 @@ def iphone_like(folder: Path, *, seconds: float = 4, begin: float | None = 0.5) 
 
 def tracks_of(path: Path) -> Sequence[str]:
     command = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0", str(path)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.replace(",", "").split()
