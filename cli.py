@@ -7,7 +7,7 @@ codes. Commands live in `commands/` and are loaded when they are asked for, so t
 import os
 import pwd
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from export.disclosure import Disclosure
     from ingest.batch import BatchImport
     from ingest.intake import Intake
+    from media.policy import Policy
     from media.workbench import Workbench
 
 EXIT_CODES: dict[type[errors.TestigoError], int] = {
@@ -284,21 +285,15 @@ class Rooms:
 
     @cached_property
     def workbench(self) -> "Workbench":
-        from archive.settings import Confinement
-        from media.options import MediaSettings
-        from media.workbench import Workbench
+        from commands.workshop import workbench_of
 
-        ours = self.settings.media
-        options = replace(
-            MediaSettings(),
-            workers=ours.workers,
-            memory_mib=ours.memory_mib,
-            wall_seconds=ours.wall_seconds,
-            small_file_mib=ours.small_file_mib,
-            rlimits_only=ours.confinement is Confinement.RLIMITS_ONLY,
-            run_as=ours.run_as,
-        )
-        return Workbench(options)
+        return workbench_of(self.settings)
+
+    @cached_property
+    def policy(self) -> "Policy":
+        from commands.workshop import policy_of
+
+        return policy_of(self.settings)
 
     @cached_property
     def intake(self) -> "Intake":

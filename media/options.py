@@ -16,8 +16,10 @@ class MediaSettings:
     `workers`: files examined at once, each by its own ExifTool process. `memory_mib`: address space of each process of
     a tool. `wall_seconds`: all that may be spent on one file. `small_file_mib`: up to this size a file is given to
     FFmpeg in one sealed memory file, above it by ranges. `output_mib`: what a tool may answer. `files_per_process`:
-    after so many files ExifTool is started anew. `rlimits_only`: resource limits alone are enough where bubblewrap
-    cannot run. `run_as`: the user that tools become when the archive runs as root.
+    after so many files ExifTool is started anew.
+    `cleaning_octets_a_second`: cleaning a file may take `wall_seconds` and what its size takes at this speed.
+    `rlimits_only`: resource limits alone are enough where bubblewrap cannot run. `run_as`: the user that tools become
+    when the archive runs as root.
     """
 
     workers: int = 2
@@ -26,6 +28,7 @@ class MediaSettings:
     small_file_mib: int = 32
     output_mib: int = 16
     files_per_process: int = 500
+    cleaning_octets_a_second: int = 16 * MIB
     rlimits_only: bool = False
     run_as: str = "nobody"
     exiftool_path: str = "exiftool"
