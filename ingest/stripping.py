@@ -10,24 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from blake3 import blake3
-
-from archive.age.patchable import PatchableSealingSink
 from archive.age.recipients import parse_recipient
 from archive.age.seekable import SeekableReader
 from archive.catalogue.records import Json
 from archive.errors import InputError
 from archive.keyfiles import OwnerKey
-from archive.sealing import HEAD_OCTETS, SealedStream
-from archive.store.port import StagedWrite
-from archive.types import AtIngest, Audience, Digest, DigestAlgorithm, Uncleanable
-from archive.vault import StagedObject, Vault
+from archive.sealing import StagedObject
+from archive.types import AtIngest, Audience, Uncleanable
+from archive.vault import Vault
 from media.cleaning import Verdict, plan_copy
 from media.policy import Policy
 from media.ranges import FileRanges, RangeSource
 from media.workbench import Workbench
 
-_READ_OCTETS = 1 << 20
 STRIPPED_FOR = Audience.PUBLIC
 """What is kept of a stripped file is what may go to anybody."""
 
@@ -67,7 +62,7 @@ class Stripping:
         examination = self._workbench.examine(stream, whole.sealed.head)
         if self._policy.at_ingest[examination.format.kind] is AtIngest.KEEP:
             return TakenIn(original=self._seal_again(stream, key))
-        copy = SealedCopy(self._vault.store.stage(), key.recipient)
+        copy = SealedCopy(self._vault, key.recipient)
         try:
             plan = plan_copy(self._policy, examination.format.kind, STRIPPED_FOR)
             verdict = self._workbench.clean(stream, examination, plan, copy)
@@ -94,41 +89,31 @@ class Stripping:
 class SealedCopy:
     """A `media.cleaners.port.Copy` that is sealed as it is written, and read again through its seal."""
 
-    def __init__(self, staged: StagedWrite, recipient: str) -> None:
-        self._staged = staged
-        self.sink = PatchableSealingSink(staged, [parse_recipient(recipient)])
+    def __init__(self, vault: Vault, recipient: str) -> None:
+        self._vault = vault
+        self._stage = vault.stage_patchable(recipient)
+        self._object: StagedObject | None = None
+        self.sink = self._stage.sink
 
     @contextmanager
     def reading(self) -> Iterator[RangeSource]:
         """End the writing, and give the copy to its readers."""
-        self.sink.finish()
-        with self._staged.open_range() as sealed:
-            yield FileRanges(SeekableReader(sealed, file_key=self.sink.file_key))
+        self._object = self._stage.finish()
+        with self._vault.reread(self._object) as reader:
+            yield FileRanges(reader)
 
     def finished(self, verdict: Verdict) -> StagedObject:
-        """Give the sealed copy as an object that waits to be published. Its name is the BLAKE3 of what lies there."""
-        name = blake3()
-        with self._staged.open_range() as sealed:
-            for start in range(0, sealed.size, _READ_OCTETS):
-                name.update(sealed.read_range(start, min(_READ_OCTETS, sealed.size - start)))
-            size = sealed.size
-            reader = SeekableReader(sealed, file_key=self.sink.file_key)
-            head = FileRanges(reader).read_range(0, min(HEAD_OCTETS, verdict.size))
-        return StagedObject(
-            sealed=SealedStream(
-                sha256=Digest(DigestAlgorithm.SHA256, verdict.sha256),
-                size=verdict.size,
-                head=head,
-                blake3=Digest(DigestAlgorithm.BLAKE3, name.digest()),
-                sealed_size=size,
-                file_key=self.sink.file_key,
-            ),
-            staged=self._staged,
-        )
+        """Give the copy that was found clean, as an object that waits to be published."""
+        if self._object is None or self._object.sealed.sha256.value != verdict.sha256:
+            raise ValueError("a verdict belongs to the copy that was read")
+        return self._object
 
     def drop(self) -> None:
         """Throw the copy away."""
-        self._staged.abort()
+        if self._object is not None:
+            self._object.staged.abort()
+        else:
+            self._stage.__exit__(None, None, None)
 
 
 def _told(whole: StagedObject, verdict: Verdict) -> Json:

@@ -33,8 +33,8 @@ class StagedWrite(AbstractContextManager["StagedWrite"], Protocol):
     def tell(self) -> int:
         """Return how many octets have been appended."""
 
-    def open_range(self) -> "RangeSource":
-        """Open what has been written so far for reading; only this write's own process can."""
+    def read_range(self, start: int, length: int, /) -> bytes:
+        """Return the octets [start, start + length) as they are written now, fewer only at the end; not once closed."""
 
     def close(self) -> None:
         """Say that all is written, and give back the descriptor; what was written waits to be published."""

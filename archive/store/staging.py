@@ -12,12 +12,10 @@ from contextlib import suppress
 from typing import Self
 
 from archive.durable import start_writing_back, storage_errors, sync
-from archive.store.openfile import OpenFile
 from archive.store.port import PATCHABLE, Octets
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITE_BACK_EVERY = 16 * 1024 * 1024
 
 
@@ -63,9 +61,13 @@ class StagedFile:
     def tell(self) -> int:
         return self._size
 
-    def open_range(self) -> OpenFile:
+    def read_range(self, start: int, length: int, /) -> bytes:
+        fd, wanted = self._open_fd(), min(length, max(0, self._size - start))
+        read = bytearray()
         with storage_errors():
-            return OpenFile(os.open(self.name, _READ, dir_fd=self.session), self._size)
+            while len(read) < wanted and (piece := os.pread(fd, wanted - len(read), start + len(read))):
+                read += piece
+        return bytes(read)
 
     def close(self) -> None:
         if self._fd is not None:

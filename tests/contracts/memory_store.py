@@ -36,8 +36,10 @@ class MemoryStaged:
     def tell(self) -> int:
         return len(self.octets)
 
-    def open_range(self) -> "MemoryRange":
-        return MemoryRange(bytes(self.octets))
+    def read_range(self, start: int, length: int, /) -> bytes:
+        if self.closed:
+            raise ValueError("this staged write is closed")
+        return bytes(self.octets[start : start + length])
 
     def close(self) -> None:
         self.closed = True
