@@ -129,7 +129,8 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
         "FLAC": _names("MD5Signature SeekTable Padding"),
         "MPEG": _names("VBRFrames VBRBytes VBRScale"),
         "PDF": _names(
-            "PDFVersion Linearized PageCount TaggedPDF HasXFA Encryption UserAccess PageMode PageLayout Language"
+            "PDFVersion Linearized PageCount HasXFA PageMode PageLayout EmbeddedImage EmbeddedImageColorSpace "
+            "EmbeddedImageFilter EmbeddedImageHeight EmbeddedImageWidth"
         ),
         "ZIP": _names(
             "ZipRequiredVersion ZipBitFlag ZipCompression ZipModifyDate ZipCRC ZipCompressedSize "

@@ -21,6 +21,7 @@ import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -75,15 +76,15 @@ class Confinement:
     and the threads that ask for files to be examined come and go.
     """
 
-    def __init__(
-        self, level: ConfinementLevel, *, run_as: str, tools: Sequence[Path] = (), folders: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, level: ConfinementLevel, *, run_as: str, tools: Sequence[Path] = ()) -> None:
         self.level = level
         self._user = _unprivileged_user(run_as) if os.geteuid() == 0 else None
         self._prlimit = find_tool("prlimit")
         self._setpriv = find_tool("setpriv")
         self._bwrap = find_tool("bwrap") if level is ConfinementLevel.BUBBLEWRAP else None
-        self._view = _read_only_view([*(tool.resolve().parent for tool in tools), *folders])
+        self._folders = tuple(tool.resolve().parent for tool in tools)
+        self.closing = ExitStack()
+        """What lives as long as this confinement and no longer."""
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="confinement")
 
     def __enter__(self) -> Self:
@@ -97,6 +98,7 @@ class Confinement:
     def close(self) -> None:
         """Let the starting thread go; whatever still runs dies with it."""
         self._starter.shutdown(wait=True)
+        self.closing.close()
 
     def start(
         self,
@@ -105,13 +107,16 @@ class Confinement:
         limits: Limits,
         inherit: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
+        folders: Sequence[Path] = (),
     ) -> Process:
         """Start a tool with pipes for its three streams; it inherits nothing else but the descriptors named.
+
+        Beside `/usr` and the folders of the tools it sees `folders`, read-only.
 
         Raises: UnavailableError `media/cannot-start`.
         """
         variables = _ENVIRONMENT | dict(environment or {})
-        line = self._command_line(command, limits, variables)
+        line = self._command_line(command, limits, variables, folders)
         try:
             return self._starter.submit(self._open, line, variables, inherit).result()
         except OSError as error:
@@ -137,7 +142,9 @@ class Confinement:
             extra_groups=() if self._user else None,
         )
 
-    def _command_line(self, command: Sequence[str], limits: Limits, variables: Mapping[str, str]) -> list[str]:
+    def _command_line(
+        self, command: Sequence[str], limits: Limits, variables: Mapping[str, str], folders: Sequence[Path]
+    ) -> list[str]:
         process_limit = [self._prlimit, f"--nproc={limits.processes}", "--"]
         line = [
             self._prlimit,
@@ -154,7 +161,7 @@ class Confinement:
             bounded = process_limit if self._user else []
             return [*line, *bounded, *held, *command]
         line += [self._bwrap, "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent"]
-        line += ["--new-session", "--cap-drop", "ALL", "--clearenv", *self._view]
+        line += ["--new-session", "--cap-drop", "ALL", "--clearenv", *_read_only_view((*self._folders, *folders))]
         for name, value in variables.items():
             line += ["--setenv", name, value]
         return [*line, "--chdir", "/", "--", *process_limit, *command]
@@ -200,17 +207,15 @@ def probe_confinement(settings: MediaSettings) -> ConfinementStatus:
     )
 
 
-def open_confinement(settings: MediaSettings, tools: Sequence[Path] = (), folders: Sequence[Path] = ()) -> Confinement:
+def open_confinement(settings: MediaSettings, tools: Sequence[Path] = ()) -> Confinement:
     """Give the strongest confinement that works here and that the settings accept.
-
-    Beside `/usr`, tools see the folders that `tools` lie in, and `folders`, all read-only.
 
     Raises: ConfigError `media/cannot-confine`, saying what to do.
     """
     status = probe_confinement(settings)
     if status.level is None:
         raise ConfigError("media/cannot-confine", f"{status.reason} {status.remedy}")
-    return Confinement(status.level, run_as=settings.run_as, tools=tools, folders=folders)
+    return Confinement(status.level, run_as=settings.run_as, tools=tools)
 
 
 def find_tool(name: str) -> str:
