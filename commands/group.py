@@ -23,6 +23,8 @@ _COMMANDS = {
     "verify": "checks",
     "receipt": "checks",
     "exposure": "checks",
+    "policy": "policy",
+    "clean": "policy",
     "packet": "packets",
     "worker": "upkeep",
     "jobs": "upkeep",

@@ -17,6 +17,8 @@ SUMMARIES = {
     "verify": "Check bytes, log, catalogue and time-stamps.",
     "receipt": "Check a receipt file.",
     "exposure": "What each kind of demand could obtain today.",
+    "policy": "Show the metadata policy, or try it on a file.",
+    "clean": "Make a copy without what its audience must not get.",
     "packet": "Build an evidence packet, or check one.",
     "worker": "Do the work that waits (time-stamps).",
     "jobs": "Show the work that waits, runs or failed.",

@@ -45,6 +45,28 @@ _MATRIX: Mapping[MetadataClass, str] = MappingProxyType(
         MetadataClass.UNCLASSED: "KKKSSSS",
     }
 )
+WHY: Mapping[MetadataClass, str] = MappingProxyType(
+    {
+        MetadataClass.LOCATION: "it can lead to a witness's home or a safe house; a court needs it to prove the place",
+        MetadataClass.TIME: "it can be laid beside a shift roster; the day is enough for readers",
+        MetadataClass.DEVICE_MODEL: "it narrows down who filmed",
+        MetadataClass.IDENTITY: "it names a person or one single device",
+        MetadataClass.SOFTWARE: "it answers whether a file was edited, and tells how somebody works",
+        MetadataClass.ORIGINAL_NAME: "its pattern tells the app and the sequence",
+        MetadataClass.THUMBNAIL: "it often shows what was cropped or covered",
+        MetadataClass.TRIMMED: "what was cut away can still be read",
+        MetadataClass.TRACKS: "what lies beside picture and sound is seldom looked at",
+        MetadataClass.CREDENTIALS: "it can carry a name, and breaks when a copy is changed",
+        MetadataClass.MAKER: "it holds faces, depth and numbers that nobody has read",
+        MetadataClass.DOCUMENT: "authors, comments and hidden parts survive what seems removed",
+        MetadataClass.TRANSPORT: "it leads back to whoever sent it, and proves nothing",
+        MetadataClass.RENDERING: "without it the file would not be shown or heard as it was",
+        MetadataClass.STRUCTURE: "it follows from the bytes themselves",
+        MetadataClass.UNCLASSED: "nobody has judged what it tells",
+    }
+)
+"""Why a class is handled as it is, in words for people."""
+
 # The way of a letter or of a captured page is evidence of its own; the matrix means the transport of an upload.
 _ITS_WAY_IS_EVIDENCE = frozenset({EvidenceKind.DOCUMENT, EvidenceKind.WEB_CAPTURE})
 

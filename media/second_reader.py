@@ -101,16 +101,20 @@ def not_clean(found: Sequence[str]) -> InputError:
 def traces_of(tags: Sequence[ClassedTag], keep: frozenset[MetadataClass]) -> tuple[str, ...]:
     """Give the values that must not be found in a copy: of every field that is to go, unless a field that stays tells
     the same."""
-    stay = {tag.tag.text.strip() for tag in tags if tag.about in keep | ALWAYS_KEPT}
+    shown = {each.tag.text.strip() for each in tags if each.about in ALWAYS_KEPT}
+    stays = "\0".join(text for each in tags if each.about in keep - ALWAYS_KEPT for text in _texts(each.tag))
     gone: dict[str, None] = {}
     for each in tags:
         if each.about in keep or each.about in ALWAYS_KEPT or each.tag.family in ("Composite", "ExifTool", "File"):
             continue
-        texts = (each.tag.text, each.tag.number, *(text for _, text in each.tag.fields))
-        for text in (text.strip() for text in texts):
-            if _is_trace(text) and text not in stay:
+        for text in map(str.strip, _texts(each.tag)):
+            if _is_trace(text) and text not in shown and text not in stays:
                 gone[text] = None
     return tuple(gone)
+
+
+def _texts(tag: Tag) -> tuple[str, ...]:
+    return (tag.text, tag.number, *(text for _, text in tag.fields))
 
 
 def _is_trace(text: str) -> bool:

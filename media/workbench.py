@@ -23,6 +23,7 @@ from media.cleaning import Cleaning, Plan, Verdict
 from media.confinement import ConfinementLevel, find_tool, open_confinement
 from media.exiftool import Extraction, MetadataReader
 from media.identify import HEAD_OCTETS, Format, identify
+from media.metadata_classes import MetadataClass
 from media.options import MediaSettings
 from media.problems import Problem
 from media.ranges import RangeSource, SeekableFile, as_ranges
@@ -186,7 +187,8 @@ class Workbench:
         """
         tags, problem = _read_tags(examination.extraction)
         unread = examination.extraction.problem or problem
-        if unread is not None:
+        # Where everything may stay that a file of this kind can hold, it need not be understood.
+        if unread is not None and not set(MetadataClass) - {MetadataClass.TRANSPORT} <= plan.keep:
             raise InputError(
                 "media/cannot-clean",
                 f"This file cannot be cleaned, because what is in it could not be read: {unread.reason}",

@@ -16,6 +16,7 @@ from media.pictures.walks import printable
 _HEIF_PROPERTIES = b"ispe colr pixi hvcC av1C irot imir clap pasp auxC lsel a1op a1lx clli mdcv cclv amve".split()
 _HEIF_META = b"hdlr pitm iloc iinf iref iprp".split()
 _JP2_HEADER = (b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef", b"res ")
+_JXL_TOLD = (b"Exif", b"xml ")
 _TIFF_FIELDS = frozenset(
     [*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), 286, 287, *range(290, 294), 296, 297, 301,
      *range(317, 326), 332, 334, 336, *range(338, 343), 347, *range(529, 533), 559, 34675]
@@ -89,14 +90,14 @@ def _covers(used: list[tuple[int, int]], ranges: list[tuple[int, int]]) -> bool:
     return True
 
 
-def walk_jxl(data: bytes, _told: bool) -> Iterator[str]:
+def walk_jxl(data: bytes, told: bool) -> Iterator[str]:
     """Walk a JPEG XL file."""
     for each in boxes(data):
-        if each.kind not in (b"JXL ", b"ftyp", b"jxll", b"jxlc", b"jxlp"):
+        if each.kind not in (b"JXL ", b"ftyp", b"jxll", b"jxlc", b"jxlp", *(_JXL_TOLD if told else ())):
             yield f"a box of its own ({printable(each.kind)})"
 
 
-def walk_jp2(data: bytes, _told: bool) -> Iterator[str]:
+def walk_jp2(data: bytes, told: bool) -> Iterator[str]:
     """Walk a JPEG 2000 file."""
     for each in boxes(data):
         if each.kind == b"jp2h":
@@ -109,7 +110,7 @@ def walk_jp2(data: bytes, _told: bool) -> Iterator[str]:
         elif each.kind == b"jp2c":
             if not data[: each.end].endswith(b"\xff\xd9"):
                 yield "bytes after the end of the picture"
-        elif each.kind not in (b"jP  ", b"ftyp"):
+        elif each.kind not in (b"jP  ", b"ftyp", *((b"uuid",) if told else ())):
             yield f"a box of its own ({printable(each.kind)})"
 
 

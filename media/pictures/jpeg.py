@@ -2,8 +2,8 @@
 
 Kept: tables, frames, scans, restart intervals; the JFIF header without its thumbnail; the Adobe segment, which says how
 colours are coded; the colour profile; and a new EXIF block where the picture is to be turned. Everything else goes:
-every other application segment, comments, and all that lies after the end of the picture (previews, gain maps, short films).
-Standard: ITU-T T.81, T.871; ICC.1 annex B.4.
+every other application segment, comments, and all that lies after the end of the picture (previews, gain maps, short
+films). Standard: ITU-T T.81, T.871; ICC.1 annex B.4.
 """
 
 import re

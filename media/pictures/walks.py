@@ -1,8 +1,8 @@
 """Walks through finished pictures that name every piece which is not on their list. No I/O.
 
 Written apart from the rebuilders, and read with mistrust of them: a walk starts from the bytes alone, must reach the
-last byte, and knows only what a rebuilt picture may hold. `told` says that the policy keeps fields, which then may stand in
-EXIF, XMP and IPTC blocks; which fields these are is ExifTool's to read.
+last byte, and knows only what a rebuilt picture may hold. `told` says that the policy keeps fields, which then may
+stand in EXIF, XMP and IPTC blocks; which fields these are is ExifTool's to read.
 """
 
 import io
