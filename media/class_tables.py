@@ -132,6 +132,7 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
             "PDFVersion Linearized PageCount HasXFA PageMode PageLayout EmbeddedImage EmbeddedImageColorSpace "
             "EmbeddedImageFilter EmbeddedImageHeight EmbeddedImageWidth"
         ),
+        "SVG": _names("Xmlns SVGVersion ImageHeight ImageWidth ViewBox PreserveAspectRatio"),
         "ZIP": _names(
             "ZipRequiredVersion ZipBitFlag ZipCompression ZipModifyDate ZipCRC ZipCompressedSize "
             "ZipUncompressedSize ZipFileName"
