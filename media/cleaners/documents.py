@@ -112,7 +112,8 @@ class TextCleaner(_InPython):
     def clean(self, request: CleanRequest, sink: Sink) -> Cleaned:
         """Rewrite a text. Raises: as `Cleaner.clean`."""
         sink.write(self._run("text_cleaner", request, _TEXTS[request.format.mime_type]))
-        return Cleaned(tool=TOOL, version=VERSION, mime_type=request.format.mime_type, words_may_stay=True)
+        # Its bytes are its words: what its properties said must not stand among them, so the copy is searched for it.
+        return Cleaned(tool=TOOL, version=VERSION, mime_type=request.format.mime_type)
 
 
 class DocumentRefuser:

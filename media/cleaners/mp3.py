@@ -5,6 +5,7 @@ less. Here that frame, which tells players how much silence the encoder added, i
 in it are blanked. Does no I/O of its own. Standard: ISO/IEC 11172-3, 2.4.1.3 (headers); the LAME tag, revision 1.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ _RATES = {
 """Kilobits a second by (1 for MPEG-1, else 2; layer as the header codes it: 3 is I, 2 is II, 1 is III)."""
 _SAMPLING = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _NAME = b"LAME     "
+_FILLED = re.compile(rb"(?:LAME\d\.\d+[a-z]?(?: \([a-z]+\))?)+")
+_LEAST_HEAD = 4
 _NAME_AT, _DELAY_AT, _CRC_AT, _TAG_OCTETS = 120, 141, 154, 156
 """Places in an Xing frame, counted from its mark."""
 
@@ -53,7 +56,7 @@ class Mp3Cleaner:
         """Copy the frames. The LAME tag keeps the encoder's delay and padding, which players skip."""
         count = 0
         for frame in frames(request.source):
-            sink.write(_blanked(frame) if count == 0 else frame)
+            sink.write(_without_name(_blanked(frame) if count == 0 else frame))
             count += 1
         if count == 0:
             raise InputError(
@@ -165,6 +168,11 @@ def _blanked(frame: bytes) -> bytes:
     changed[at + _DELAY_AT : at + _DELAY_AT + 3] = delay
     changed[at + _CRC_AT : at + _CRC_AT + 2] = _crc16(bytes(changed[: at + _CRC_AT])).to_bytes(2, "big")
     return bytes(changed)
+
+
+def _without_name(frame: bytes) -> bytes:
+    """Blank the name that LAME fills the unused end of a frame with; no decoder reads it."""
+    return _FILLED.sub(lambda found: b"U" * len(found[0]), frame) if b"LAME" in frame[_LEAST_HEAD:] else frame
 
 
 def _crc16(octets: bytes) -> int:
