@@ -31,8 +31,7 @@ _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_WIDTH = 6, 4, 240
 _LISTING_OCTETS = 64 * MIB
 _HIGH_RANGE = frozenset({"smpte2084", "arib-std-b67"})
 _TO_SDR = (
-    "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,"
-    "zscale=t=bt709:m=bt709:r=tv"
+    "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
 )
 
 
@@ -90,9 +89,7 @@ class MovingPreviews:
             return NotMade(purpose=purpose, problem=_NOTHING)
         return Part(purpose=purpose, mime_type="image/jpeg", tool=tool, content=content, facts=facts)
 
-    def _proxy(
-        self, source: RangeSource, picture: Stream, sound: Stream | None, to_sdr: bool, tool: str
-    ) -> Streamed:
+    def _proxy(self, source: RangeSource, picture: Stream, sound: Stream | None, to_sdr: bool, tool: str) -> Streamed:
         rate = proxy_rate(picture.frame_rate)
 
         def write(sink: Sink) -> tuple[Facts, tuple[Part, ...]]:

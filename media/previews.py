@@ -1,7 +1,7 @@
 """Which previews a file gets: small copies to look at, so that the original stays closed.
 
-A preview says nothing of its own: no metadata of the original goes into it. Photos and pages are made by our own code in
-the confined Python, video and sound by the confined FFmpeg. What cannot be made is a value with its reason.
+A preview says nothing of its own: no metadata of the original goes into it. Photos and pages are made by our own code
+in the confined Python, video and sound by the confined FFmpeg. What cannot be made is a value with its reason.
 """
 
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ class PeakSink:
             self._peaks += (min(some) >> 8, max(some) >> 8)
         return len(data)
 
-    def seek(self, offset: int, whence: int = 0, /) -> int:
+    def seek(self, _offset: int, _whence: int = 0, /) -> int:
         raise OSError("samples come in order")
 
     def tell(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +26,8 @@ from media.exiftool import Extraction, MetadataReader
 from media.identify import HEAD_OCTETS, Format, identify
 from media.metadata_classes import MetadataClass
 from media.options import MediaSettings
+from media.preview_parts import Preview
+from media.previews import Previews
 from media.problems import Problem
 from media.ranges import RangeSource, SeekableFile, as_ranges
 from media.second_reader import SecondReader
@@ -132,6 +135,8 @@ class Workbench:
         for _ in range(self.workers):
             reader = MetadataReader(exiftool, self._confinement, settings)
             self._readers.put(self._closing.enter_context(reader))
+        self._previews: Previews | None = None  # Made at the first preview; most processes make none.
+        self._previews_lock = Lock()
         self._cleaning = Cleaning(
             [make(self._confinement, settings) for make in cleaners],
             SecondReader([make(self._confinement, settings) for make in inspectors]),
@@ -198,6 +203,13 @@ class Workbench:
             return self._cleaning.clean(
                 as_ranges(source), examination.format, classify_all(tags), plan, copy, reader=reader, seconds=seconds
             )
+
+    def previews(self, source: RangeSource | SeekableFile, examination: Examination) -> Iterator[Preview]:
+        """Make the previews of an examined file, one after the other. Raises: what the source raises."""
+        with self._previews_lock:
+            if self._previews is None:
+                self._previews = self._closing.enter_context(Previews(self._confinement, self._settings))
+        return self._previews.make(as_ranges(source), examination.format, examination.streams)
 
     @contextmanager
     def _reader(self) -> Iterator[MetadataReader]:

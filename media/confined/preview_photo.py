@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
 
 
 def work(inputs: Inputs, sides: list[str]) -> bytes:
-    """Give, for each of the longest sides asked for, largest first, a JPEG; before them a line that says their sizes."""
+    """Give a JPEG for each longest side asked for, largest first; before them a line that says their sizes."""
     pillow_heif.register_heif_opener(decode_threads=1)  # More would need more processes than a tool may have.
     Image.MAX_IMAGE_PIXELS = _MOST_POINTS
     wanted = sorted((int(side) for side in sides), reverse=True)
