@@ -129,8 +129,10 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
         "FLAC": _names("MD5Signature SeekTable Padding"),
         "MPEG": _names("VBRFrames VBRBytes VBRScale"),
         "PDF": _names(
-            "PDFVersion Linearized PageCount TaggedPDF HasXFA Encryption UserAccess PageMode PageLayout Language"
+            "PDFVersion Linearized PageCount HasXFA PageMode PageLayout EmbeddedImage EmbeddedImageColorSpace "
+            "EmbeddedImageFilter EmbeddedImageHeight EmbeddedImageWidth"
         ),
+        "SVG": _names("Xmlns SVGVersion ImageHeight ImageWidth ViewBox PreserveAspectRatio"),
         "ZIP": _names(
             "ZipRequiredVersion ZipBitFlag ZipCompression ZipModifyDate ZipCRC ZipCompressedSize "
             "ZipUncompressedSize ZipFileName"

@@ -27,6 +27,7 @@ _SILENT: dict[str, Any] = {"map_metadata": -1, "map_chapters": -1, "fflags": "+b
 _RATES = tuple(Fraction(text) for text in ("24000/1001", "24", "25", "30000/1001", "30", "15", "12", "10", "20"))
 _FASTEST = Fraction(30)
 _SHORT_SIDE = 540
+_SHORT_SECONDS = 20
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_WIDTH = 6, 4, 240
 _LISTING_OCTETS = 64 * MIB
 _HIGH_RANGE = frozenset({"smpte2084", "arib-std-b67"})
@@ -67,9 +68,14 @@ class MovingPreviews:
         tiles = f"tile={_SHEET_COLUMNS}x{_SHEET_ROWS}"
         chosen = f"fps={apart.denominator}/{apart.numerator}:start_time=0"
         filters = f"{chosen},{_chain(f'scale={_SHEET_WIDTH}:-2', to_sdr)},{tiles}"
-        run = self._picture_run(source, picture, filters, {"skip_frame": "nokey"})
         facts: Facts = {"columns": _SHEET_COLUMNS, "rows": _SHEET_ROWS, "seconds_apart": f"{float(apart):.3f}"}
-        return self._small(source, run, "contact-sheet", tool, facts)
+        if seconds > _SHORT_SECONDS:
+            # Of a long video only the key frames are decoded, which there are enough of, as a rule.
+            run = self._picture_run(source, picture, filters, {"skip_frame": "nokey"})
+            made = self._small(source, run, "contact-sheet", tool, facts)
+            if isinstance(made, Part):
+                return made
+        return self._small(source, self._picture_run(source, picture, filters, {}), "contact-sheet", tool, facts)
 
     def _picture_run(self, source: RangeSource, picture: Stream, filters: str, before: dict[str, object]) -> Run:
         options = {"vf": f"{filters},format=yuvj420p", "frames:v": 1, "f": "image2pipe", "c:v": "mjpeg", "q:v": 4}

@@ -5,9 +5,6 @@ in the confined Python, video and sound by the confined FFmpeg. What cannot be m
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 from archive.types import EvidenceKind
 from media.confined_python import ConfinedPython
@@ -26,21 +23,11 @@ _PACKAGES = ("PIL", "pillow_heif", "pypdfium2", "pypdfium2_raw", "pypdfium2_cfg"
 
 
 class Previews:
-    """Makes the previews of every kind of file; a context manager."""
+    """Makes the previews of every kind of file."""
 
     def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
-        self._closing = ExitStack()
-        python = self._closing.enter_context(ConfinedPython(settings, _PACKAGES))
         self._moving = MovingPreviews(Ffmpeg(confinement, settings))
-        self._still = StillPreviews(python, settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.close()
+        self._still = StillPreviews(ConfinedPython(confinement, settings, _PACKAGES), settings)
 
     def make(self, source: RangeSource, form: Format, streams: Streams | None) -> Iterator[Preview]:
         """Give each preview of a file as it is made. Raises: what the source raises."""

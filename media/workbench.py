@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -135,8 +134,7 @@ class Workbench:
         for _ in range(self.workers):
             reader = MetadataReader(exiftool, self._confinement, settings)
             self._readers.put(self._closing.enter_context(reader))
-        self._previews: Previews | None = None  # Made at the first preview; most processes make none.
-        self._previews_lock = Lock()
+        self._previews = Previews(self._confinement, settings)
         self._cleaning = Cleaning(
             [make(self._confinement, settings) for make in cleaners],
             SecondReader([make(self._confinement, settings) for make in inspectors]),
@@ -206,9 +204,6 @@ class Workbench:
 
     def previews(self, source: RangeSource | SeekableFile, examination: Examination) -> Iterator[Preview]:
         """Make the previews of an examined file, one after the other. Raises: what the source raises."""
-        with self._previews_lock:
-            if self._previews is None:
-                self._previews = self._closing.enter_context(Previews(self._confinement, self._settings))
         return self._previews.make(as_ranges(source), examination.format, examination.streams)
 
     @contextmanager

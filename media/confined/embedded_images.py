@@ -1,7 +1,8 @@
 """Take everything but the picture out of a JPEG or JPEG 2000 that lies inside a PDF. No I/O.
 
 Standard: ISO/IEC 10918-1 annex B (markers), ISO/IEC 15444-1 annex I (boxes). In a PDF the colour space is told by the
-image's dictionary (ISO 32000-1, 7.4.8 and 7.4.9), so no profile is needed inside; only Adobe's APP14 changes how a JPEG decodes.
+image's dictionary (ISO 32000-1, 7.4.8 and 7.4.9), so no profile is needed inside; only Adobe's APP14 changes how a
+JPEG decodes.
 """
 
 from media.confined.child import Refusal

@@ -10,7 +10,6 @@ from media.confined.office_xml import (
     elements,
     local,
     parse,
-    remove,
     remove_where,
     serialise,
     space,

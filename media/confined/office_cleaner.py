@@ -1,7 +1,4 @@
-"""Clean an office document in two runs: first it gives the media inside, then, with these cleaned, the copy.
-
-Shapes: media go out and come in one after the other, each after its length in 8 octets, big-endian.
-"""
+"""Clean an office document in two runs: first it gives the media inside, then, with these cleaned, the copy."""
 
 from collections.abc import Callable
 
@@ -9,6 +6,7 @@ from lxml import etree
 
 from media.confined import odf, ooxml
 from media.confined.child import Inputs, Refusal, answer
+from media.confined.framing import framed, unframed
 from media.confined.office_traces import removed_texts, still_there
 from media.confined.office_zip import read_members
 from media.confined.ooxml_package import CONTENT_TYPES
@@ -36,18 +34,3 @@ def work(inputs: Inputs, _arguments: list[str]) -> bytes:
     if still_there(copy, removed_texts(members)):
         raise Refusal("value-in-text")
     return copy
-
-
-def framed(pieces: list[bytes]) -> bytes:
-    """Put pieces one after the other, each after its length."""
-    return b"".join(len(piece).to_bytes(8, "big") + piece for piece in pieces)
-
-
-def unframed(content: bytes) -> list[bytes]:
-    """Take pieces apart again."""
-    pieces, place = [], 0
-    while place < len(content):
-        length = int.from_bytes(content[place : place + 8], "big")
-        pieces.append(content[place + 8 : place + 8 + length])
-        place += 8 + length
-    return pieces

@@ -4,7 +4,7 @@ import re
 from xml.sax.saxutils import escape
 
 from media.confined.child import Refusal
-from media.confined.office_xml import elements, local, parse
+from media.confined.office_xml import Element, elements, local, parse
 from media.confined.office_zip import read_members
 
 _PROPERTIES = ("docProps/core.xml", "docProps/app.xml", "docProps/custom.xml", "meta.xml")
@@ -15,6 +15,8 @@ _NUMBER = re.compile(r"[\d.,:;TPZ+-]*[HMS]?")
 _AUTHORS = re.compile(rb"""(?:\bw:author|\bw15:author|\buserName|\bsaltData)\s*=\s*["']([^"']{5,200})["']""")
 _ODF_AUTHORS = re.compile(rb"<dc:creator>([^<]{5,200})</dc:creator>")
 _SHORTEST = 5
+_TEMPLATES = frozenset({"Normal", "Normal.dotm", "Normal.dot"})
+"""The template that every document has; a style is called so too."""
 
 
 def removed_texts(members: dict[str, bytes]) -> frozenset[str]:
@@ -34,11 +36,13 @@ def removed_texts(members: dict[str, bytes]) -> frozenset[str]:
     for content in members.values():
         found |= {match.decode("utf-8", "replace") for match in _AUTHORS.findall(content)}
         found |= {match.decode("utf-8", "replace") for match in _ODF_AUTHORS.findall(content)}
-    return frozenset(text for text in found if len(text) >= _SHORTEST and not _NUMBER.fullmatch(text))
+    return frozenset(
+        text for text in found if len(text) >= _SHORTEST and not _NUMBER.fullmatch(text) and text not in _TEMPLATES
+    )
 
 
-def _inside_silence(element: object) -> bool:
-    return any(local(str(above.tag)) in _SAY_NOTHING for above in element.iterancestors())  # type: ignore[attr-defined]  # lxml has no types
+def _inside_silence(element: Element) -> bool:
+    return any(local(str(above.tag)) in _SAY_NOTHING for above in element.iterancestors())
 
 
 def still_there(copy: bytes, texts: frozenset[str]) -> bool:

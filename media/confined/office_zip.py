@@ -16,6 +16,7 @@ UNPACKED_OCTETS = 256 << 20
 _ENCRYPTED_FLAG = 1
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
+_NOBODYS = 0o600 << 16
 
 
 def read_members(content: bytes) -> dict[str, bytes]:
@@ -55,7 +56,7 @@ def write_members(members: Mapping[str, bytes], first: str) -> bytes:
         for name in sorted(members, key=lambda each: (each != first, each)):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.create_system = _UNIX
-            entry.external_attr = 0
+            entry.external_attr = _NOBODYS
             entry.compress_type = zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
             archive.writestr(entry, members[name])
     return made.getvalue()

@@ -1,7 +1,8 @@
-"""Clean a DOCX, XLSX or PPTX: walk from the document along what a person sees, clean each part, write nothing else. No I/O.
+"""Clean a DOCX, XLSX or PPTX: walk along what a person sees, clean each part, write nothing else. No I/O.
 
 Standard: ECMA-376. Properties, thumbnails, comments, custom XML, printer settings, templates, speaker notes and the
-workbooks behind charts are not walked to. Tracked changes are accepted: the copy holds what a reader of the final text sees.
+workbooks behind charts are not walked to. Tracked changes are accepted: the copy holds what a reader of the final text
+sees.
 """
 
 from media.confined.child import Refusal
@@ -17,7 +18,7 @@ from media.confined.ooxml_package import (
     relationships,
     rels_name,
 )
-from media.confined.ooxml_sheets import clean_sheet, clean_shared_strings, clean_workbook
+from media.confined.ooxml_sheets import clean_shared_strings, clean_sheet, clean_workbook
 from media.confined.ooxml_slides import clean_drawing, clean_slide
 from media.confined.ooxml_words import clean_settings, clean_words
 
@@ -30,7 +31,7 @@ class Package:
     def __init__(self, members: dict[str, bytes]) -> None:
         if CONTENT_TYPES not in members:
             raise Refusal("damaged")
-        self._members = members
+        self._members = {name: content for name, content in members.items() if content}
         self._parts: dict[str, bytes] = {}
         self._rels: dict[str, bytes] = {}
         self.media: list[str] = []

@@ -55,7 +55,7 @@ def clean_sheet(root: Element) -> None:
 
 def clean_shared_strings(parts: dict[str, bytes]) -> bytes:
     """Empty the texts that no cell uses any more: they are what was typed once and deleted."""
-    used = set()
+    used: set[str] = set()
     for name, content in parts.items():
         if name.startswith("xl/worksheets/"):
             for cell in elements(parse(content)):

@@ -1,8 +1,8 @@
 """Write a PDF anew with nothing in it but its pages as they are shown, their links, bookmarks and form fields.
 
-Earlier revisions, what no page uses, and bytes before the header and after the end vanish because the whole file is written
-anew. What cannot be kept true is refused: encryption (the copy would differ), signatures (they would break), sound,
-film and attachments on pages, layers that are hidden, damage that the reader had to guess about.
+Earlier revisions, what no page uses, and bytes before the header and after the end vanish because the whole file is
+written anew. What cannot be kept true is refused: encryption (the copy would differ), signatures (they would break),
+sound, film and attachments on pages, layers that are hidden, damage that the reader had to guess about.
 """
 
 import io

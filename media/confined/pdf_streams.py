@@ -1,6 +1,8 @@
 """Take out of a PDF's streams what is not drawn: metadata inside pictures, comments inside page descriptions."""
 
+import base64
 import re
+import zlib
 from collections.abc import Callable
 
 import pikepdf
@@ -11,6 +13,7 @@ from media.confined.embedded_images import bare_jpeg, bare_jpeg2000
 
 _COMMENT = re.compile(rb"(?:\A|[\r\n])[ \t]*%")
 _FOREIGN = (b"Exif\x00\x00", b"http://ns.adobe.com/xap/1.0/", b"<x:xmpmeta", b"Photoshop 3.0\x00", b"<?xpacket")
+_LARGEST_IMAGE = 256 << 20
 _STREAM_KEYS = frozenset({"/Filter", "/DecodeParms", "/Length", "/F", "/FFilter", "/FDecodeParms"})
 
 
@@ -23,9 +26,9 @@ def clean_stream(stream: Object) -> None:
     if "/Crypt" in names:
         raise Refusal("encrypted")
     if names and names[-1] in ("/DCTDecode", "/DCT"):
-        _write_image(stream, bare_jpeg, Name.DCTDecode)
+        _write_image(stream, names, bare_jpeg, Name.DCTDecode)
     elif names and names[-1] == "/JPXDecode":
-        _write_image(stream, bare_jpeg2000, Name.JPXDecode)
+        _write_image(stream, names, bare_jpeg2000, Name.JPXDecode)
     elif names and names[-1] in ("/JBIG2Decode", "/CCITTFaxDecode", "/CCF"):
         return
     else:
@@ -43,8 +46,31 @@ def _is_page_description(stream: Object) -> bool:
     return not set(stream.keys()) - _STREAM_KEYS
 
 
-def _write_image(stream: Object, bare: Callable[[bytes], bytes], last: Name) -> None:
-    content = stream.read_bytes(pikepdf.StreamDecodeLevel.generalized)
+def _write_image(stream: Object, names: list[str], bare: Callable[[bytes], bytes], last: Name) -> None:
+    """Put the bare picture in place of what the last filter decodes."""
+    content = stream.read_raw_bytes()
+    for name in names[:-1]:
+        content = _undone(name, bytes(content))
     parameters = stream.get("/DecodeParms")
-    made = bare(content)
-    stream.write(made, filter=last, decode_parms=parameters if isinstance(parameters, Dictionary) else None)
+    kept = parameters[-1] if isinstance(parameters, Array) and len(parameters) == len(names) else parameters
+    stream.write(bare(bytes(content)), filter=last, decode_parms=kept if isinstance(kept, Dictionary) else None)
+
+
+def _undone(name: str, content: bytes) -> bytes:
+    """Undo a filter that a picture's own coding was wrapped in."""
+    try:
+        match name:
+            case "/FlateDecode" | "/Fl":
+                unpacked = zlib.decompressobj()
+                made = unpacked.decompress(content, _LARGEST_IMAGE)
+                if unpacked.unconsumed_tail:
+                    raise Refusal("too-large")
+                return made
+            case "/ASCII85Decode" | "/A85":
+                return base64.a85decode(content.strip().removesuffix(b"~>"), adobe=False)
+            case "/ASCIIHexDecode" | "/AHx":
+                return bytes.fromhex(content.partition(b">")[0].decode("ascii"))
+            case _:
+                raise Refusal("damaged-image")
+    except (zlib.error, ValueError):
+        raise Refusal("damaged-image") from None

@@ -24,8 +24,9 @@ def _properties(pdf: Pdf) -> Iterator[String]:
             yield value
     for page in pdf.pages:
         for annotation in page.obj.get("/Annots", pikepdf.Array()):
-            if annotation.get("/Subtype") != "/Widget" and isinstance(annotation.get("/T"), String):
-                yield annotation.get("/T")
+            author = annotation.get("/T")
+            if annotation.get("/Subtype") != "/Widget" and isinstance(author, String):
+                yield author
 
 
 def still_there(made: bytes, texts: frozenset[str]) -> bool:

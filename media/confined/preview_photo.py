@@ -52,7 +52,7 @@ def _flat(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
         low, high = picture.getextrema()
         span = max(float(high) - float(low), 1.0)  # type: ignore[arg-type]  # one band has two numbers
-        scaled = picture.convert("F").point(lambda value: (value - float(low)) * (255 / span))  # type: ignore[arg-type]
+        scaled = picture.convert("F").point(lambda value: (value - float(low)) * (255 / span))  # type: ignore[arg-type]  # as above
         return scaled.convert("L").convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         solid = picture.convert("RGBA")
