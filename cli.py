@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from archive.store.directory import DirectoryStore
     from archive.types import Actor
     from archive.vault import Vault
+    from commands.background import Workers
     from custody.acts import Acts
     from custody.audit import Audit
     from custody.ledger import Ledger
@@ -187,19 +188,9 @@ class Rooms:
 
     @cached_property
     def signers(self) -> "tuple[SigningKey, ...]":
-        from custody.signed_note import SigningKey
+        from custody.signing_keys import read_signing_keys
 
-        try:
-            lines = self.signing_keys_path.read_text(encoding="ascii").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.ConfigError(
-                "custody/no-signing-key", "The log's signing keys cannot be read. Put them back from a backup."
-            ) from error
-        if not lines:
-            raise errors.ConfigError(
-                "custody/no-signing-key", "The file of the log's signing keys is empty. Put it back from a backup."
-            )
-        return tuple(SigningKey.parse(line) for line in lines)
+        return read_signing_keys(self.signing_keys_path)
 
     @cached_property
     def verifier_keys(self) -> "tuple[VerifierKey, ...]":
@@ -266,8 +257,13 @@ class Rooms:
             store=self.store,
             jobs=self.jobs,
             authorities=self.authorities,
-            worker=f"{os.uname().nodename}/{os.getpid()}"[:64],
         )
+
+    @cached_property
+    def workers(self) -> "Workers":
+        from commands.background import Workers
+
+        return Workers(self)
 
     @cached_property
     def audit(self) -> "Audit":
@@ -305,6 +301,7 @@ class Rooms:
             publisher=self.publisher,
             workbench=self.workbench,
             database=self.database,
+            jobs=self.jobs,
             settings=self.settings.ingest,
             equality=self.settings.archive.intake_equality,
             new_id=self.new_id,
@@ -335,7 +332,7 @@ class Rooms:
             vault=self.vault,
             ledger=self.ledger,
             publisher=self.publisher,
-            stamping=self.stamping,
+            stamping=self.workers.stamping,
             register=self.register,
             database=self.database,
             home=self.home,

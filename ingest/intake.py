@@ -27,6 +27,7 @@ from archive.catalogue.items import items_with_content
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
 from archive.errors import ConflictError, InputError
+from archive.jobs import JobKind, JobQueue
 from archive.keyfiles import OwnerKey
 from archive.settings import IngestSettings
 from archive.types import ItemId, NewId, Owner, OwnerKind
@@ -34,7 +35,7 @@ from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
-from ingest.reception import Arrival, Reception, Refused, Result
+from ingest.reception import Arrival, Reception, Refused, Result, Stored
 from media.workbench import Workbench
 
 _MOST_HELD_OPEN = 64
@@ -52,6 +53,7 @@ class Intake:
         publisher: Publisher,
         workbench: Workbench,
         database: Database,
+        jobs: JobQueue,
         settings: IngestSettings,
         equality: bool,
         new_id: NewId,
@@ -61,6 +63,7 @@ class Intake:
         self._publisher = publisher
         self._workbench = workbench
         self._database = database
+        self._jobs = jobs
         self._settings = settings
         self._equality = equality
         self._new_id = new_id
@@ -193,6 +196,8 @@ class Intake:
                 else:
                     twin = _still_there(known.get(each.content_mac or b""))
                     results.append(enter_duplicate(transaction, reception, each, twin, self._new_id))
+            new_items = [str(each.item.id) for each in results if isinstance(each, Stored)]
+            self._jobs.enqueue(transaction.session, JobKind.PREVIEW, new_items)
         return results
 
 

@@ -17,6 +17,8 @@ from typing import Self
 import pytest
 
 from archive.errors import InputError, UnavailableError
+from media.preview_parts import NotMade, Part, Preview, Streamed
+from media.ranges import BytesRanges
 from media.workbench import Workbench
 from tests.conftest import CorpusFinder
 from tests.media.cleaned import cleaned
@@ -81,8 +83,13 @@ def _peak_of(process: int) -> int:
 
 
 def try_everything(workbench: Workbench, path: Path) -> str:
-    """Examine and clean one file; give what came of it. Anything but a value or a refusal fails the test."""
+    """Examine, clean and preview one file; give what came of it. Anything but a value or a refusal fails the test."""
     content = path.read_bytes()
+    started = time.monotonic()
+    source = BytesRanges(content)
+    for preview in workbench.previews(source, workbench.examine(source)):
+        _take(preview)
+    assert time.monotonic() - started < SECONDS, path.name
     started = time.monotonic()
     try:
         verdict, copy = cleaned(workbench, content)
@@ -95,6 +102,20 @@ def try_everything(workbench: Workbench, path: Path) -> str:
         came = error.code
     assert time.monotonic() - started < SECONDS, path.name
     return came
+
+
+def _take(preview: Preview) -> None:
+    """Make a preview to its end; a large one is written and thrown away."""
+    match preview:
+        case Streamed():
+            try:
+                preview.write(io.BytesIO())
+            except (InputError, UnavailableError) as error:
+                assert error.message.endswith(".")
+        case NotMade():
+            assert preview.problem.reason.endswith(".")
+        case Part():
+            assert preview.content
 
 
 @pytest.mark.parametrize("name", CORPORA)
