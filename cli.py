@@ -301,6 +301,7 @@ class Rooms:
             publisher=self.publisher,
             workbench=self.workbench,
             database=self.database,
+            jobs=self.jobs,
             settings=self.settings.ingest,
             policy=self.policy,
             equality=self.settings.archive.intake_equality,

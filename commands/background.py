@@ -6,11 +6,16 @@ from functools import cached_property
 from typing import Protocol
 
 from archive.age.agent import AgentClient
+from archive.catalogue.database import Database
 from archive.jobs import JobKind, JobQueue
-from archive.types import NewId
+from archive.types import Actor, NewId
+from archive.vault import Vault
 from archive.worker import Handler, Worker
+from custody.ledger import Ledger
 from custody.publication import Publisher
 from custody.stamping import Stamping
+from ingest.previewing import Previewing
+from media.workbench import Workbench
 
 
 class Parts(Protocol):
@@ -19,7 +24,17 @@ class Parts(Protocol):
     new_id: NewId
 
     @property
+    def actor(self) -> Actor: ...
+    @property
     def jobs(self) -> JobQueue: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def vault(self) -> Vault: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def workbench(self) -> Workbench: ...
     @property
     def agent(self) -> AgentClient: ...
     @property
@@ -42,7 +57,17 @@ class Workers:
     @cached_property
     def every_kind(self) -> Worker:
         """Does all there is, and publishes what was entered."""
-        return self._worker({JobKind.TIMESTAMP: self._rooms.stamping}, settle=lambda: None)
+        rooms = self._rooms
+        previewing = Previewing(
+            vault=rooms.vault,
+            ledger=rooms.ledger,
+            workbench=lambda: rooms.workbench,
+            database=rooms.database,
+            actor=lambda: rooms.actor,
+            new_id=rooms.new_id,
+        )
+        handlers: dict[JobKind, Handler] = {JobKind.TIMESTAMP: rooms.stamping, JobKind.PREVIEW: previewing}
+        return self._worker(handlers, settle=rooms.publisher.publish)
 
     def _worker(self, handlers: Mapping[JobKind, Handler], *, settle: Callable[[], object]) -> Worker:
         return Worker(

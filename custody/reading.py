@@ -80,6 +80,22 @@ class ReadingRoom:
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
             yield item, source
 
+    @contextmanager
+    def open_preview(self, actor: Actor, number: str, kind: str, purpose: str) -> Iterator[SeekableReader]:
+        """Open one preview of an item. Raises: NotFoundError `archive/no-such-preview`; as `open_item`."""
+        self._allow(actor, Action.OPEN_RECORD)
+        with self._database.reading() as session:
+            item, _ = item_by_number(session, number)
+            stored = objects_of(session, item.id).get(kind)
+        if stored is None or kind in ("original", "metadata"):
+            raise NotFoundError(
+                "archive/no-such-preview",
+                "This item has no preview of that kind. `testigo preview` with its number alone lists those it has.",
+            )
+        keys, _ = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
+        with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
+            yield source
+
     def open_log(self, actor: Actor, first: int, end: int) -> list[OpenedEntry]:
         """Open what entries `first` to `end` (half open) say in general; items' own values stay closed."""
         self._allow(actor, Action.READ_LOG)

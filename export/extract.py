@@ -34,6 +34,8 @@ _OF_ITEMS = frozenset(
         "duplicate",
         "copy",
         "intake",
+        "derivative",
+        "not_processed",
     }
 )
 _FREE_TEXT = frozenset({"reason"})

@@ -27,6 +27,7 @@ from archive.catalogue.items import items_with_content
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
 from archive.errors import ConflictError, InputError
+from archive.jobs import JobKind, JobQueue
 from archive.keyfiles import OwnerKey
 from archive.settings import IngestSettings
 from archive.types import AtIngest, ItemId, NewId, Owner, OwnerKind
@@ -34,7 +35,7 @@ from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
-from ingest.reception import Arrival, Reception, Refused, Result
+from ingest.reception import Arrival, Reception, Refused, Result, Stored
 from ingest.stripping import Stripping, TakenIn
 from media.policy import Policy
 from media.workbench import Workbench
@@ -54,6 +55,7 @@ class Intake:
         publisher: Publisher,
         workbench: Workbench,
         database: Database,
+        jobs: JobQueue,
         settings: IngestSettings,
         policy: Policy,
         equality: bool,
@@ -64,6 +66,7 @@ class Intake:
         self._publisher = publisher
         self._workbench = workbench
         self._database = database
+        self._jobs = jobs
         self._settings = settings
         self._policy = policy
         strips = AtIngest.STRIP in policy.at_ingest.values()
@@ -214,6 +217,8 @@ class Intake:
                 else:
                     twin = _still_there(known.get(each.content_mac or b""))
                     results.append(enter_duplicate(transaction, reception, each, twin, self._new_id))
+            new_items = [str(each.item.id) for each in results if isinstance(each, Stored)]
+            self._jobs.enqueue(transaction.session, JobKind.PREVIEW, new_items)
         return results
 
 

@@ -35,6 +35,8 @@ _REASON = re.compile(r"^refused: ([a-z0-9-]{1,40})$", re.M)
 _CODE = Path(__file__).with_name("confined")
 _SYSTEM_PYTHON = Path("/usr/bin/python3")
 _PROCESSES = 8
+_BESIDE = {"PIL": ("pillow.libs",)}
+"""Folders of compiled code that are not called as their library is."""
 _VERSION_SECONDS = 20
 _END_SECONDS = 10
 _START = (
@@ -161,12 +163,18 @@ class ConfinedPython:
 
     def _copied(self, home: Path, names: Sequence[str]) -> Path:
         """Copy libraries to where everybody may read, for as long as the confinement lives."""
+        known = self._confinement.copies.get((str(home), *names))
+        if known is not None:
+            return known
         folder = tempfile.TemporaryDirectory(prefix="testigo-libraries-")
         copy = Path(self._confinement.closing.enter_context(folder))
         copy.chmod(0o755)
-        for part in (part for name in names for part in (name, f"{name}.libs")):
+        for part in (part for name in names for part in (name, f"{name}.libs", *_BESIDE.get(name, ()))):
             if (home / part).is_dir():
                 shutil.copytree(home / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        self._confinement.copies[(str(home), *names)] = copy
+        for module in (module for name in names for module in home.glob(f"_{name}.*.so")):
+            shutil.copy(module, copy / module.name)
         return copy
 
 

@@ -88,14 +88,14 @@ class Ffmpeg:
         _refuse_failure(reply, status)
         return reply.output
 
-    def write(self, run: Run, source: RangeSource, sink: Sink) -> Reply:
-        """Run, and let the copy flow into `sink`.
+    def write(self, run: Run, source: RangeSource, sink: Sink, *, listing: int = MIB) -> Reply:
+        """Run, and let the copy flow into `sink`; `listing` bounds what is said beside it on standard output.
 
         Raises: InputError `media/not-converted` where FFmpeg failed at the file, `media/cannot-patch`,
         `media/needs-sandbox`; UnavailableError as `media.conversation`.
         """
         target = HeldBack(sink, most=run.most)
-        reply, status = self._run(run, source, target, MIB)
+        reply, status = self._run(run, source, target, listing)
         _refuse_failure(reply, status)
         target.finish()
         return reply

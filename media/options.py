@@ -18,9 +18,8 @@ class MediaSettings:
     `wall_seconds`: all that may be spent on one file. `small_file_mib`: up to this size a file is given to FFmpeg in
     one sealed memory file, above it by ranges. `output_mib`: what a tool may answer. `files_per_process`: after so many
     files ExifTool is started anew. `cleaning_octets_a_second`: cleaning a file may take `wall_seconds` and what its
-    size takes at this speed.
-    `rlimits_only`: resource limits alone are enough where bubblewrap cannot run. `run_as`: the user that tools become
-    when the archive runs as root.
+    size takes at this speed. `rlimits_only`: resource limits alone are enough where bubblewrap cannot run. `run_as`:
+    the user that tools become when the archive runs as root.
     """
 
     workers: int = 2

@@ -25,6 +25,8 @@ from media.exiftool import Extraction, MetadataReader
 from media.identify import HEAD_OCTETS, Format, identify
 from media.metadata_classes import MetadataClass
 from media.options import MediaSettings
+from media.preview_parts import Preview
+from media.previews import Previews
 from media.problems import Problem
 from media.ranges import RangeSource, SeekableFile, as_ranges
 from media.second_reader import SecondReader
@@ -132,6 +134,7 @@ class Workbench:
         for _ in range(self.workers):
             reader = MetadataReader(exiftool, self._confinement, settings)
             self._readers.put(self._closing.enter_context(reader))
+        self._previews = Previews(self._confinement, settings)
         self._cleaning = Cleaning(
             [make(self._confinement, settings) for make in cleaners],
             SecondReader([make(self._confinement, settings) for make in inspectors]),
@@ -198,6 +201,10 @@ class Workbench:
             return self._cleaning.clean(
                 as_ranges(source), examination.format, classify_all(tags), plan, copy, reader=reader, seconds=seconds
             )
+
+    def previews(self, source: RangeSource | SeekableFile, examination: Examination) -> Iterator[Preview]:
+        """Make the previews of an examined file, one after the other. Raises: what the source raises."""
+        return self._previews.make(as_ranges(source), examination.format, examination.streams)
 
     @contextmanager
     def _reader(self) -> Iterator[MetadataReader]:
