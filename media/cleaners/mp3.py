@@ -69,8 +69,8 @@ class Mp3Cleaner:
 def frames(source: RangeSource) -> Iterator[bytes]:
     """Give every frame of the stream, in order.
 
-    A frame counts where another one alike follows it at once, or where the last one did; so tags that happen to hold
-    the bits of a header are not taken for sound.
+    A frame counts where another one alike follows it at once, or where the last one did and no other begins inside it;
+    so tags that happen to hold the bits of a header are not taken for sound, nor is a frame whose end is missing.
     """
     place, window, follows = _after_id3v2(source), _Window(source), None
     while (at := window.find_sync(place)) is not None:
@@ -86,11 +86,24 @@ def frames(source: RangeSource) -> Iterator[bytes]:
             continue
         after = _header(window.get(at + header.length, 4))
         expected = follows is not None and at == place and follows == header.alike
-        if expected or (after is not None and after.alike == header.alike):
+        goes_on = after is not None and after.alike == header.alike
+        if goes_on or (expected and not _overtaken(window, at, header)):
             yield window.get(at, header.length)
             place, follows = at + header.length, header.alike
         else:
             place, follows = at + 1, None
+
+
+def _overtaken(window: "_Window", at: int, header: _Header) -> bool:
+    """Tell whether a frame begins inside another, which is then not whole; players skip such a one."""
+    octets = window.get(at, header.length + 4)
+    for place in range(1, header.length):
+        inner = _header(octets[place : place + 4]) if octets[place] == 0xFF else None
+        if inner is not None and inner.alike == header.alike:
+            after = _header(window.get(at + place + inner.length, 4))
+            if after is not None and after.alike == header.alike:
+                return True
+    return False
 
 
 def _cut_short(octets: bytes) -> bytes:
