@@ -6,7 +6,7 @@ codes. Commands live in `commands/` and are loaded when they are asked for, so t
 
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from archive.store.directory import DirectoryStore
     from archive.types import Actor
     from archive.vault import Vault
+    from commands.background import Workers
     from custody.acts import Acts
     from custody.audit import Audit
     from custody.ledger import Ledger
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from export.disclosure import Disclosure
     from ingest.batch import BatchImport
     from ingest.intake import Intake
+    from media.policy import Policy
     from media.workbench import Workbench
 
 EXIT_CODES: dict[type[errors.TestigoError], int] = {
@@ -186,19 +188,9 @@ class Rooms:
 
     @cached_property
     def signers(self) -> "tuple[SigningKey, ...]":
-        from custody.signed_note import SigningKey
+        from custody.signing_keys import read_signing_keys
 
-        try:
-            lines = self.signing_keys_path.read_text(encoding="ascii").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.ConfigError(
-                "custody/no-signing-key", "The log's signing keys cannot be read. Put them back from a backup."
-            ) from error
-        if not lines:
-            raise errors.ConfigError(
-                "custody/no-signing-key", "The file of the log's signing keys is empty. Put it back from a backup."
-            )
-        return tuple(SigningKey.parse(line) for line in lines)
+        return read_signing_keys(self.signing_keys_path)
 
     @cached_property
     def verifier_keys(self) -> "tuple[VerifierKey, ...]":
@@ -265,8 +257,13 @@ class Rooms:
             store=self.store,
             jobs=self.jobs,
             authorities=self.authorities,
-            worker=f"{os.uname().nodename}/{os.getpid()}"[:64],
         )
+
+    @cached_property
+    def workers(self) -> "Workers":
+        from commands.background import Workers
+
+        return Workers(self)
 
     @cached_property
     def audit(self) -> "Audit":
@@ -284,21 +281,15 @@ class Rooms:
 
     @cached_property
     def workbench(self) -> "Workbench":
-        from archive.settings import Confinement
-        from media.options import MediaSettings
-        from media.workbench import Workbench
+        from commands.workshop import workbench_of
 
-        ours = self.settings.media
-        options = replace(
-            MediaSettings(),
-            workers=ours.workers,
-            memory_mib=ours.memory_mib,
-            wall_seconds=ours.wall_seconds,
-            small_file_mib=ours.small_file_mib,
-            rlimits_only=ours.confinement is Confinement.RLIMITS_ONLY,
-            run_as=ours.run_as,
-        )
-        return Workbench(options)
+        return workbench_of(self.settings)
+
+    @cached_property
+    def policy(self) -> "Policy":
+        from commands.workshop import policy_of
+
+        return policy_of(self.settings)
 
     @cached_property
     def intake(self) -> "Intake":
@@ -310,7 +301,9 @@ class Rooms:
             publisher=self.publisher,
             workbench=self.workbench,
             database=self.database,
+            jobs=self.jobs,
             settings=self.settings.ingest,
+            policy=self.policy,
             equality=self.settings.archive.intake_equality,
             new_id=self.new_id,
         )
@@ -340,7 +333,7 @@ class Rooms:
             vault=self.vault,
             ledger=self.ledger,
             publisher=self.publisher,
-            stamping=self.stamping,
+            stamping=self.workers.stamping,
             register=self.register,
             database=self.database,
             home=self.home,
@@ -348,6 +341,7 @@ class Rooms:
                 organisation=self.settings.archive.organisation,
                 contact=self.settings.export.contact,
                 software=f"Testigo {version('testigo')}",
+                policy_id=self.policy.id,
             ),
             new_id=self.new_id,
         )

@@ -22,7 +22,21 @@ _GENERAL = frozenset(
     {"recorded_time", "event_time", "actor", "role", "instrument", "purpose", "reason", "code", "authority"}
 )
 _OF_ITEMS = frozenset(
-    {"run", "fixity", "object", "original_name", "format", "extraction", "claims", "policy", "duplicate"}
+    {
+        "run",
+        "fixity",
+        "object",
+        "original_name",
+        "format",
+        "extraction",
+        "claims",
+        "policy",
+        "duplicate",
+        "copy",
+        "intake",
+        "derivative",
+        "not_processed",
+    }
 )
 _FREE_TEXT = frozenset({"reason"})
 _OF_RELEASE = frozenset({"packet"})

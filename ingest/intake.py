@@ -22,14 +22,17 @@ from archive.catalogue.database import Database
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
 from archive.errors import ConflictError
+from archive.jobs import JobKind, JobQueue
 from archive.settings import IngestSettings
-from archive.types import NewId
+from archive.types import AtIngest, NewId
 from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
 from ingest.preparing import Prepared, Preparing, Rooms, here_already
-from ingest.reception import Arrival, Reception, Refused, Result
+from ingest.reception import Arrival, Reception, Refused, Result, Stored
+from ingest.stripping import Stripping
+from media.policy import Policy
 from media.workbench import Workbench
 
 
@@ -44,15 +47,26 @@ class Intake:
         publisher: Publisher,
         workbench: Workbench,
         database: Database,
+        jobs: JobQueue,
         settings: IngestSettings,
+        policy: Policy,
         equality: bool,
         new_id: NewId,
     ) -> None:
         self._vault = vault
         self._ledger = ledger
         self._publisher = publisher
-        self._rooms = Rooms(vault=vault, workbench=workbench, database=database, new_id=new_id)
+        strips = AtIngest.STRIP in policy.at_ingest.values()
+        self._rooms = Rooms(
+            vault=vault,
+            workbench=workbench,
+            database=database,
+            policy=policy,
+            stripping=Stripping(vault=vault, workbench=workbench, policy=policy) if strips else None,
+            new_id=new_id,
+        )
         self._database = database
+        self._jobs = jobs
         self._settings = settings
         self._equality = equality
         self._new_id = new_id
@@ -125,6 +139,8 @@ class Intake:
                 else:
                     twin = _still_there(known.get(each.content_mac or b""))
                     results.append(enter_duplicate(transaction, reception, each, twin, self._new_id))
+            new_items = [str(each.item.id) for each in results if isinstance(each, Stored)]
+            self._jobs.enqueue(transaction.session, JobKind.PREVIEW, new_items)
         return results
 
 

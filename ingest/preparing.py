@@ -27,6 +27,8 @@ from archive.types import Digest, DigestAlgorithm, ItemId, NewId, Owner, OwnerKi
 from archive.vault import Vault
 from ingest.entering import Taken
 from ingest.reception import Arrival, Refused
+from ingest.stripping import Stripping, TakenIn
+from media.policy import Policy
 from media.workbench import Workbench
 
 _MOST_HELD_OPEN = 64
@@ -42,6 +44,8 @@ class Rooms:
     vault: Vault
     workbench: Workbench
     database: Database
+    policy: Policy
+    stripping: Stripping | None
     new_id: NewId
 
 
@@ -164,13 +168,28 @@ class Preparing:
         key = OwnerKey.generate(Owner(kind=OwnerKind.ITEM, id=item_id), self._keyring.kind)
         try:
             with arrival.open() as source:
-                original = self._rooms.vault.stage(cast(BinaryIO, _Stoppable(source, self._stop)), key.recipient)
+                taken_in = self._take(cast(BinaryIO, _Stoppable(source, self._stop)), key)
         except InputError as error:  # Any other is the archive's own: nobody's file is to blame.
             return Refused(error=error)
+        original = taken_in.original
         if many:
             original.staged.close()
         mac = content_mac(self._intake_key, original.sealed.sha256.value) if self._intake_key is not None else None
-        return Taken(arrival=arrival, key=key, original=original, content_mac=mac)
+        return Taken(
+            arrival=arrival,
+            key=key,
+            original=original,
+            content_mac=mac,
+            policy=self._rooms.policy,
+            handed_in=taken_in.handed_in,
+            mark=taken_in.mark,
+        )
+
+    def _take(self, source: BinaryIO, key: OwnerKey) -> TakenIn:
+        """Seal a stream as it is; where some kinds are stripped, find out first what it is."""
+        if self._rooms.stripping is None:
+            return TakenIn(original=self._rooms.vault.stage(source, key.recipient))
+        return self._rooms.stripping.take(source, key)
 
     def _first_of_each_content(self, sealed: Sequence[Taken | Refused]) -> list[Taken]:
         """Leave out what is here already: in the archive, in a group that will be committed first, earlier in this."""

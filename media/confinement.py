@@ -6,8 +6,9 @@ A tool reads hostile files, so it is taken for hostile itself. What holds it, fr
 2. Limits on address space, processor time, file size (nothing may be written) and open files; no core dump.
 3. bubblewrap: own user, process, network, IPC and host-name spaces; a read-only `/usr` and nothing else of this
    machine; no capability; no further user namespace; death when the archive's process dies.
-4. A limit on processes, counted inside that user namespace.
-5. The caller's deadline and output limit (`conversation.py`), and the end of the whole group.
+4. A filter of system calls (`system_calls.py`), for what no namespace divides: keyrings, sockets to a machine beneath.
+5. A limit on processes, counted inside that user namespace.
+6. The caller's deadline and output limit (`conversation.py`), and the end of the whole group.
 
 It refuses to know what a tool says. Where bubblewrap cannot run, starting is refused unless the settings accept limits
 alone; those leave the tool able to read what its user may read and to reach the network.
@@ -17,9 +18,11 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +31,8 @@ from typing import Self
 
 from archive.errors import ConfigError, UnavailableError
 from media.options import MIB, MediaSettings
+from media.ranges import sealed_memory_file
+from media.system_calls import filter_program
 
 _PROBE_SECONDS = 10
 _END_SECONDS = 5
@@ -64,6 +69,14 @@ class Limits:
     written_octets: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """What stands before a tool's own command line, in two parts: a filter of system calls goes between them."""
+
+    before: Sequence[str]
+    after: Sequence[str]
+
+
 Process = subprocess.Popen[bytes]
 
 
@@ -80,7 +93,12 @@ class Confinement:
         self._prlimit = find_tool("prlimit")
         self._setpriv = find_tool("setpriv")
         self._bwrap = find_tool("bwrap") if level is ConfinementLevel.BUBBLEWRAP else None
-        self._view = _read_only_view(tools)
+        self._call_filter = filter_program(os.uname().machine) if self._bwrap else None
+        self._folders = tuple(tool.resolve().parent for tool in tools)
+        self.closing = ExitStack()
+        """What lives as long as this confinement and no longer."""
+        self.copies: dict[tuple[str, ...], Path] = {}
+        """Copies of libraries that the tools' user could not reach where they lie."""
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="confinement")
 
     def __enter__(self) -> Self:
@@ -94,6 +112,7 @@ class Confinement:
     def close(self) -> None:
         """Let the starting thread go; whatever still runs dies with it."""
         self._starter.shutdown(wait=True)
+        self.closing.close()
 
     def start(
         self,
@@ -102,21 +121,32 @@ class Confinement:
         limits: Limits,
         inherit: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
+        folders: Sequence[Path] = (),
     ) -> Process:
         """Start a tool with pipes for its three streams; it inherits nothing else but the descriptors named.
+
+        Beside `/usr` and the folders of the tools it sees `folders`, read-only.
 
         Raises: UnavailableError `media/cannot-start`.
         """
         variables = _ENVIRONMENT | dict(environment or {})
-        line = self._command_line(command, limits, variables)
+        line = self._command_line(limits, variables, folders)
+        # bubblewrap reads the filter to its end, so each start needs one of its own.
+        calls = sealed_memory_file(self._call_filter) if self._call_filter else None
         try:
-            return self._starter.submit(self._open, line, variables, inherit).result()
+            filtering = [] if calls is None else ["--seccomp", str(calls)]
+            whole = [*line.before, *filtering, *line.after, *command]
+            passed = inherit if calls is None else (*inherit, calls)
+            return self._starter.submit(self._open, whole, variables, passed).result()
         except OSError as error:
             raise UnavailableError(
                 "media/cannot-start",
                 "A media tool could not be started; memory or processes may have run out. The originals are kept.",
                 evidence={"errno": error.errno},
             ) from error
+        finally:
+            if calls is not None:
+                os.close(calls)
 
     def _open(self, line: Sequence[str], variables: Mapping[str, str], inherit: Sequence[int]) -> Process:
         return subprocess.Popen(  # noqa: S603  # the whole line is made here, from names that we chose
@@ -134,7 +164,7 @@ class Confinement:
             extra_groups=() if self._user else None,
         )
 
-    def _command_line(self, command: Sequence[str], limits: Limits, variables: Mapping[str, str]) -> list[str]:
+    def _command_line(self, limits: Limits, variables: Mapping[str, str], folders: Sequence[Path]) -> "_Line":
         process_limit = [self._prlimit, f"--nproc={limits.processes}", "--"]
         line = [
             self._prlimit,
@@ -149,12 +179,12 @@ class Confinement:
             # Without a user namespace the count is over everything that the user runs, so it bounds little but a bomb.
             held = [self._setpriv, "--no-new-privs", "--pdeathsig", "KILL", "--"]
             bounded = process_limit if self._user else []
-            return [*line, *bounded, *held, *command]
+            return _Line(before=line, after=[*bounded, *held])
         line += [self._bwrap, "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent"]
-        line += ["--new-session", "--cap-drop", "ALL", "--clearenv", *self._view]
+        line += ["--new-session", "--cap-drop", "ALL", "--clearenv", *_read_only_view((*self._folders, *folders))]
         for name, value in variables.items():
             line += ["--setenv", name, value]
-        return [*line, "--chdir", "/", "--", *process_limit, *command]
+        return _Line(before=line, after=["--chdir", "/", "--", *process_limit])
 
 
 def end_process(process: Process) -> None:
@@ -221,6 +251,23 @@ def find_tool(name: str) -> str:
     return str(Path(found).absolute())
 
 
+def readable_by_tools(folder: Path, run_as: str) -> bool:
+    """Tell whether the user that tools run as can enter a folder and read in it."""
+    if os.geteuid() != 0:
+        return os.access(folder, os.R_OK | os.X_OK)
+    user = _unprivileged_user(run_as)
+    return all(_may(user, each, stat.S_IXOTH) for each in folder.parents) and _may(
+        user, folder, stat.S_IROTH | stat.S_IXOTH
+    )
+
+
+def _may(user: pwd.struct_passwd, folder: Path, wanted: int) -> bool:
+    """Tell from the bits for others, or for the owner where that is the user; groups are given up before the start."""
+    known = folder.stat()
+    bits = known.st_mode >> 6 if known.st_uid == user.pw_uid else known.st_mode
+    return bits & wanted == wanted
+
+
 def _try_level(level: ConfinementLevel, settings: MediaSettings) -> str | None:
     """Give None if a tool runs at this level, else why it does not."""
     limits = Limits(memory_octets=settings.memory_mib * MIB, cpu_seconds=_PROBE_SECONDS)
@@ -255,7 +302,7 @@ def _unprivileged_user(name: str) -> pwd.struct_passwd:
     return user
 
 
-def _read_only_view(tools: Sequence[Path]) -> list[str]:
+def _read_only_view(folders: Sequence[Path]) -> list[str]:
     """Say what a tool sees: the programs and libraries of this machine, a tiny scratch folder, nothing of anybody's."""
     view = ["--ro-bind", "/usr", "/usr"]
     for name in _TOP_FOLDERS:
@@ -268,7 +315,7 @@ def _read_only_view(tools: Sequence[Path]) -> list[str]:
         view += ["--ro-bind-try", path, path]
     view += ["--proc", "/proc", "--dev", "/dev"]
     view += ["--size", str(_SANDBOX_TMP_OCTETS), "--tmpfs", "/tmp"]  # noqa: S108  # the sandbox's own, in memory
-    for folder in sorted({tool.resolve().parent for tool in tools}):
+    for folder in sorted(set(folders)):
         if not folder.is_relative_to("/usr"):
             view += ["--ro-bind", str(folder), str(folder)]
     return [*view, "--remount-ro", "/dev", "--remount-ro", "/"]

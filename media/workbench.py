@@ -7,7 +7,7 @@ because of what a file contains. It keeps nothing, and no plaintext of it touche
 import json
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,12 +18,19 @@ from typing import Self
 from archive.errors import InputError
 from archive.types import EvidenceKind
 from media.claims import Claims, read_claims
+from media.classify import classify_all
+from media.cleaners.port import CleanerFactory, Copy, InspectorFactory
+from media.cleaning import Cleaning, Plan, Verdict
 from media.confinement import ConfinementLevel, find_tool, open_confinement
 from media.exiftool import Extraction, MetadataReader
 from media.identify import HEAD_OCTETS, Format, identify
+from media.metadata_classes import MetadataClass
 from media.options import MediaSettings
+from media.preview_parts import Preview
+from media.previews import Previews
 from media.problems import Problem
 from media.ranges import RangeSource, SeekableFile, as_ranges
+from media.second_reader import SecondReader
 from media.tags import Tag, parse_tags
 from media.video import StreamProbe, Streams
 
@@ -104,12 +111,18 @@ class Examination:
 
 
 class Workbench:
-    """Examines files, several at once; a context manager. Give each thread its own source.
+    """Examines and cleans files, several at once; a context manager. Give each thread its own source.
 
     Raises: ConfigError `media/cannot-confine`, `media/tool-missing`, `media/no-such-user`.
     """
 
-    def __init__(self, settings: MediaSettings) -> None:
+    def __init__(
+        self,
+        settings: MediaSettings,
+        *,
+        cleaners: Sequence[CleanerFactory] = (),
+        inspectors: Sequence[InspectorFactory] = (),
+    ) -> None:
         exiftool, ffprobe = find_tool(settings.exiftool_path), find_tool(settings.ffprobe_path)
         self.workers = settings.workers
         self._settings = settings
@@ -123,6 +136,11 @@ class Workbench:
         for _ in range(self.workers):
             reader = MetadataReader(exiftool, self._confinement, settings)
             self._readers.put(self._closing.enter_context(reader))
+        self._previews = Previews(self._confinement, settings)
+        self._cleaning = Cleaning(
+            [make(self._confinement, settings) for make in cleaners],
+            SecondReader([make(self._confinement, settings) for make in inspectors]),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -169,6 +187,30 @@ class Workbench:
             claims=claims,
             not_processed=tuple(each for each in problems if each is not None),
         )
+
+    def clean(self, source: RangeSource | SeekableFile, examination: Examination, plan: Plan, copy: Copy) -> Verdict:
+        """Make a copy without what must not leave, and have it read by others; waits while all workers are busy.
+
+        Raises: InputError `media/cannot-clean`, `media/not-clean`; UnavailableError as `media.conversation`; what the
+        source and the copy raise. Then the copy is to be thrown away.
+        """
+        tags, problem = _read_tags(examination.extraction)
+        unread = examination.extraction.problem or problem
+        # Where everything may stay that a file of this kind can hold, it need not be understood.
+        if unread is not None and not set(MetadataClass) - {MetadataClass.TRANSPORT} <= plan.keep:
+            raise InputError(
+                "media/cannot-clean",
+                f"This file cannot be cleaned, because what is in it could not be read: {unread.reason}",
+            )
+        with self._reader() as reader:
+            seconds = self._settings.wall_seconds + source.size / self._settings.cleaning_octets_a_second
+            return self._cleaning.clean(
+                as_ranges(source), examination.format, classify_all(tags), plan, copy, reader=reader, seconds=seconds
+            )
+
+    def previews(self, source: RangeSource | SeekableFile, examination: Examination) -> Iterator[Preview]:
+        """Make the previews of an examined file, one after the other. Raises: what the source raises."""
+        return self._previews.make(as_ranges(source), examination.format, examination.streams)
 
     @contextmanager
     def _reader(self) -> Iterator[MetadataReader]:
