@@ -19,6 +19,7 @@ _COMMANDS = {
     "show": "records",
     "log": "records",
     "item": "records",
+    "clock-offset": "descriptions",
     "hold": "records",
     "verify": "checks",
     "receipt": "checks",

@@ -13,6 +13,7 @@ SUMMARIES = {
     "show": "Show one item's record.",
     "log": "Show the custody log, whole or of one item.",
     "item": "Hand out one item's key, or destroy it (two people).",
+    "clock-offset": "Record how far a device's clock was off.",
     "hold": "Place and lift legal holds.",
     "verify": "Check bytes, log, catalogue and time-stamps.",
     "receipt": "Check a receipt file.",

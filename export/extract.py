@@ -22,8 +22,11 @@ _GENERAL = frozenset(
     {"recorded_time", "event_time", "actor", "role", "instrument", "purpose", "reason", "code", "authority"}
 )
 _OF_ITEMS = frozenset(
-    {"run", "fixity", "object", "original_name", "format", "extraction", "claims", "policy", "duplicate"}
-)
+    {
+        "run", "fixity", "object", "original_name", "format", "extraction", "claims", "policy", "duplicate",
+        "received_as", "credentials", "clock_offset",
+    }
+)  # fmt: skip
 _FREE_TEXT = frozenset({"reason"})
 _OF_RELEASE = frozenset({"packet"})
 _AT_ONCE = 500

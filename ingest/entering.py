@@ -79,6 +79,8 @@ def _item_values(reception: Reception, taken: Taken, item: Item, examination: Ex
         ("format", {**named, **examination.format_values()}),
         ("extraction", {**named, **examination.extraction_values()}),
         ("claims", {**named, "sender": told["claims"], "embedded": examination.claim_values()}),
+        ("received_as", {**named, **examination.received_as.value()}),
+        *_credentials(named, examination),
         ("policy", {**named, **POLICY}),
         ("record", item.to_log(told)),
     ]
@@ -95,6 +97,13 @@ def _item_values(reception: Reception, taken: Taken, item: Item, examination: Ex
             values.append(("object", {**named, **_object_value(purpose, staged)}))
     values += _file_record(reception, arrival, "stored", new_id, item_id=item.id, size=sealed.size)
     return tuple(values)
+
+
+def _credentials(named: dict[str, str], examination: Examination) -> Values:
+    """Say what a proof that came with the file claims, and whether it holds."""
+    claim = examination.credentials
+    value: dict[str, Json] = claim.value() if claim is not None else {}
+    return (("credentials", {**named, **value}),) if value else ()
 
 
 def enter_duplicate(transaction: Transaction, reception: Reception, taken: Taken, twin: Item, new_id: NewId) -> Linked:

@@ -155,7 +155,9 @@ class Intake:
 
     def _examine_one(self, each: Taken, many: bool) -> None:
         with self._vault.reopen(each.original) as source:
-            each.examination = self._workbench.examine(source, each.original.sealed.head)
+            each.examination = self._workbench.examine(
+                source, each.original.sealed.head, untrusted_name=each.arrival.untrusted_name
+            )
         report = each.examination.report()
         if report:
             each.metadata = self._vault.stage(io.BytesIO(report), each.key.recipient)

@@ -15,19 +15,22 @@ from types import TracebackType
 from typing import Self
 
 from archive.errors import InputError
-from archive.types import EvidenceKind
+from archive.types import EvidenceKind, Finding
 from media.claims import Claims, read_claims
 from media.confinement import ConfinementLevel, find_tool, open_confinement
+from media.credentials import CredentialClaim, CredentialReader, may_hold_credentials
 from media.exiftool import Extraction, MetadataReader
+from media.holdings import Holdings, read_holdings
 from media.identify import HEAD_OCTETS, Format, identify
 from media.options import MediaSettings
 from media.problems import Problem
 from media.ranges import RangeSource, SeekableFile, as_ranges
+from media.received_as import NOT_GRADED, Credential, ReceivedAs, received_as
 from media.tags import Tag, parse_tags
 from media.video import StreamProbe, Streams
 
 RECORDED_CLAIMS = 100
-"""How many times, places and devices each go into a record; the rest is in the sealed report."""
+"""How many times, places, devices and the like each go into a record; the rest is in the sealed report."""
 
 _PLAYED = (EvidenceKind.VIDEO, EvidenceKind.AUDIO)
 _METADATA_SHARE = 2 / 3
@@ -42,6 +45,9 @@ class Examination:
     streams: Streams | None
     claims: Claims
     not_processed: tuple[Problem, ...]
+    holdings: Holdings = Holdings()
+    received_as: ReceivedAs = NOT_GRADED
+    credentials: CredentialClaim | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -96,6 +102,8 @@ class Examination:
             ("times", self.claims.times),
             ("places", self.claims.places),
             ("devices", self.claims.devices),
+            ("persons", self.holdings.persons),
+            ("copies", self.holdings.copies),
         ):
             values[name] = [asdict(claim) for claim in claims[:RECORDED_CLAIMS]]
             values[f"{name}_found"] = len(claims)
@@ -117,6 +125,8 @@ class Workbench:
             open_confinement(settings, tools=(Path(exiftool), Path(ffprobe)))
         )
         self._probe = StreamProbe(ffprobe, self._confinement, settings)
+        self._credentials = CredentialReader(self._confinement, settings)
+        self._closing.callback(self._credentials.close)
         self._readers: queue.LifoQueue[MetadataReader] = queue.LifoQueue()
         for _ in range(self.workers):
             reader = MetadataReader(exiftool, self._confinement, settings)
@@ -139,9 +149,12 @@ class Workbench:
         """What holds the tools."""
         return self._confinement.level
 
-    def examine(self, source: RangeSource | SeekableFile, head: bytes | None = None) -> Examination:
+    def examine(
+        self, source: RangeSource | SeekableFile, head: bytes | None = None, *, untrusted_name: str = ""
+    ) -> Examination:
         """Find out about one file; waits while all workers are busy. `head` is its first 64 KiB, if they are at hand.
 
+        The name that it came under is looked at for how the file was received, and for nothing else.
         Raises: what `source` raises when it is read, and nothing of the file's making.
         """
         ranges = as_ranges(source)
@@ -154,13 +167,28 @@ class Workbench:
             tags, problem = _read_tags(extraction)
             found = identify(head, ranges, tags)
             streams = self._probe.probe(ranges, deadline=deadline) if found.kind in _PLAYED else None
-        claims = read_claims(tags)
+            credentials = None
+            if may_hold_credentials(head, tags):
+                credentials = self._credentials.read(ranges, found.mime_type, deadline=deadline)
+        told = streams if isinstance(streams, Streams) else None
+        graded = received_as(
+            found,
+            told,
+            tags,
+            head=head,
+            size=ranges.size,
+            untrusted_name=untrusted_name,
+            credential=_as_evidence(credentials),
+        )
         problems = (extraction.problem, problem, streams if isinstance(streams, Problem) else None)
         return Examination(
             format=found,
             extraction=extraction,
-            streams=streams if isinstance(streams, Streams) else None,
-            claims=claims,
+            streams=told,
+            claims=read_claims(tags),
+            holdings=read_holdings(tags, head),
+            received_as=graded,
+            credentials=credentials,
             not_processed=tuple(each for each in problems if each is not None),
         )
 
@@ -171,6 +199,15 @@ class Workbench:
             yield reader
         finally:
             self._readers.put(reader)
+
+
+def _as_evidence(credentials: CredentialClaim | None) -> Credential | None:
+    if credentials is None:
+        return None
+    intact = {Finding.MATCHES: True, Finding.DOES_NOT_MATCH: False}.get(credentials.finding)
+    return Credential(
+        intact=intact, by_camera=credentials.by_camera, generated=credentials.generated, edits=credentials.edits
+    )
 
 
 def _read_tags(extraction: Extraction) -> tuple[tuple[Tag, ...], Problem | None]:
