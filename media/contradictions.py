@@ -49,7 +49,7 @@ def _impossible(embedded: Mapping[str, Any]) -> Iterator[Message]:
 def _future(times: Sequence[ReadTime], received: datetime | None) -> Iterator[Message]:
     """A time whose zone is not written may be up to fourteen hours ahead and still be past."""
     for time in times:
-        if received is not None and time.moment - time.uncertainty > received + _SLACK:
+        if received is not None and time.moment - received > time.uncertainty + _SLACK:
             apart = plain_span(time.moment - received)
             yield message("contradiction/future", claimed=_written(time), source=time.source, apart=apart)
 
@@ -73,7 +73,7 @@ def _changed_before(times: Sequence[ReadTime]) -> Iterator[Message]:
         (time for time in times if time.name == "CreateDate"), None
     )
     for time in times:
-        if made is None or time.name not in _CHANGED or time.known != made.known:
+        if made is None or time.name not in _CHANGED or time.known != made.known or time.place == "IFD1":
             continue
         if time.moment + _SLACK < made.moment and not _zone_apart(made.moment - time.moment, time, made):
             yield message("contradiction/modified-before", changed=_cited(time), made=_cited(made))

@@ -23,7 +23,7 @@ CAMERA_FILES = {
 """All in the corpora that came from a camera as it wrote them and can be told to have. A file without enough to tell by
 (jolla.jpg, HMD_Nokia_8.3_5G_hdr.heif) is `unknown`, which is right too."""
 
-CORPORA = ("media-metadata", "c2pa", "faces-video", "tiny-valid-files", "polyglots")
+QUICK, SWEEP = ("media-metadata", "c2pa", "faces-video"), ("tiny-valid-files", "polyglots", "hostile-media")
 
 
 def grade(workbench: Workbench, path: Path, name: str | None = None) -> ReceivedAs:
@@ -54,14 +54,23 @@ def test_files_sent_along_known_routes_are_graded_with_their_reasons(workbench: 
 def test_nothing_of_the_corpora_is_called_a_camera_file_but_what_is_one(
     workbench: Workbench, corpus: CorpusFinder
 ) -> None:
+    assert called_camera_files(workbench, corpus, QUICK) == CAMERA_FILES
+
+
+@pytest.mark.long
+def test_no_damaged_or_hostile_file_is_called_a_camera_file(workbench: Workbench, corpus: CorpusFinder) -> None:
+    assert called_camera_files(workbench, corpus, SWEEP) == set()
+
+
+def called_camera_files(workbench: Workbench, corpus: CorpusFinder, names: tuple[str, ...]) -> set[str]:
     called = set()
-    for name in CORPORA:
+    for name in names:
         for path in sorted(corpus(name).rglob("*")):
             if not path.is_file() or path.suffix in (".json", ".sha256", ".md") or "manifests" in path.parts:
                 continue
             if grade(workbench, path).grade is Grade.CAMERA_FILE:
                 called.add(path.name)
-    assert called == CAMERA_FILES
+    return called
 
 
 def test_a_name_alone_never_outweighs_what_the_file_holds(workbench: Workbench) -> None:
