@@ -17,6 +17,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,13 +75,15 @@ class Confinement:
     and the threads that ask for files to be examined come and go.
     """
 
-    def __init__(self, level: ConfinementLevel, *, run_as: str, tools: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, level: ConfinementLevel, *, run_as: str, tools: Sequence[Path] = (), folders: Sequence[Path] = ()
+    ) -> None:
         self.level = level
         self._user = _unprivileged_user(run_as) if os.geteuid() == 0 else None
         self._prlimit = find_tool("prlimit")
         self._setpriv = find_tool("setpriv")
         self._bwrap = find_tool("bwrap") if level is ConfinementLevel.BUBBLEWRAP else None
-        self._view = _read_only_view(tools)
+        self._view = _read_only_view([*(tool.resolve().parent for tool in tools), *folders])
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="confinement")
 
     def __enter__(self) -> Self:
@@ -197,15 +200,17 @@ def probe_confinement(settings: MediaSettings) -> ConfinementStatus:
     )
 
 
-def open_confinement(settings: MediaSettings, tools: Sequence[Path] = ()) -> Confinement:
+def open_confinement(settings: MediaSettings, tools: Sequence[Path] = (), folders: Sequence[Path] = ()) -> Confinement:
     """Give the strongest confinement that works here and that the settings accept.
+
+    Beside `/usr`, tools see the folders that `tools` lie in, and `folders`, all read-only.
 
     Raises: ConfigError `media/cannot-confine`, saying what to do.
     """
     status = probe_confinement(settings)
     if status.level is None:
         raise ConfigError("media/cannot-confine", f"{status.reason} {status.remedy}")
-    return Confinement(status.level, run_as=settings.run_as, tools=tools)
+    return Confinement(status.level, run_as=settings.run_as, tools=tools, folders=folders)
 
 
 def find_tool(name: str) -> str:
@@ -219,6 +224,23 @@ def find_tool(name: str) -> str:
             evidence={"tool": name},
         )
     return str(Path(found).absolute())
+
+
+def readable_by_tools(folder: Path, run_as: str) -> bool:
+    """Tell whether the user that tools run as can enter a folder and read in it."""
+    if os.geteuid() != 0:
+        return os.access(folder, os.R_OK | os.X_OK)
+    user = _unprivileged_user(run_as)
+    return all(_may(user, each, stat.S_IXOTH) for each in folder.parents) and _may(
+        user, folder, stat.S_IROTH | stat.S_IXOTH
+    )
+
+
+def _may(user: pwd.struct_passwd, folder: Path, wanted: int) -> bool:
+    """Tell from the bits for others, or for the owner where that is the user; groups are given up before the start."""
+    known = folder.stat()
+    bits = known.st_mode >> 6 if known.st_uid == user.pw_uid else known.st_mode
+    return bits & wanted == wanted
 
 
 def _try_level(level: ConfinementLevel, settings: MediaSettings) -> str | None:
@@ -255,7 +277,7 @@ def _unprivileged_user(name: str) -> pwd.struct_passwd:
     return user
 
 
-def _read_only_view(tools: Sequence[Path]) -> list[str]:
+def _read_only_view(folders: Sequence[Path]) -> list[str]:
     """Say what a tool sees: the programs and libraries of this machine, a tiny scratch folder, nothing of anybody's."""
     view = ["--ro-bind", "/usr", "/usr"]
     for name in _TOP_FOLDERS:
@@ -268,7 +290,7 @@ def _read_only_view(tools: Sequence[Path]) -> list[str]:
         view += ["--ro-bind-try", path, path]
     view += ["--proc", "/proc", "--dev", "/dev"]
     view += ["--size", str(_SANDBOX_TMP_OCTETS), "--tmpfs", "/tmp"]  # noqa: S108  # the sandbox's own, in memory
-    for folder in sorted({tool.resolve().parent for tool in tools}):
+    for folder in sorted(set(folders)):
         if not folder.is_relative_to("/usr"):
             view += ["--ro-bind", str(folder), str(folder)]
     return [*view, "--remount-ro", "/dev", "--remount-ro", "/"]
