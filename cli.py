@@ -7,7 +7,7 @@ codes. Commands live in `commands/` and are loaded when they are asked for, so t
 import os
 import pwd
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -23,12 +23,13 @@ from commands.group import LazyGroup
 if TYPE_CHECKING:
     from archive.age.agent import AgentClient
     from archive.catalogue.database import Database
-    from archive.jobs import JobQueue
+    from archive.jobs import JobKind, JobQueue
     from archive.keyfiles import KeyFiles
     from archive.settings import Settings
     from archive.store.directory import DirectoryStore
     from archive.types import Actor
     from archive.vault import Vault
+    from archive.worker import Handler, Worker
     from custody.acts import Acts
     from custody.audit import Audit
     from custody.ledger import Ledger
@@ -186,19 +187,9 @@ class Rooms:
 
     @cached_property
     def signers(self) -> "tuple[SigningKey, ...]":
-        from custody.signed_note import SigningKey
+        from custody.signing_keys import read_signing_keys
 
-        try:
-            lines = self.signing_keys_path.read_text(encoding="ascii").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.ConfigError(
-                "custody/no-signing-key", "The log's signing keys cannot be read. Put them back from a backup."
-            ) from error
-        if not lines:
-            raise errors.ConfigError(
-                "custody/no-signing-key", "The file of the log's signing keys is empty. Put it back from a backup."
-            )
-        return tuple(SigningKey.parse(line) for line in lines)
+        return read_signing_keys(self.signing_keys_path)
 
     @cached_property
     def verifier_keys(self) -> "tuple[VerifierKey, ...]":
@@ -265,8 +256,25 @@ class Rooms:
             store=self.store,
             jobs=self.jobs,
             authorities=self.authorities,
-            worker=f"{os.uname().nodename}/{os.getpid()}"[:64],
         )
+
+    @cached_property
+    def stamping_worker(self) -> "Worker":
+        """For whoever waits for a time-stamp and must not wait for other work."""
+        from archive.jobs import JobKind
+
+        return self._worker({JobKind.TIMESTAMP: self.stamping})
+
+    @cached_property
+    def worker(self) -> "Worker":
+        from archive.jobs import JobKind
+
+        return self._worker({JobKind.TIMESTAMP: self.stamping})
+
+    def _worker(self, handlers: "dict[JobKind, Handler]") -> "Worker":
+        from commands.background import make_worker
+
+        return make_worker(self.jobs, self.agent, handlers, new_id=self.new_id, settle=lambda: None)
 
     @cached_property
     def audit(self) -> "Audit":
@@ -284,21 +292,10 @@ class Rooms:
 
     @cached_property
     def workbench(self) -> "Workbench":
-        from archive.settings import Confinement
-        from media.options import MediaSettings
+        from commands.background import media_options
         from media.workbench import Workbench
 
-        ours = self.settings.media
-        options = replace(
-            MediaSettings(),
-            workers=ours.workers,
-            memory_mib=ours.memory_mib,
-            wall_seconds=ours.wall_seconds,
-            small_file_mib=ours.small_file_mib,
-            rlimits_only=ours.confinement is Confinement.RLIMITS_ONLY,
-            run_as=ours.run_as,
-        )
-        return Workbench(options)
+        return Workbench(media_options(self.settings.media))
 
     @cached_property
     def intake(self) -> "Intake":
@@ -340,7 +337,7 @@ class Rooms:
             vault=self.vault,
             ledger=self.ledger,
             publisher=self.publisher,
-            stamping=self.stamping,
+            stamping=self.stamping_worker,
             register=self.register,
             database=self.database,
             home=self.home,

@@ -41,11 +41,11 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
         talk.say(f"{job.kind} {job.subject}: {words}" + ("" if state is JobState.DONE else f" ({state})"))
         talk.document({"message_type": "job", "id": job.id, "subject": job.subject, "state": state, "words": words})
 
-    rooms.stamping.work(watch)
+    rooms.worker.work(watch)
     while not once:
         time.sleep(_PAUSE_S)
         try:
-            rooms.stamping.work(watch)
+            rooms.worker.work(watch)
         except UnavailableError as error:  # Another process was writing for long, or a disk was full: it may pass.
             talk.insist(f"{error.message} ({error.code})")
     return DONE_IN_PART if failed else 0

@@ -1,66 +1,50 @@
 """Getting time-stamps on checkpoints, when authorities answer: the work behind the queue's `timestamp` jobs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import func, insert, select
 
 from archive.catalogue.database import Database
 from archive.catalogue.models import CheckpointRow, TimestampTokenRow
-from archive.errors import IntegrityError, UnavailableError
-from archive.jobs import Job, JobKind, JobQueue, JobState
+from archive.errors import IntegrityError
+from archive.jobs import Job, JobQueue, JobState
 from archive.store.port import Store
+from archive.worker import Done, Lease, NotDone
 from custody.publication import timestamp_name
 from custody.timestamps import AttestedTime, Authority, attest, chain_pem
 
-Watch = Callable[[Job, JobState, str], None]
-"""Hears how each job ended: the job, its state now, and words."""
-
 
 class Stamping:
-    """Claims time-stamp jobs, asks the authority, verifies the token, keeps it with its chain."""
+    """A handler of jobs: asks the authority, verifies the token, keeps it with its chain."""
 
-    def __init__(
-        self, *, database: Database, store: Store, jobs: JobQueue, authorities: Sequence[Authority], worker: str
-    ) -> None:
+    def __init__(self, *, database: Database, store: Store, jobs: JobQueue, authorities: Sequence[Authority]) -> None:
         self._database = database
         self._store = store
         self._jobs = jobs
         self._authorities = {authority.name: authority for authority in authorities}
-        self._worker = worker
 
-    def work(self, watch: Watch) -> int:
-        """Do every job that is due; return how many were ended for good. Never stops at the first failure."""
-        ended = 0
-        while (job := self._jobs.claim(self._worker)) is not None:
-            match job.kind:
-                case JobKind.TIMESTAMP:
-                    ended += self._stamp(job, watch)
-        return ended
-
-    def _stamp(self, job: Job, watch: Watch) -> int:
+    def work(self, job: Job, _lease: Lease) -> Done | NotDone:
+        """Get the token that a job asks for. Raises: UnavailableError as `attest`."""
         size_text, _, name = job.subject.partition("/")
         authority = self._authorities.get(name)
         if authority is None:
-            return self._fail(job, watch, "the settings no longer name this authority", final=True)
+            return NotDone(words="the settings no longer name this authority", final=True)
         size = int(size_text) if size_text.isdecimal() else -1
         with self._database.reading() as session:
             note = session.execute(select(CheckpointRow.note).where(CheckpointRow.size == size)).scalar_one_or_none()
         if note is None:
-            return self._fail(job, watch, "there is no such checkpoint here", final=True)
+            return NotDone(words="there is no such checkpoint here", final=True)
         if self._newer_waits(size, name):
-            self._jobs.complete(job, self._worker)
-            watch(job, JobState.DONE, "covered by a newer checkpoint")
-            return 1
+            return Done(words="covered by a newer checkpoint")
         try:
             attested = attest(authority, note)
         except IntegrityError as error:
-            return self._fail(job, watch, f"{error.message} ({error.evidence.get('reason', error.code)})")
-        except UnavailableError as error:
-            return self._fail(job, watch, error.message)
+            return NotDone(words=f"{error.message} ({error.evidence.get('reason', error.code)})")
         self._keep(size, name, attested)
-        self._jobs.complete(job, self._worker)
-        watch(job, JobState.DONE, f"attested {attested.gen_time:%Y-%m-%d %H:%M:%S} UTC")
-        return 1
+        return Done(words=f"attested {attested.gen_time:%Y-%m-%d %H:%M:%S} UTC")
+
+    def give_up(self, job: Job, reason: str, lease: Lease) -> None:
+        """Leave it to the queue, where the reason stays in sight: a time-stamp is no item's business."""
 
     def _newer_waits(self, size: int, name: str) -> bool:
         """A token on a newer checkpoint attests every older one too, so only the newest is asked for."""
@@ -68,11 +52,6 @@ class Stamping:
             newest = session.execute(select(func.max(CheckpointRow.size))).scalar() or 0
         waiting = {job.subject for job in self._jobs.list([JobState.NEW, JobState.RUNNING])}
         return newest > size and f"{newest}/{name}" in waiting
-
-    def _fail(self, job: Job, watch: Watch, reason: str, *, final: bool = False) -> int:
-        state = self._jobs.fail(job, self._worker, reason, final=final)
-        watch(job, state, reason)
-        return int(state is JobState.FAILED)
 
     def _keep(self, size: int, name: str, attested: AttestedTime) -> None:
         """Keep the token in the store, then its row; a token that is there already (a job done twice) stays."""

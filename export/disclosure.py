@@ -27,13 +27,13 @@ from archive.catalogue.records import Packet
 from archive.errors import AccessError, DisclosureError, LockedError, TestigoError
 from archive.types import NewId, Outcome, Owner, OwnerKind
 from archive.vault import Vault
+from archive.worker import Worker
 from custody.canonical import Json
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import EntryRef, Ledger
 from custody.publication import Publisher
 from custody.register import Register
-from custody.stamping import Stamping
 from export.exhibits import Exhibit, read_exhibits
 from export.explanation import Facts
 from export.extract import read_extract
@@ -85,7 +85,7 @@ class Disclosure:
         vault: Vault,
         ledger: Ledger,
         publisher: Publisher,
-        stamping: Stamping,
+        stamping: Worker,
         register: Register,
         database: Database,
         home: Path,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from archive.catalogue.database import Database
-from archive.jobs import MOST_TRIES, JobKind, JobQueue, JobState
+from archive.jobs import LEASE, MOST_TRIES, JobKind, JobQueue, JobState
 
 
 class Hand:
@@ -44,7 +44,7 @@ def test_a_job_is_claimed_by_one_worker_and_enqueued_once(queue: JobQueue) -> No
 def test_a_dead_workers_job_is_claimed_again_and_its_late_word_is_ignored(queue: JobQueue, hand: Hand) -> None:
     first = queue.claim("w1")
     queue.claim("w1")
-    hand.now += timedelta(minutes=4)
+    hand.now += LEASE + timedelta(seconds=1)
     again = queue.claim("w2")
     assert first is not None and again is not None and again.id == first.id and again.tries == 2
     queue.complete(first, "w1")
@@ -55,12 +55,13 @@ def test_a_dead_workers_job_is_claimed_again_and_its_late_word_is_ignored(queue:
 
 def test_a_failing_job_is_tried_again_later_and_ends_with_its_reason(queue: JobQueue, hand: Hand) -> None:
     ended = {}
-    for _ in range(2 * MOST_TRIES):
+    most = MOST_TRIES[JobKind.TIMESTAMP]
+    for _ in range(2 * most):
         hand.now += timedelta(hours=7)
         job = queue.claim("w")
         assert job is not None
         ended[job.subject] = (queue.fail(job, "w", "authority down"), job.tries)
-    assert ended == {"7/a": (JobState.FAILED, MOST_TRIES), "7/b": (JobState.FAILED, MOST_TRIES)}
+    assert ended == {"7/a": (JobState.FAILED, most), "7/b": (JobState.FAILED, most)}
     assert {job.reason for job in queue.list([JobState.FAILED])} == {"authority down"}
     hand.now += timedelta(days=1)
     assert queue.claim("w") is None
@@ -84,3 +85,31 @@ def test_waiting_for_an_unlock_is_no_failed_try(queue: JobQueue) -> None:
     assert queue.release_waiting() == 1
     again = next(found for found in (queue.claim("w"), queue.claim("w")) if found is not None and found.id == job.id)
     assert again.tries == 1
+
+
+def test_a_renewed_lease_keeps_the_job_and_a_lost_one_cannot_be_renewed(queue: JobQueue, hand: Hand) -> None:
+    job, _ = queue.claim("w1"), queue.claim("w1")
+    assert job is not None
+    hand.now += LEASE * 0.9
+    assert queue.renew(job, "w1")
+    hand.now += LEASE * 0.9
+    again = queue.claim("w2")
+    assert again is not None and again.id != job.id, "the renewed one was taken away"
+    hand.now += LEASE
+    taken = [queue.claim("w3"), queue.claim("w3")]
+    assert job.id in [each.id for each in taken if each is not None]
+    assert not queue.renew(job, "w1")
+
+
+def test_a_worker_is_given_only_the_kinds_that_it_asks_for(queue: JobQueue) -> None:
+    assert queue.claim("w", [JobKind.PREVIEW]) is None
+    assert queue.claim("w", [JobKind.PREVIEW, JobKind.TIMESTAMP]) is not None
+
+
+def test_another_round_that_a_person_asks_for_has_all_its_tries(queue: JobQueue) -> None:
+    job = queue.claim("w")
+    assert job is not None
+    queue.fail(job, "w", "broken", final=True)
+    assert queue.hurry() == 2
+    again = queue.claim("w")
+    assert again is not None and again.tries == 1

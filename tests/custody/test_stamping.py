@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 
 from archive.catalogue.models import TimestampTokenRow
-from archive.jobs import MOST_TRIES, Job, JobState
+from archive.jobs import MOST_TRIES, Job, JobKind, JobState
 from custody.stamping import Stamping
 from custody.timestamps import verify_token
 from tests.archives import SmallArchive
@@ -41,13 +41,13 @@ def archive(tmp_path: Path, first: RunningAuthority, second: RunningAuthority) -
         yield archive
 
 
-def _work(archive: SmallArchive, stamping: Stamping | None = None) -> Told:
+def _work(archive: SmallArchive) -> Told:
     told: Told = []
 
     def watch(_job: Job, state: JobState, words: str) -> None:
         told.append((state, words))
 
-    (stamping or archive.rooms.stamping).work(watch)
+    archive.rooms.stamping_worker.work(watch)
     return told
 
 
@@ -114,12 +114,12 @@ def test_only_the_newest_checkpoint_is_asked_for_because_it_attests_the_older_on
 def test_a_tried_job_ends_with_its_reason_and_stays_in_sight(archive: SmallArchive, first: RunningAuthority) -> None:
     first.behaviour = Behaviour.DOWN
     told = _work(archive)
-    for _ in range(MOST_TRIES):
+    for _ in range(MOST_TRIES[JobKind.TIMESTAMP]):
         archive.clock.move(timedelta(hours=12))
         told += _work(archive)
     assert told[-1][0] is JobState.FAILED
     (failed,) = archive.rooms.jobs.list([JobState.FAILED])
-    assert failed.tries == MOST_TRIES
+    assert failed.tries == MOST_TRIES[JobKind.TIMESTAMP]
     assert failed.reason
     first.behaviour = Behaviour.ANSWERS
     archive.rooms.jobs.hurry()
@@ -128,8 +128,8 @@ def test_a_tried_job_ends_with_its_reason_and_stays_in_sight(archive: SmallArchi
 
 def test_an_authority_that_is_no_longer_named_ends_its_jobs_with_that_reason(archive: SmallArchive) -> None:
     rooms = archive.rooms
-    stamping = Stamping(database=rooms.database, store=rooms.store, jobs=rooms.jobs, authorities=(), worker="w")
-    told = _work(archive, stamping)
+    rooms.stamping = Stamping(database=rooms.database, store=rooms.store, jobs=rooms.jobs, authorities=())
+    told = _work(archive)
     assert told == [(JobState.FAILED, "the settings no longer name this authority")] * 2
 
 

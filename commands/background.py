@@ -1,0 +1,42 @@
+"""What `cli.py` puts together in more than a line: workers from the handlers of the rooms, the workbench's options."""
+
+import os
+from collections.abc import Callable, Mapping
+
+from archive.age.agent import AgentClient
+from archive.jobs import JobKind, JobQueue
+from archive.settings import Confinement
+from archive.settings import MediaSettings as Asked
+from archive.types import NewId
+from archive.worker import Handler, Worker
+from media.options import MediaSettings
+
+
+def make_worker(
+    jobs: JobQueue,
+    agent: AgentClient,
+    handlers: Mapping[JobKind, Handler],
+    *,
+    new_id: NewId,
+    settle: Callable[[], object],
+) -> Worker:
+    """Make a worker with a name that no other has, on this host or another."""
+    return Worker(
+        jobs=jobs,
+        handlers=handlers,
+        name=f"{os.uname().nodename[:30]}/{os.getpid()}/{new_id().hex[:8]}",
+        unlocked=lambda: agent.status() is not None,
+        settle=settle,
+    )
+
+
+def media_options(asked: Asked) -> MediaSettings:
+    """Map the operator's settings to the workbench's own value, which has no settings file."""
+    return MediaSettings(
+        workers=asked.workers,
+        memory_mib=asked.memory_mib,
+        wall_seconds=asked.wall_seconds,
+        small_file_mib=asked.small_file_mib,
+        rlimits_only=asked.confinement is Confinement.RLIMITS_ONLY,
+        run_as=asked.run_as,
+    )
