@@ -267,14 +267,14 @@ class Rooms:
 
     @cached_property
     def worker(self) -> "Worker":
-        from archive.jobs import JobKind
+        from commands.background import every_handler
 
-        return self._worker({JobKind.TIMESTAMP: self.stamping})
+        return self._worker(every_handler(self))
 
     def _worker(self, handlers: "dict[JobKind, Handler]") -> "Worker":
         from commands.background import make_worker
 
-        return make_worker(self.jobs, self.agent, handlers, new_id=self.new_id, settle=lambda: None)
+        return make_worker(self.jobs, self.agent, handlers, new_id=self.new_id, settle=self.publisher.publish)
 
     @cached_property
     def audit(self) -> "Audit":
@@ -307,6 +307,7 @@ class Rooms:
             publisher=self.publisher,
             workbench=self.workbench,
             database=self.database,
+            jobs=self.jobs,
             settings=self.settings.ingest,
             equality=self.settings.archive.intake_equality,
             new_id=self.new_id,

@@ -74,8 +74,8 @@ def link_words(link: Json) -> tuple[str, str]:
     """Say in a line what an item was linked with."""
     how = english_of_value(link["reason"])
     if link["role"] == "copy":
-        return "better original", f"{link['other']} was received later as a camera file and shows the same. {how}"
-    return "earlier copy", f"{link['other']} was received before and shows the same. {how}"
+        return "see also", f"{link['other']}, a better original: it is graded a camera file and shows the same. {how}"
+    return "see also", f"{link['other']}, which shows the same and is not graded a camera file. {how}"
 
 
 def _sentences(values: Sequence[Json]) -> list[str]:

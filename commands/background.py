@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from archive.age.agent import AgentClient
 from archive.jobs import JobKind, JobQueue
@@ -10,6 +11,9 @@ from archive.settings import MediaSettings as Asked
 from archive.types import NewId
 from archive.worker import Handler, Worker
 from media.options import MediaSettings
+
+if TYPE_CHECKING:
+    from cli import Rooms
 
 
 def make_worker(
@@ -28,6 +32,21 @@ def make_worker(
         unlocked=lambda: agent.status() is not None,
         settle=settle,
     )
+
+
+def every_handler(rooms: "Rooms") -> dict[JobKind, Handler]:
+    """Give the handler of each kind of work; media tools start when the first job needs them."""
+    from ingest.comparing import Comparing
+
+    comparing = Comparing(
+        database=rooms.database,
+        vault=rooms.vault,
+        ledger=rooms.ledger,
+        register=rooms.register,
+        workbench=lambda: rooms.workbench,
+        new_id=rooms.new_id,
+    )
+    return {JobKind.TIMESTAMP: rooms.stamping, JobKind.COMPARE: comparing}
 
 
 def media_options(asked: Asked) -> MediaSettings:

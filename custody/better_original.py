@@ -8,12 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from archive.catalogue.records import Item
-from archive.types import Actor
-from custody.canonical import Json
+from archive.catalogue.records import Item, Json
 from custody.drafts import Draft, ItemPart
 from custody.entries import EventKind
-from custody.ledger import Ledger
 from custody.register import OpenedEntry
 
 VALUE = "same_scene"
@@ -25,11 +22,11 @@ class Link:
 
     copy: Item
     original: Item
-    reason: dict[str, Json]
+    reason: Json
 
 
-def record_link(ledger: Ledger, actor: Actor | None, link: Link) -> None:
-    """Enter the link in the log of both items."""
+def link_draft(link: Link) -> Draft:
+    """Give the entry that says so in the log of both items; the program itself is its actor."""
     sides = (("copy", link.copy, link.original), ("original", link.original, link.copy))
     parts = tuple(
         ItemPart(
@@ -39,14 +36,8 @@ def record_link(ledger: Ledger, actor: Actor | None, link: Link) -> None:
         )
         for role, one, other in sides
     )
-    ledger.record(
-        Draft(
-            event=EventKind.METADATA_MODIFICATION,
-            actor=actor,
-            values=(("purpose", "better original found"),),
-            items=parts,
-        )
-    )
+    purpose = (("purpose", "better original found"),)
+    return Draft(event=EventKind.METADATA_MODIFICATION, values=purpose, items=parts)
 
 
 def links_of(entries: Iterable[OpenedEntry]) -> list[dict[str, Any]]:

@@ -27,12 +27,14 @@ from archive.catalogue.items import items_with_content
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
 from archive.errors import ConflictError, InputError
+from archive.jobs import JobQueue
 from archive.keyfiles import OwnerKey
 from archive.settings import IngestSettings
 from archive.types import ItemId, NewId, Owner, OwnerKind
 from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
+from ingest.comparing import ask_for_comparison
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
 from ingest.reception import Arrival, Reception, Refused, Result
 from media.workbench import Workbench
@@ -52,6 +54,7 @@ class Intake:
         publisher: Publisher,
         workbench: Workbench,
         database: Database,
+        jobs: JobQueue,
         settings: IngestSettings,
         equality: bool,
         new_id: NewId,
@@ -61,6 +64,7 @@ class Intake:
         self._publisher = publisher
         self._workbench = workbench
         self._database = database
+        self._jobs = jobs
         self._settings = settings
         self._equality = equality
         self._new_id = new_id
@@ -195,6 +199,7 @@ class Intake:
                 else:
                     twin = _still_there(known.get(each.content_mac or b""))
                     results.append(enter_duplicate(transaction, reception, each, twin, self._new_id))
+            ask_for_comparison(self._jobs, transaction.session, results)
         return results
 
 

@@ -44,6 +44,9 @@ ENGLISH: dict[str, str] = {
     "received/maker-atoms": "It holds the tracks and fields that {make} writes into its films ({fields}), unharmed.",
     "received/times-agree": "The times of the film and of its tracks agree.",
     "received/missing-notes": "It names a camera ({device}), but lacks what would show that it is as the camera wrote it ({lacking}).",
+    # What two files have in common (`likeness.py`).
+    "alike/photo": "Their pictures differ in {differ} of {points} points that were compared.",
+    "alike/film": "Their lengths are {apart} s apart, and {same} of {compared} pictures taken from them are alike.",
     # Contradictions within one file (`contradictions.py`).
     "contradiction/gps-time": "The satellite time ({gps}) and the camera's time ({camera}) lie {apart} apart.",
     "contradiction/gps-date-only-zone": "The satellite time ({gps}) and the camera's local time ({camera}) lie {apart} apart, which no time zone explains.",

@@ -22,6 +22,8 @@ from media.credentials import CredentialClaim, CredentialReader, may_hold_creden
 from media.exiftool import Extraction, MetadataReader
 from media.holdings import Holdings, read_holdings
 from media.identify import HEAD_OCTETS, Format, identify
+from media.likeness import Likeness
+from media.likeness_maker import LikenessMaker
 from media.options import MediaSettings
 from media.problems import Problem
 from media.ranges import RangeSource, SeekableFile, as_ranges
@@ -125,6 +127,7 @@ class Workbench:
             open_confinement(settings, tools=(Path(exiftool), Path(ffprobe)))
         )
         self._probe = StreamProbe(ffprobe, self._confinement, settings)
+        self._likeness = LikenessMaker(self._confinement, settings)
         self._credentials = CredentialReader(self._confinement, settings)
         self._closing.callback(self._credentials.close)
         self._readers: queue.LifoQueue[MetadataReader] = queue.LifoQueue()
@@ -139,6 +142,10 @@ class Workbench:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def likeness(self, source: RangeSource | SeekableFile, kind: EvidenceKind, mime_type: str, grade: str) -> Likeness:
+        """Look at what a photo or a film shows, to find others that show the same. Raises: what `source` raises."""
+        return self._likeness.make(source, kind, mime_type, grade)
 
     def close(self) -> None:
         """End every tool."""

@@ -84,7 +84,7 @@ def _pictures(to: Callable[[str, str], Path]) -> None:
 def _films(to: Callable[[str, str], Path]) -> None:
     exact = ["-fflags", "+bitexact", "-flags", "+bitexact"]
     fast = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
-    again = ["-i", GOPRO, "-t", "1", *fast, "-c:a", "aac"]
+    again: list[str | Path] = ["-i", GOPRO, "-t", "1", *fast, "-c:a", "aac"]
     ffmpeg(*again, to("again.mp4", "download or re-encode"))
     sent = ["-vf", "scale=640:-2", "-map_metadata", "-1", *exact]
     ffmpeg(*again, *sent, to("VID-20260112-WA0001.mp4", "messenger"))
