@@ -269,7 +269,8 @@ class Rooms:
     def worker(self) -> "Worker":
         from commands.background import every_handler
 
-        return self._worker(every_handler(self))
+        parts = (self.database, self.vault, self.ledger, self.register)
+        return self._worker(every_handler(self.stamping, *parts, workbench=lambda: self.workbench, new_id=self.new_id))
 
     def _worker(self, handlers: "dict[JobKind, Handler]") -> "Worker":
         from commands.background import make_worker

@@ -2,18 +2,20 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from archive.age.agent import AgentClient
+from archive.catalogue.database import Database
 from archive.jobs import JobKind, JobQueue
 from archive.settings import Confinement
 from archive.settings import MediaSettings as Asked
 from archive.types import NewId
+from archive.vault import Vault
 from archive.worker import Handler, Worker
+from custody.ledger import Ledger
+from custody.register import Register
+from ingest.comparing import Comparing
 from media.options import MediaSettings
-
-if TYPE_CHECKING:
-    from cli import Rooms
+from media.workbench import Workbench
 
 
 def make_worker(
@@ -34,19 +36,21 @@ def make_worker(
     )
 
 
-def every_handler(rooms: "Rooms") -> dict[JobKind, Handler]:
+def every_handler(
+    stamping: Handler,
+    database: Database,
+    vault: Vault,
+    ledger: Ledger,
+    register: Register,
+    *,
+    workbench: Callable[[], Workbench],
+    new_id: NewId,
+) -> dict[JobKind, Handler]:
     """Give the handler of each kind of work; media tools start when the first job needs them."""
-    from ingest.comparing import Comparing
-
     comparing = Comparing(
-        database=rooms.database,
-        vault=rooms.vault,
-        ledger=rooms.ledger,
-        register=rooms.register,
-        workbench=lambda: rooms.workbench,
-        new_id=rooms.new_id,
+        database=database, vault=vault, ledger=ledger, register=register, workbench=workbench, new_id=new_id
     )
-    return {JobKind.TIMESTAMP: rooms.stamping, JobKind.COMPARE: comparing}
+    return {JobKind.TIMESTAMP: stamping, JobKind.COMPARE: comparing}
 
 
 def media_options(asked: Asked) -> MediaSettings:

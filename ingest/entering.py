@@ -11,6 +11,7 @@ from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import Transaction
 from ingest.reception import Arrival, Linked, Reception, Refused, Result, Stored
+from media.credentials import CredentialClaim
 from media.workbench import Examination
 
 POLICY: Json = {"at_ingest": "keep", "policy": "keep-whole", "version": "1"}
@@ -27,6 +28,7 @@ class Taken:
     content_mac: bytes | None
     examination: Examination | None = None
     metadata: StagedObject | None = None
+    proof: CredentialClaim | None = None
 
 
 def enter_item(
@@ -80,7 +82,7 @@ def _item_values(reception: Reception, taken: Taken, item: Item, examination: Ex
         ("extraction", {**named, **examination.extraction_values()}),
         ("claims", {**named, "sender": told["claims"], "embedded": examination.claim_values()}),
         ("received_as", {**named, **examination.received_as.value()}),
-        *_credentials(named, examination),
+        *_credentials(named, examination.credentials, taken.proof),
         ("policy", {**named, **POLICY}),
         ("record", item.to_log(told)),
     ]
@@ -99,11 +101,10 @@ def _item_values(reception: Reception, taken: Taken, item: Item, examination: Ex
     return tuple(values)
 
 
-def _credentials(named: dict[str, str], examination: Examination) -> Values:
-    """Say what a proof that came with the file claims, and whether it holds."""
-    claim = examination.credentials
-    value: dict[str, Json] = claim.value() if claim is not None else {}
-    return (("credentials", {**named, **value}),) if value else ()
+def _credentials(named: dict[str, str], *claims: CredentialClaim | None) -> Values:
+    """Say what each proof that came in the file or beside it claims, and whether it holds."""
+    values: list[dict[str, Json]] = [claim.value() for claim in claims if claim is not None]
+    return tuple(("credentials", {**named, **value}) for value in values)
 
 
 def enter_duplicate(transaction: Transaction, reception: Reception, taken: Taken, twin: Item, new_id: NewId) -> Linked:

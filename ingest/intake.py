@@ -36,6 +36,7 @@ from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.comparing import ask_for_comparison
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
+from ingest.proofs import check_proofs
 from ingest.reception import Arrival, Reception, Refused, Result
 from media.workbench import Workbench
 
@@ -86,6 +87,7 @@ class Intake:
                 some = fresh[start : start + _MOST_HELD_OPEN]
                 self._vault.key_files.keep_many([each.key for each in some], keyring)
             self._examine(fresh)
+            check_proofs(fresh, [each for each in sealed if isinstance(each, Taken)], self._vault, self._workbench)
             results = self._commit(reception, arrivals, sealed, fresh)
         finally:
             _drop(sealed)

@@ -51,8 +51,8 @@ _CAMERA_SOURCES = frozenset({"digitalCapture", "computationalCapture"})
 class CredentialClaim:
     """What a proof that came with a file says, and whether it holds. `kind` is `c2pa` or `proofmode`.
 
-    `actions` are what it says was done, each with the kind of source where one is named. Everything but `finding` and
-    `reasons` is the signer's word.
+    `actions` are what it says was done, each with the kind of source where one is named; `says` are a proof's own
+    fields, of time, place and device. Everything but `finding` and `reasons` is the signer's word.
     """
 
     kind: str
@@ -65,6 +65,7 @@ class CredentialClaim:
     generator: str = ""
     actions: tuple[tuple[str, str], ...] = ()
     codes: tuple[str, ...] = ()
+    says: tuple[tuple[str, str], ...] = ()
 
     def value(self) -> dict[str, object]:
         """What a record says of it."""
@@ -79,6 +80,7 @@ class CredentialClaim:
             "generator": self.generator,
             "actions": [{"action": action, "source_type": source} for action, source in self.actions],
             "codes": list(self.codes),
+            "says": [{"field": field, "value": value} for field, value in self.says],
         }
 
     @property

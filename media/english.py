@@ -91,6 +91,7 @@ ENGLISH: dict[str, str] = {
     "proofmode/other-digest": "The proof is for a file with another SHA-256 than this one.",
     "proofmode/signed": "The signature over {part} holds with the key that came with it.",
     "proofmode/bad-signature": "The signature over {part} does not hold with the key that came with it.",
+    "proofmode/packed": "The signature over the file itself was not checked, since the file lies packed in a bundle; its SHA-256 was.",
     "proofmode/key-from-bundle": "The key came in the bundle, so this proves only that the parts belong together, not who made them.",
     "proofmode/no-key": "No public key came with it, so no signature could be checked.",
     "proofmode/no-signature": "No signature came with it.",

@@ -26,6 +26,8 @@ from media.likeness import Likeness
 from media.likeness_maker import LikenessMaker
 from media.options import MediaSettings
 from media.problems import Problem
+from media.proof_checking import ProofChecker
+from media.proofmode import ProofParts
 from media.ranges import RangeSource, SeekableFile, as_ranges
 from media.received_as import NOT_GRADED, Credential, ReceivedAs, received_as
 from media.tags import Tag, parse_tags
@@ -128,6 +130,8 @@ class Workbench:
         )
         self._probe = StreamProbe(ffprobe, self._confinement, settings)
         self._likeness = LikenessMaker(self._confinement, settings)
+        self._proofs = ProofChecker(self._confinement, settings)
+        self._closing.callback(self._proofs.close)
         self._credentials = CredentialReader(self._confinement, settings)
         self._closing.callback(self._credentials.close)
         self._readers: queue.LifoQueue[MetadataReader] = queue.LifoQueue()
@@ -142,6 +146,10 @@ class Workbench:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def check_proof(self, proof: ProofParts, source: RangeSource | SeekableFile) -> CredentialClaim | None:
+        """Check a proof that came beside a file; None where it is none. Raises: what `source` raises."""
+        return self._proofs.check(proof, as_ranges(source))
 
     def likeness(self, source: RangeSource | SeekableFile, kind: EvidenceKind, mime_type: str, grade: str) -> Likeness:
         """Look at what a photo or a film shows, to find others that show the same. Raises: what `source` raises."""
@@ -177,6 +185,8 @@ class Workbench:
             credentials = None
             if may_hold_credentials(head, tags):
                 credentials = self._credentials.read(ranges, found.mime_type, deadline=deadline)
+            elif found.mime_type == "application/zip":
+                credentials = self._proofs.check_bundle(ranges)
         told = streams if isinstance(streams, Streams) else None
         graded = received_as(
             found,
