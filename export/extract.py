@@ -24,7 +24,7 @@ _GENERAL = frozenset(
 _OF_ITEMS = frozenset(
     {
         "run", "fixity", "object", "original_name", "format", "extraction", "claims", "policy", "duplicate",
-        "received_as", "credentials", "clock_offset",
+        "received_as", "credentials", "clock_offset", "small_copy",
     }
 )  # fmt: skip
 _FREE_TEXT = frozenset({"reason"})

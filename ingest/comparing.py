@@ -49,10 +49,11 @@ def ask_for_comparison(jobs: JobQueue, session: Session, results: Sequence[Resul
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Looked:
-    """One item that was looked at now: its likeness, staged to be kept."""
+    """One item that was looked at now: its likeness, staged to be kept; whether its small copy shows another one."""
 
     item: Item
     likeness: Likeness
+    copy_differs: bool | None
     staged: StagedObject
 
 
@@ -140,8 +141,9 @@ class Comparing:
                 kind = EvidenceKind(item.evidence_kind)
                 with self._vault.open_object(keys[item.id], name) as source:
                     likeness = self._workbench().likeness(source, kind, mime_type, grade)
+                    differs = self._workbench().small_copy_differs(source, likeness)
                 staged = self._vault.stage(io.BytesIO(likeness.to_json()), item.recipient)
-                looked.append(_Looked(item=item, likeness=likeness, staged=staged))
+                looked.append(_Looked(item=item, likeness=likeness, copy_differs=differs, staged=staged))
             self._vault.publish([each.staged for each in looked])
         except BaseException:  # Raised again; what is staged must not stay.
             for each in looked:
@@ -172,6 +174,8 @@ class Comparing:
             )
             about: dict[str, Json] = {"item": str(each.item.id), "purpose": PURPOSE, "blake3": sealed.blake3.hex}
             values: Values = (("record", stored.to_log()), ("object", {**about, "sealed_size": sealed.sealed_size}))
+            if each.copy_differs is not None:
+                values += (("small_copy", {"item": str(each.item.id), "differs": each.copy_differs}),)
             parts.append(ItemPart(item_id=each.item.id, recipient=each.item.recipient, values=values))
         purpose = (("purpose", "looked at, to find better originals"),)
         transaction.record(Draft(event=EventKind.METADATA_EXTRACTION, values=purpose, items=tuple(parts)))

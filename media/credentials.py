@@ -30,7 +30,7 @@ _INSIDE = Path(__file__).with_name("credentials_inside.py")
 _PROCESSES = 16
 _SYSTEM_PYTHONS = (Path("/usr/bin/python3"), Path("/usr/local/bin/python3"))
 _MEMORY_MIB = 1024
-_SIGNS = (b"c2pa", b"jumb")
+_BOX = b"jumb"  # Every manifest lies in boxes of this type (ISO/IEC 19566-5).
 _NAMED = {
     "assertion.dataHash.mismatch": ("credentials/changed", "its picture or sound"),
     "assertion.bmffHash.mismatch": ("credentials/changed", "its picture or sound"),
@@ -99,7 +99,7 @@ class CredentialClaim:
 
 def may_hold_credentials(head: bytes, tags: Sequence[Tag]) -> bool:
     """Tell cheaply whether it is worth starting the library: its boxes were seen, by the tool or in the first bytes."""
-    return any(sign in head for sign in _SIGNS) or any(tag.family == "JUMBF" for tag in tags)
+    return _BOX in head or any(tag.family == "JUMBF" for tag in tags)
 
 
 class CredentialReader:

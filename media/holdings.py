@@ -6,7 +6,7 @@ No I/O. Small copies are measured where they lie in the first 64 KiB; their cont
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from media.jpeg_head import read_jpeg_head
+from media.jpeg_head import read_jpeg_head, small_copy_in
 from media.tags import Tag
 
 _LONGEST = 200
@@ -63,7 +63,7 @@ def read_holdings(tags: Sequence[Tag], head: bytes) -> Holdings:
     copies = [tag for tag in tags if tag.name in _COPY_FIELDS and tag.family not in _NOT_OURS]
     return Holdings(
         persons=tuple(dict.fromkeys(_persons(tags)))[:_MOST],
-        copies=tuple(dict.fromkeys(_copy(tag, tags, head) for tag in copies))[:_MOST],
+        copies=tuple(dict.fromkeys(_copy(tag, tags, head) for tag in copies[:_MOST])),
     )
 
 
@@ -79,7 +79,9 @@ def _persons(tags: Sequence[Tag]) -> Iterator[PersonClaim]:
 
 
 def _copy(tag: Tag, tags: Sequence[Tag], head: bytes) -> SmallCopy:
-    width, height = _measured(tag, tags, head)
+    inside = small_copy_in(head) if tag.place == "IFD1" and tag.name == "ThumbnailImage" else None
+    measured = read_jpeg_head(inside) if inside is not None else None
+    width, height = (measured.width, measured.height) if measured is not None else (None, None)
     if not width or not height:
         return SmallCopy(source=tag.source)
     shown = {
@@ -92,18 +94,3 @@ def _copy(tag: Tag, tags: Sequence[Tag], head: bytes) -> SmallCopy:
         padded = abs(ours - 4 / 3) < _SHAPE_SLACK
         other = abs(ours - theirs) > _SHAPE_SLACK * theirs and not padded
     return SmallCopy(source=tag.source, width=width, height=height, other_shape=other)
-
-
-def _measured(tag: Tag, tags: Sequence[Tag], head: bytes) -> tuple[int | None, int | None]:
-    """Read the copy's own size, where the fields beside it say that it lies in the first 64 KiB."""
-    where = next(
-        (t.number for t in tags if t.place == tag.place and t.name == "ThumbnailOffset" and not t.document), ""
-    )
-    exif = head.find(b"Exif\0\0", 0, 64)
-    if not where.isdigit() or exif < 0:
-        return None, None
-    for start in (int(where), int(where) + exif + 6):
-        inside = read_jpeg_head(head[start : start + (1 << 16)]) if start < len(head) else None
-        if inside is not None:
-            return inside.width, inside.height
-    return None, None

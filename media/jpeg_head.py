@@ -90,6 +90,21 @@ def read_jpeg_head(head: bytes) -> JpegHead | None:
     )
 
 
+def small_copy_in(head: bytes) -> bytes | None:
+    """Give the JPEG that lies whole in the EXIF part of a JPEG, which cameras put there; None where there is none."""
+    position = 2
+    while head.startswith(b"\xff\xd8") and position + 4 <= len(head) and head[position] == 0xFF:
+        length = int.from_bytes(head[position + 2 : position + 4], "big")
+        body = head[position + 4 : position + 2 + length]
+        if head[position + 1] == _START_OF_SCAN or length < 2:
+            return None
+        if body.startswith(b"Exif\0"):
+            start, end = body.find(b"\xff\xd8\xff"), body.rfind(b"\xff\xd9")
+            return body[start : end + 2] if 0 < start < end else None
+        position += 2 + length
+    return None
+
+
 def _name(marker: int, body: bytes) -> str:
     if marker == 0xE0 and body.startswith(b"JFIF"):
         return "JFIF"

@@ -21,6 +21,7 @@ _STEP = SIDE // 16
 _LEAST_CONTRAST = 24
 _MOST_DIFFERENT_PHOTO = 26
 _MOST_DIFFERENT_FRAME = 40
+_SURELY_DIFFERENT = 64
 _LEAST_FRAMES = 3
 _SLACK_SECONDS = 1.0
 _SLACK_SHARE = 0.02
@@ -93,6 +94,14 @@ def alike(one: Likeness, other: Likeness) -> Message | None:
     if one.kind != other.kind or one.problem or other.problem:
         return None
     return _photos_alike(one, other) if one.kind == "photo" else _films_alike(one, other)
+
+
+def far_apart(one: Likeness, other: Likeness) -> bool | None:
+    """Say whether two pictures of one shape show different things; None where it cannot be told."""
+    if one.problem or other.problem or not one.pictures or not other.pictures:
+        return None
+    a, b = one.pictures[0], other.pictures[0]
+    return None if a is None or b is None else _distance(a, b) > _SURELY_DIFFERENT
 
 
 def _photos_alike(one: Likeness, other: Likeness) -> Message | None:

@@ -13,9 +13,11 @@ from archive.errors import InputError, UnavailableError
 from archive.types import EvidenceKind
 from media.confinement import Confinement, ConfinementLevel, Limits, end_process, find_tool
 from media.conversation import Bounds, converse
-from media.likeness import PICTURE_OCTETS, SIDE, Likeness, film_likeness, photo_likeness
+from media.identify import HEAD_OCTETS
+from media.jpeg_head import JpegHead, read_jpeg_head, small_copy_in
+from media.likeness import PICTURE_OCTETS, SIDE, Likeness, far_apart, film_likeness, photo_likeness
 from media.options import MIB, MediaSettings
-from media.ranges import RangeSource, SeekableFile, as_ranges, sealed_memory_file
+from media.ranges import BytesRanges, RangeSource, SeekableFile, as_ranges, sealed_memory_file
 from media.video import StreamProbe, Streams
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -23,6 +25,7 @@ SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 _SERVER = Path(__file__).with_name("range_server.pl")
 _PROCESSES = 16
+_SHAPE_SLACK = 0.02
 _SCALE = f"scale={SIDE}:{SIDE}:flags=area,format=gray"
 # Its decoder gives one tile of a phone's HEIC for the whole, so what came out would be of a corner.
 _NOT_DECODED = frozenset({"image/heic", "image/heif", "image/avif"})
@@ -58,6 +61,21 @@ class LikenessMaker:
             return film_likeness(greys, length, grade)
         except (InputError, UnavailableError) as error:
             return Likeness(kind=kind, grade=grade, problem=error.code)
+
+    def small_copy_differs(self, source: RangeSource | SeekableFile, picture: Likeness) -> bool | None:
+        """Say whether the small copy inside a JPEG shows another picture than the file itself.
+
+        None where there is none, or it cannot be told: it has another shape, for which bars may be to blame.
+        Raises: what `source` raises.
+        """
+        ranges = as_ranges(source)
+        head = ranges.read_range(0, min(HEAD_OCTETS + 8, ranges.size))
+        inside = small_copy_in(head)
+        whole, small = read_jpeg_head(ranges.read_range(0, min(MIB, ranges.size))), read_jpeg_head(inside or b"")
+        if inside is None or whole is None or small is None or not _one_shape(whole, small):
+            return None
+        mime_type = "image/jpeg"
+        return far_apart(picture, self.make(BytesRanges(inside), EvidenceKind.PHOTO, mime_type, picture.grade))
 
     def _picture(self, source: RangeSource, at: str | None, deadline: float) -> bytes:
         """Give one grey picture. Raises: InputError `media/no-picture`; UnavailableError as `converse`."""
@@ -113,3 +131,10 @@ class LikenessMaker:
 
     def _bounds(self, deadline: float) -> Bounds:
         return Bounds(deadline=deadline, output_octets=MIB)
+
+
+def _one_shape(one: JpegHead, other: JpegHead) -> bool:
+    if not (one.width and one.height and other.width and other.height):
+        return False
+    ours, theirs = one.width / one.height, other.width / other.height
+    return abs(ours - theirs) <= _SHAPE_SLACK * ours

@@ -29,6 +29,9 @@ _NOT_OURS = frozenset({"ICC_Profile", "Composite", "ExifTool"})
 # The comment of a JPEG is written by programs; the cameras that write one leave it empty.
 _PROGRAMS_COMMENT = ("Comment", "File")
 _LONGEST = 60
+_LOOKED_AT = 300
+_MOST_TEXTS = 50
+_MOST_MARKED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +111,14 @@ def gather(
         places=frozenset(places),
         maker_notes=maker_notes,
         exposure=sum(name in by_name for name in _EXPOSURE),
-        marks=tuple(each for tag in marked for each in _mark(tag)),
+        marks=tuple(each for tag in marked[:_MOST_MARKED] for each in _mark(tag)),
     )
 
 
 def _mark(tag: Tag) -> Iterator[GradedReason]:
-    texts = [text for _, text in tag.fields] or [tag.text]
-    for text in texts:
+    texts = [text for _, text in tag.fields[:_MOST_TEXTS]] or [tag.text]
+    for whole in texts:
+        text = whole[:_LOOKED_AT]  # A program says its name at once; a long text may be there to cost time.
         # Maker's notes tell of the camera's own software, which may bear an editing program's name.
         if not text or tag.family == "MakerNotes" and not EDITORS.search(text):
             continue

@@ -155,6 +155,10 @@ class Workbench:
         """Look at what a photo or a film shows, to find others that show the same. Raises: what `source` raises."""
         return self._likeness.make(source, kind, mime_type, grade)
 
+    def small_copy_differs(self, source: RangeSource | SeekableFile, picture: Likeness) -> bool | None:
+        """Say whether a photo's small copy shows another picture; None if that cannot be told. Raises as `likeness`."""
+        return self._likeness.small_copy_differs(source, picture)
+
     def close(self) -> None:
         """End every tool."""
         self._closing.close()

@@ -7,11 +7,12 @@ import pytest
 
 from archive.catalogue.items import objects_of
 from archive.jobs import Job, JobKind, JobState
+from commands.assessment_page import assessment
 from custody.better_original import links_of
 from custody.clock_offset import newest_offset, record_clock_offset
 from ingest.comparing import PURPOSE
 from ingest.reception import Stored
-from tests.media.received_samples import GOPRO, IPHONE, NOKIA, ffmpeg
+from tests.media.received_samples import GOPRO, IPHONE, NOKIA, exiftool, ffmpeg
 from tests.way_in import WayIn, arrival
 
 
@@ -136,3 +137,20 @@ def test_a_clock_offset_is_an_entry_and_the_last_one_counts(archive: WayIn) -> N
     assert newest is not None
     assert (newest["seconds"], newest["method"]) == (3600, "a GPS clock was filmed")
     assert archive.stored(stored.item.id) == before
+
+
+def test_a_small_copy_from_before_the_picture_was_changed_is_found_out(archive: WayIn, tmp_path: Path) -> None:
+    """The lower right quarter has the shape of the whole, so that only looking tells them apart."""
+    quarter = tmp_path / "quarter.jpg"
+    ffmpeg("-i", IPHONE, "-vf", "crop=iw/2:ih/2:iw/2:ih/2", "-pix_fmt", "yuvj420p", quarter)
+    exiftool("-tagsfromfile", IPHONE, "-thumbnailimage", quarter)
+    stored = take_in(archive, quarter, IPHONE)
+    with archive.unlocked():
+        work(archive)
+    told = {name: archive.log_of(each.item) for name, each in stored.items()}
+    differ = {
+        name: [value["differs"] for entry in log for value in entry.all("small_copy")] for name, log in told.items()
+    }
+    assert differ == {"quarter.jpg": [True], IPHONE.name: [False]}
+    sentences = [each["words"] for each in assessment(told["quarter.jpg"])["gives_away"]]
+    assert any("differs from what is shown" in words for words in sentences)
