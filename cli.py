@@ -23,13 +23,13 @@ from commands.group import LazyGroup
 if TYPE_CHECKING:
     from archive.age.agent import AgentClient
     from archive.catalogue.database import Database
-    from archive.jobs import JobKind, JobQueue
+    from archive.jobs import JobQueue
     from archive.keyfiles import KeyFiles
     from archive.settings import Settings
     from archive.store.directory import DirectoryStore
     from archive.types import Actor
     from archive.vault import Vault
-    from archive.worker import Handler, Worker
+    from commands.background import Workers
     from custody.acts import Acts
     from custody.audit import Audit
     from custody.ledger import Ledger
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from export.disclosure import Disclosure
     from ingest.batch import BatchImport
     from ingest.intake import Intake
+    from media.policy import Policy
     from media.workbench import Workbench
 
 EXIT_CODES: dict[type[errors.TestigoError], int] = {
@@ -259,23 +260,10 @@ class Rooms:
         )
 
     @cached_property
-    def stamping_worker(self) -> "Worker":
-        """For whoever waits for a time-stamp and must not wait for other work."""
-        from archive.jobs import JobKind
+    def workers(self) -> "Workers":
+        from commands.background import Workers
 
-        return self._worker({JobKind.TIMESTAMP: self.stamping})
-
-    @cached_property
-    def worker(self) -> "Worker":
-        from commands.background import every_handler
-
-        parts = (self.database, self.vault, self.ledger, self.register)
-        return self._worker(every_handler(self.stamping, *parts, workbench=lambda: self.workbench, new_id=self.new_id))
-
-    def _worker(self, handlers: "dict[JobKind, Handler]") -> "Worker":
-        from commands.background import make_worker
-
-        return make_worker(self.jobs, self.agent, handlers, new_id=self.new_id, settle=self.publisher.publish)
+        return Workers(self)
 
     @cached_property
     def audit(self) -> "Audit":
@@ -293,10 +281,15 @@ class Rooms:
 
     @cached_property
     def workbench(self) -> "Workbench":
-        from commands.background import media_options
-        from media.workbench import Workbench
+        from commands.workshop import workbench_of
 
-        return Workbench(media_options(self.settings.media))
+        return workbench_of(self.settings)
+
+    @cached_property
+    def policy(self) -> "Policy":
+        from commands.workshop import policy_of
+
+        return policy_of(self.settings)
 
     @cached_property
     def intake(self) -> "Intake":
@@ -339,7 +332,7 @@ class Rooms:
             vault=self.vault,
             ledger=self.ledger,
             publisher=self.publisher,
-            stamping=self.stamping_worker,
+            stamping=self.workers.stamping,
             register=self.register,
             database=self.database,
             home=self.home,

@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from archive.age.recipients import Recipient
 from archive.age.stream import StreamWriter
+from archive.store.port import StagedWrite, object_name
 from archive.types import Digest, DigestAlgorithm
 
 HEAD_OCTETS = 64 * 1024
@@ -42,6 +43,18 @@ class SealedStream:
     blake3: Digest
     sealed_size: int
     file_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedObject:
+    """An object sealed into staging: not yet visible, not yet durable."""
+
+    sealed: SealedStream
+    staged: StagedWrite
+
+    @property
+    def name(self) -> str:
+        return object_name(self.sealed.blake3)
 
 
 class _NamedSink:

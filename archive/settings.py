@@ -15,6 +15,7 @@ from types import MappingProxyType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from archive.errors import ConfigError
+from archive.types import AtIngest, Audience, EvidenceKind, Handling, Uncleanable
 
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -107,6 +108,39 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRule:
+    """One departure from the policy's defaults. `metadata` is a class, as `testigo policy show` names it."""
+
+    kind: EvidenceKind
+    audience: Audience
+    metadata: str
+    handling: Handling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtIngestSettings:
+    """What happens to each kind of evidence at intake."""
+
+    photo: AtIngest = AtIngest.KEEP
+    video: AtIngest = AtIngest.KEEP
+    audio: AtIngest = AtIngest.KEEP
+    document: AtIngest = AtIngest.KEEP
+    statement: AtIngest = AtIngest.KEEP
+    web_capture: AtIngest = AtIngest.KEEP
+    other: AtIngest = AtIngest.KEEP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """The metadata policy: intake, departures from the default matrix, and how far a place is rounded."""
+
+    at_ingest: AtIngestSettings = field(default_factory=AtIngestSettings)
+    uncleanable: Uncleanable = Uncleanable.REFUSE
+    place_decimals: int = field(default=1, metadata=_between(0, 3))
+    rules: tuple[PolicyRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All that an operator may change."""
 
@@ -116,6 +150,7 @@ class Settings:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     keys: KeysSettings = field(default_factory=KeysSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -175,7 +210,9 @@ def _section(kind: type[_Section], table: Mapping[str, Any], where: str, folder:
     return kind(**values)
 
 
-_REQUIRED: Mapping[type, tuple[str, ...]] = MappingProxyType({AuthoritySettings: ("name", "url", "roots")})
+_REQUIRED: Mapping[type, tuple[str, ...]] = MappingProxyType(
+    {AuthoritySettings: ("name", "url", "roots"), PolicyRule: ("kind", "audience", "metadata", "handling")}
+)
 
 
 def _value(name: str, hint: Any, raw: object, folder: Path) -> object:

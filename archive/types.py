@@ -121,6 +121,41 @@ class EvidenceKind(StrEnum):
     OTHER = "other"
 
 
+class Audience(StrEnum):
+    """For whom something is shown or made (legal-standards 5)."""
+
+    VAULT = "vault"
+    COUNSEL = "counsel"
+    LITIGATION = "litigation_production"
+    COURT = "court_public"
+    IMMIGRATION = "immigration_court"
+    PRESS = "press"
+    PUBLIC = "public"
+
+
+class Handling(StrEnum):
+    """What happens to a class of metadata; `ask_counsel` strips unless counsel ticked the class."""
+
+    KEEP = "keep"
+    GENERALISE = "generalise"
+    STRIP = "strip"
+    ASK_COUNSEL = "ask_counsel"
+
+
+class AtIngest(StrEnum):
+    """Whether an original is kept whole at intake, or only its cleaned copy."""
+
+    KEEP = "keep"
+    STRIP = "strip"
+
+
+class Uncleanable(StrEnum):
+    """What happens at intake to a file that should be stripped and cannot be."""
+
+    REFUSE = "refuse"
+    KEEP_MARKED = "keep_marked"
+
+
 class Outcome(StrEnum):
     """How a custody event ended (PREMIS eventOutcome)."""
 

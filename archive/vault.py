@@ -6,7 +6,6 @@ identity. What it refuses: opening anything without a `LoggedAccess` that names 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
 
@@ -18,21 +17,12 @@ from archive.age.seekable import SeekableReader
 from archive.age.stream import open_bytes
 from archive.errors import AccessError, IntegrityError, NotFoundError, UnavailableError
 from archive.keyfiles import KeyFiles, OwnerKey
-from archive.sealing import SealedStream, seal_stream
-from archive.store.port import StagedWrite, Store, object_name
+from archive.patching import PatchableStage
+from archive.sealing import StagedObject, seal_stream
+from archive.store.port import Store, object_name
 from archive.types import Digest, Owner
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagedObject:
-    """An object sealed into staging: not yet visible, not yet durable."""
-
-    sealed: SealedStream
-    staged: StagedWrite
-
-    @property
-    def name(self) -> str:
-        return object_name(self.sealed.blake3)
+__all__ = ["StagedObject", "Vault", "open_value"]
 
 
 class Vault:
@@ -58,6 +48,10 @@ class Vault:
             staged.abort()
             raise
         return StagedObject(sealed=sealed, staged=staged)
+
+    def stage_patchable(self, recipient: str) -> PatchableStage:
+        """As `stage`, for a writer that comes back to its first 65,536 octets; nothing of it waits in clear."""
+        return PatchableStage(self.store.stage(), recipient)
 
     def publish(self, objects: Sequence[StagedObject]) -> None:
         """Step 2, second half: make the objects durable under their names, then read the ciphertext back.

@@ -14,6 +14,7 @@ from custody.reading import OpenedItem
 from custody.register import OpenedEntry
 
 _MOST_CLAIMS = 6
+_MOST_PREVIEWS = 12
 _DEVICE_ORDER = ("make", "model", "lens", "serial", "software")
 
 
@@ -41,6 +42,7 @@ def print_item(talk: Talk, opened: OpenedItem, *, incident: str, holds: Sequence
     _print_claims(talk, receipt)
     print_assessment(talk, opened.entries)
     _print_not_processed(talk, receipt)
+    _print_previews(talk, opened)
     _print_log(talk, item, opened.entries)
 
 
@@ -84,6 +86,19 @@ def _print_not_processed(talk: Talk, receipt: OpenedEntry) -> None:
     if problems:
         talk.say()
         talk.fields("not processed", [f"{each['reason']} ({each['code']})" for each in problems])
+
+
+def _print_previews(talk: Talk, opened: OpenedItem) -> None:
+    """Say which previews there are, and why some could not be made."""
+    made = [value for entry in opened.entries for value in entry.all("derivative")]
+    missing = [value for entry in opened.entries for value in entry.all("not_processed")]
+    lines = [f"{each['purpose']} ({octets(each['size'])})" for each in made[:_MOST_PREVIEWS]]
+    if len(made) > _MOST_PREVIEWS:
+        lines.append(f"… and {len(made) - _MOST_PREVIEWS} more (testigo preview {opened.item.number})")
+    lines += [f"not processed: {each['purpose']}: {each['reason']} ({each['code']})" for each in missing]
+    if lines:
+        talk.say()
+        talk.fields("previews", lines)
 
 
 def _print_log(talk: Talk, item: Item, entries: Iterable[OpenedEntry]) -> None:

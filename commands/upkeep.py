@@ -7,6 +7,7 @@ import click
 
 from archive.access import Action, require
 from archive.backup import check_places, copy_archive
+from archive.catalogue.items import list_items
 from archive.errors import UnavailableError
 from archive.jobs import Job, JobState
 from cli import DONE_IN_PART, Rooms
@@ -23,7 +24,7 @@ _PAUSE_S = 5
 @click.option("--now", is_flag=True, help="Do not wait out the pauses after failed tries.")
 @common
 def worker(rooms: Rooms, once: bool, now: bool) -> int:
-    """Do the work that waits (time-stamps).
+    """Do the work that waits: previews (unlocked), time-stamps. Several may run at once.
 
     \b
     Example:
@@ -34,18 +35,21 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
     if now:
         rooms.jobs.hurry()
     failed = 0
+    subjects = _names(rooms)
 
     def watch(job: Job, state: JobState, words: str) -> None:
         nonlocal failed
-        failed += state is not JobState.DONE
-        talk.say(f"{job.kind} {job.subject}: {words}" + ("" if state is JobState.DONE else f" ({state})"))
+        failed += state in (JobState.FAILED, JobState.NEW)
+        named = subjects.get(job.subject, job.subject)
+        talk.say(f"{job.kind} {named}: {words}" + ("" if state is JobState.DONE else f" ({state})"))
         talk.document({"message_type": "job", "id": job.id, "subject": job.subject, "state": state, "words": words})
 
-    rooms.worker.work(watch)
+    rooms.workers.every_kind.work(watch)
     while not once:
         time.sleep(_PAUSE_S)
+        subjects = _names(rooms)
         try:
-            rooms.worker.work(watch)
+            rooms.workers.every_kind.work(watch)
         except UnavailableError as error:  # Another process was writing for long, or a disk was full: it may pass.
             talk.insist(f"{error.message} ({error.code})")
     return DONE_IN_PART if failed else 0
@@ -64,7 +68,7 @@ def jobs(rooms: Rooms, everything: bool) -> int:
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.LIST_RECORDS)
     wanted = list(JobState) if everything else [state for state in JobState if state is not JobState.DONE]
-    found = rooms.jobs.list(wanted)
+    found, subjects = rooms.jobs.list(wanted), _names(rooms)
     for job in found:
         shown = {"job": job.id, "kind": job.kind, "subject": job.subject, "state": job.state}
         talk.document({**shown, "tries": job.tries, "reason": job.reason})
@@ -72,7 +76,7 @@ def jobs(rooms: Rooms, everything: bool) -> int:
         (
             str(job.id),
             job.kind,
-            job.subject,
+            subjects.get(job.subject, job.subject),
             job.state,
             str(job.tries),
             f"{job.not_before:%Y-%m-%d %H:%M}",
@@ -83,7 +87,16 @@ def jobs(rooms: Rooms, everything: bool) -> int:
     talk.table(("job", "kind", "subject", "state", "tries", "not before (UTC)", "why"), rows)
     if not found:
         talk.aside("Nothing waits.")
+    locked = sum(job.state is JobState.WAITING_FOR_UNLOCK for job in found)
+    if locked:
+        talk.aside(f"{locked} of these wait for an unlock: `testigo unlock`, then `testigo worker --once`.")
     return 0
+
+
+def _names(rooms: Rooms) -> dict[str, str]:
+    """Give the numbers by which people know the items that jobs are about."""
+    with rooms.database.reading() as session:
+        return {str(item.id): item.number for item, _ in list_items(session)}
 
 
 @click.command("backup")

@@ -41,6 +41,7 @@ class EventKind(StrEnum):
 
     INGESTION = "ingestion"
     DUPLICATE_RECEIPT = "duplicate receipt"
+    CREATION = "creation"
     METADATA_EXTRACTION = "metadata extraction"
     FIXITY_CHECK = "fixity check"
     ACCESS = "access"

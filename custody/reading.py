@@ -4,17 +4,19 @@ Whoever asks gets an item's record, its custody log and its key only against an 
 where general values are shown, the staff compartment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 from archive.access import Action, LoggedAccess, require
 from archive.age.recipients import KeyIdentity
+from archive.age.seekable import SeekableReader
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.items import item_by_number, objects_of
 from archive.catalogue.records import Item, StoredObject
-from archive.errors import AccessError, TestigoError
+from archive.errors import AccessError, NotFoundError, TestigoError
 from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind
 from archive.vault import Vault
 from custody.ledger import Ledger
@@ -61,6 +63,38 @@ class ReadingRoom:
             return b""
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
             return source.read()
+
+    @contextmanager
+    def open_content(self, actor: Actor, number: str, purpose: str) -> Iterator[tuple[Item, SeekableReader]]:
+        """Open an item's stored bytes, for something that is to leave; the entry is durable before the first byte.
+
+        Raises: NotFoundError, AccessError, LockedError; each refusal is an entry.
+        """
+        self._allow(actor, Action.BUILD_PACKET)
+        with self._database.reading() as session:
+            item, _ = item_by_number(session, number)
+            stored = objects_of(session, item.id).get("original")
+        if stored is None:
+            raise NotFoundError("archive/no-such-object", "No bytes of this item are kept any more. Its log is.")
+        keys, _ = self._keys(actor, Action.BUILD_PACKET, [item], purpose)
+        with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
+            yield item, source
+
+    @contextmanager
+    def open_preview(self, actor: Actor, number: str, kind: str, purpose: str) -> Iterator[SeekableReader]:
+        """Open one preview of an item. Raises: NotFoundError `archive/no-such-preview`; as `open_item`."""
+        self._allow(actor, Action.OPEN_RECORD)
+        with self._database.reading() as session:
+            item, _ = item_by_number(session, number)
+            stored = objects_of(session, item.id).get(kind)
+        if stored is None or kind in ("original", "metadata"):
+            raise NotFoundError(
+                "archive/no-such-preview",
+                "This item has no preview of that kind. `testigo preview` with its number alone lists those it has.",
+            )
+        keys, _ = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
+        with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
+            yield source
 
     def open_log(self, actor: Actor, first: int, end: int) -> list[OpenedEntry]:
         """Open what entries `first` to `end` (half open) say in general; items' own values stay closed."""

@@ -23,10 +23,25 @@ _GENERAL = frozenset(
 )
 _OF_ITEMS = frozenset(
     {
-        "run", "fixity", "object", "original_name", "format", "extraction", "claims", "policy", "duplicate",
-        "received_as", "credentials", "clock_offset", "small_copy",
+        "run",
+        "fixity",
+        "object",
+        "original_name",
+        "format",
+        "extraction",
+        "claims",
+        "policy",
+        "duplicate",
+        "received_as",
+        "credentials",
+        "clock_offset",
+        "small_copy",
+        "copy",
+        "intake",
+        "derivative",
+        "not_processed",
     }
-)  # fmt: skip
+)
 _FREE_TEXT = frozenset({"reason"})
 _OF_RELEASE = frozenset({"packet"})
 _AT_ONCE = 500

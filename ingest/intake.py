@@ -27,7 +27,7 @@ from archive.catalogue.items import items_with_content
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
 from archive.errors import ConflictError, InputError
-from archive.jobs import JobQueue
+from archive.jobs import JobKind, JobQueue
 from archive.keyfiles import OwnerKey
 from archive.settings import IngestSettings
 from archive.types import ItemId, NewId, Owner, OwnerKind
@@ -37,7 +37,7 @@ from custody.publication import Publisher
 from ingest.comparing import ask_for_comparison
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
 from ingest.proofs import check_proofs
-from ingest.reception import Arrival, Reception, Refused, Result
+from ingest.reception import Arrival, Reception, Refused, Result, Stored
 from media.workbench import Workbench
 
 _MOST_HELD_OPEN = 64
@@ -202,6 +202,8 @@ class Intake:
                     twin = _still_there(known.get(each.content_mac or b""))
                     results.append(enter_duplicate(transaction, reception, each, twin, self._new_id))
             ask_for_comparison(self._jobs, transaction.session, results)
+            new_items = [str(each.item.id) for each in results if isinstance(each, Stored)]
+            self._jobs.enqueue(transaction.session, JobKind.PREVIEW, new_items)
         return results
 
 

@@ -17,16 +17,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from archive.errors import ConfigError, UnavailableError
-from media.confinement import Confinement, Limits, end_process, open_confinement, readable_by_tools
+from media.confinement import Confinement, Limits, end_process, readable_by_tools
 from media.conversation import Bounds, converse
 from media.options import MIB, MediaSettings
 from media.ranges import RangeSource, sealed_memory_file
@@ -36,6 +35,8 @@ _REASON = re.compile(r"^refused: ([a-z0-9-]{1,40})$", re.M)
 _CODE = Path(__file__).with_name("confined")
 _SYSTEM_PYTHON = Path("/usr/bin/python3")
 _PROCESSES = 8
+_BESIDE = {"PIL": ("pillow.libs",)}
+"""Folders of compiled code that are not called as their library is."""
 _VERSION_SECONDS = 20
 _END_SECONDS = 10
 _START = (
@@ -52,37 +53,33 @@ class Answer:
     refusal: str | None
 
 
-class ConfinedPython:
-    """Runs modules of `media/confined`; a context manager. `packages` are the libraries that they import.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """Which interpreter is run, which folders it sees beside `/usr`, and which of them it imports from."""
 
-    Raises: ConfigError `media/cannot-confine`, `media/no-python` where no interpreter may be run by the tools' user.
+    python: str
+    folders: tuple[Path, ...]
+    libraries: tuple[Path, ...]
+
+
+class ConfinedPython:
+    """Runs modules of `media/confined`; `packages` are the libraries that they import.
+
+    Nothing is prepared before the first run: an archive that cleans no documents needs none of this.
     """
 
-    def __init__(self, settings: MediaSettings, packages: Sequence[str] = ("pikepdf", "lxml", "packaging")) -> None:
-        self._settings = settings
-        self._closing = ExitStack()
-        try:
-            self._python, views = _interpreter(settings)
-            libraries = self._libraries(packages, settings)
-            views = [*views, *libraries]
-            self._confinement: Confinement = self._closing.enter_context(open_confinement(settings, folders=views))
-        except BaseException:
-            self._closing.close()
-            raise
-        self._path = [str(folder) for folder in libraries]
-        self._code = _archive_of_code()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self,
+        confinement: Confinement,
+        settings: MediaSettings,
+        packages: Sequence[str] = ("pikepdf", "lxml", "packaging"),
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the confinement and of the copy of the libraries, where one was needed."""
-        self._closing.close()
+        self._confinement = confinement
+        self._settings = settings
+        self._packages = tuple(packages)
+        self._view: _View | None = None
+        self._code = _archive_of_code()
+        self._preparing = threading.Lock()
 
     def run(
         self,
@@ -96,25 +93,27 @@ class ConfinedPython:
     ) -> Answer:
         """Run one module of `media/confined` over some inputs; its arguments are `name=descriptor` and then ours.
 
-        Raises: UnavailableError as `media.conversation` has it, and `media/tool-died` for any end but 0 and 3; what a
-        source raises.
+        Raises: UnavailableError as `media.conversation` has it, and `media/tool-died` for any end but 0 and 3;
+        ConfigError `media/no-python` where no interpreter may be run by the tools' user; what a source raises.
         """
+        view = self._prepared()
         with ExitStack() as closing:
             files = {}
             for name, content in {"code": self._code, **inputs}.items():
                 files[name] = sealed_memory_file(content)
                 closing.callback(os.close, files[name])
-            path = ":".join([f"/proc/self/fd/{files.pop('code')}", *self._path])
+            path = ":".join([f"/proc/self/fd/{files.pop('code')}", *map(str, view.libraries)])
             named = [f"{name}={descriptor}" for name, descriptor in files.items()]
             descriptors = [int(path.split(":")[0].rpartition("/")[2]), *files.values()]
             process = self._confinement.start(
-                [self._python, "-I", "-S", "-B", "-c", _START, path, module, *named, *arguments],
+                [view.python, "-I", "-S", "-B", "-c", _START, path, module, *named, *arguments],
                 limits=Limits(
                     memory_octets=memory_octets or self._settings.memory_mib * MIB,
                     cpu_seconds=self._settings.wall_seconds,
                     processes=_PROCESSES,
                 ),
                 inherit=descriptors,
+                folders=view.folders,
             )
             closing.callback(end_process, process)
             bounds = Bounds(deadline=deadline, output_octets=output_octets)
@@ -137,10 +136,18 @@ class ConfinedPython:
             evidence={"complaint": complaint, "status": status},
         )
 
-    def _libraries(self, packages: Sequence[str], settings: MediaSettings) -> list[Path]:
+    def _prepared(self) -> _View:
+        with self._preparing:
+            if self._view is None:
+                python, seen = _interpreter(self._settings)
+                libraries = self._libraries()
+                self._view = _View(python=python, folders=(*seen, *libraries), libraries=libraries)
+            return self._view
+
+    def _libraries(self) -> tuple[Path, ...]:
         """Give the folders that hold the libraries, where the tools' user can read them."""
         homes: dict[Path, list[str]] = {}
-        for package in packages:
+        for package in self._packages:
             spec = importlib.util.find_spec(package)
             if spec is None or spec.origin is None:
                 raise ConfigError(
@@ -148,21 +155,23 @@ class ConfinedPython:
                     "A Python library that reads documents in the sandbox is not installed. Run scripts/setup.",
                     evidence={"package": package},
                 )
-            origin = Path(spec.origin)
-            homes.setdefault(origin.parent.parent, []).append(package)
-        folders = []
-        for home, names in homes.items():
-            if readable_by_tools(home, settings.run_as):
-                folders.append(home)
-                continue
-            copy = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="testigo-libraries-")))
-            copy.chmod(0o755)
-            for name in names:
-                for part in (name, f"{name}.libs"):
-                    if (home / part).is_dir():
-                        shutil.copytree(home / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-            folders.append(copy)
-        return folders
+            homes.setdefault(Path(spec.origin).parent.parent, []).append(package)
+        readable = self._settings.run_as
+        return tuple(
+            home if readable_by_tools(home, readable) else self._copied(home, names) for home, names in homes.items()
+        )
+
+    def _copied(self, home: Path, names: Sequence[str]) -> Path:
+        """Copy libraries to where everybody may read, for as long as the confinement lives."""
+        folder = tempfile.TemporaryDirectory(prefix="testigo-libraries-")
+        copy = Path(self._confinement.closing.enter_context(folder))
+        copy.chmod(0o755)
+        for part in (part for name in names for part in (name, f"{name}.libs", *_BESIDE.get(name, ()))):
+            if (home / part).is_dir():
+                shutil.copytree(home / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for module in (module for name in names for module in home.glob(f"_{name}.*.so")):
+            shutil.copy(module, copy / module.name)
+        return copy
 
 
 def _interpreter(settings: MediaSettings) -> tuple[str, list[Path]]:

@@ -6,8 +6,9 @@ A tool reads hostile files, so it is taken for hostile itself. What holds it, fr
 2. Limits on address space, processor time, file size (nothing may be written) and open files; no core dump.
 3. bubblewrap: own user, process, network, IPC and host-name spaces; a read-only `/usr` and nothing else of this
    machine; no capability; no further user namespace; death when the archive's process dies.
-4. A limit on processes, counted inside that user namespace.
-5. The caller's deadline and output limit (`conversation.py`), and the end of the whole group.
+4. A filter of system calls (`system_calls.py`), for what no namespace divides: keyrings, sockets to a machine beneath.
+5. A limit on processes, counted inside that user namespace.
+6. The caller's deadline and output limit (`conversation.py`), and the end of the whole group.
 
 It refuses to know what a tool says. Where bubblewrap cannot run, starting is refused unless the settings accept limits
 alone; those leave the tool able to read what its user may read and to reach the network.
@@ -21,6 +22,7 @@ import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +31,8 @@ from typing import Self
 
 from archive.errors import ConfigError, UnavailableError
 from media.options import MIB, MediaSettings
+from media.ranges import sealed_memory_file
+from media.system_calls import filter_program
 
 _PROBE_SECONDS = 10
 _END_SECONDS = 5
@@ -65,6 +69,14 @@ class Limits:
     written_octets: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """What stands before a tool's own command line, in two parts: a filter of system calls goes between them."""
+
+    before: Sequence[str]
+    after: Sequence[str]
+
+
 Process = subprocess.Popen[bytes]
 
 
@@ -75,15 +87,16 @@ class Confinement:
     and the threads that ask for files to be examined come and go.
     """
 
-    def __init__(
-        self, level: ConfinementLevel, *, run_as: str, tools: Sequence[Path] = (), folders: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, level: ConfinementLevel, *, run_as: str, tools: Sequence[Path] = ()) -> None:
         self.level = level
         self._user = _unprivileged_user(run_as) if os.geteuid() == 0 else None
         self._prlimit = find_tool("prlimit")
         self._setpriv = find_tool("setpriv")
         self._bwrap = find_tool("bwrap") if level is ConfinementLevel.BUBBLEWRAP else None
-        self._view = _read_only_view([*(tool.resolve().parent for tool in tools), *folders])
+        self._call_filter = filter_program(os.uname().machine) if self._bwrap else None
+        self._folders = tuple(tool.resolve().parent for tool in tools)
+        self.closing = ExitStack()
+        """What lives as long as this confinement and no longer."""
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="confinement")
 
     def __enter__(self) -> Self:
@@ -97,6 +110,7 @@ class Confinement:
     def close(self) -> None:
         """Let the starting thread go; whatever still runs dies with it."""
         self._starter.shutdown(wait=True)
+        self.closing.close()
 
     def start(
         self,
@@ -105,21 +119,32 @@ class Confinement:
         limits: Limits,
         inherit: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
+        folders: Sequence[Path] = (),
     ) -> Process:
         """Start a tool with pipes for its three streams; it inherits nothing else but the descriptors named.
+
+        Beside `/usr` and the folders of the tools it sees `folders`, read-only.
 
         Raises: UnavailableError `media/cannot-start`.
         """
         variables = _ENVIRONMENT | dict(environment or {})
-        line = self._command_line(command, limits, variables)
+        line = self._command_line(limits, variables, folders)
+        # bubblewrap reads the filter to its end, so each start needs one of its own.
+        calls = sealed_memory_file(self._call_filter) if self._call_filter else None
         try:
-            return self._starter.submit(self._open, line, variables, inherit).result()
+            filtering = [] if calls is None else ["--seccomp", str(calls)]
+            whole = [*line.before, *filtering, *line.after, *command]
+            passed = inherit if calls is None else (*inherit, calls)
+            return self._starter.submit(self._open, whole, variables, passed).result()
         except OSError as error:
             raise UnavailableError(
                 "media/cannot-start",
                 "A media tool could not be started; memory or processes may have run out. The originals are kept.",
                 evidence={"errno": error.errno},
             ) from error
+        finally:
+            if calls is not None:
+                os.close(calls)
 
     def _open(self, line: Sequence[str], variables: Mapping[str, str], inherit: Sequence[int]) -> Process:
         return subprocess.Popen(  # noqa: S603  # the whole line is made here, from names that we chose
@@ -137,7 +162,7 @@ class Confinement:
             extra_groups=() if self._user else None,
         )
 
-    def _command_line(self, command: Sequence[str], limits: Limits, variables: Mapping[str, str]) -> list[str]:
+    def _command_line(self, limits: Limits, variables: Mapping[str, str], folders: Sequence[Path]) -> "_Line":
         process_limit = [self._prlimit, f"--nproc={limits.processes}", "--"]
         line = [
             self._prlimit,
@@ -152,12 +177,12 @@ class Confinement:
             # Without a user namespace the count is over everything that the user runs, so it bounds little but a bomb.
             held = [self._setpriv, "--no-new-privs", "--pdeathsig", "KILL", "--"]
             bounded = process_limit if self._user else []
-            return [*line, *bounded, *held, *command]
+            return _Line(before=line, after=[*bounded, *held])
         line += [self._bwrap, "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent"]
-        line += ["--new-session", "--cap-drop", "ALL", "--clearenv", *self._view]
+        line += ["--new-session", "--cap-drop", "ALL", "--clearenv", *_read_only_view((*self._folders, *folders))]
         for name, value in variables.items():
             line += ["--setenv", name, value]
-        return [*line, "--chdir", "/", "--", *process_limit, *command]
+        return _Line(before=line, after=["--chdir", "/", "--", *process_limit])
 
 
 def end_process(process: Process) -> None:
@@ -200,17 +225,15 @@ def probe_confinement(settings: MediaSettings) -> ConfinementStatus:
     )
 
 
-def open_confinement(settings: MediaSettings, tools: Sequence[Path] = (), folders: Sequence[Path] = ()) -> Confinement:
+def open_confinement(settings: MediaSettings, tools: Sequence[Path] = ()) -> Confinement:
     """Give the strongest confinement that works here and that the settings accept.
-
-    Beside `/usr`, tools see the folders that `tools` lie in, and `folders`, all read-only.
 
     Raises: ConfigError `media/cannot-confine`, saying what to do.
     """
     status = probe_confinement(settings)
     if status.level is None:
         raise ConfigError("media/cannot-confine", f"{status.reason} {status.remedy}")
-    return Confinement(status.level, run_as=settings.run_as, tools=tools, folders=folders)
+    return Confinement(status.level, run_as=settings.run_as, tools=tools)
 
 
 def find_tool(name: str) -> str:

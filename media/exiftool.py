@@ -37,6 +37,8 @@ COMMON_OPTIONS = (
     "-j", "-l", "-a", "-u", "-struct", "-G:0:1:3:4", "-x", "System:all", "-api", "LargeFileSupport=1",
 )  # fmt: skip
 EMBEDDED_OPTION = "-ee"
+DEEPEST_OPTION = "-ee3"
+"""Looks for timed metadata in the bare media data too; slow, and only for reading what was cleaned."""
 TOOL = "ExifTool"
 
 _READER = Path(__file__).with_name("range_reader.pl")
@@ -163,14 +165,14 @@ class MetadataReader:
             self._tool.end()
             self._tool = None
 
-    def extract(self, source: RangeSource, *, deadline: float) -> Extraction:
+    def extract(self, source: RangeSource, *, deadline: float, embedded: str = EMBEDDED_OPTION) -> Extraction:
         """Read everything; where that fails within two thirds of the time, read all but what is embedded.
 
         Raises: what `source` raises. Trouble with the tool is a `Problem` in the value.
         """
         first_deadline = deadline - (deadline - time.monotonic()) / 3
         try:
-            return self._extraction(self._read(source, EMBEDDED_OPTION, deadline=first_deadline), None)
+            return self._extraction(self._read(source, embedded, deadline=first_deadline), None)
         except UnavailableError as error:
             trouble = error
         try:

@@ -9,8 +9,9 @@ import socket
 import time
 from pathlib import Path
 
-from archive.errors import InputError, UnavailableError
+from archive.errors import ConfigError, InputError, UnavailableError
 from archive.types import EvidenceKind
+from media.confined_python import ConfinedPython
 from media.confinement import Confinement, ConfinementLevel, Limits, end_process, find_tool
 from media.conversation import Bounds, converse
 from media.identify import HEAD_OCTETS
@@ -25,10 +26,11 @@ SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 _SERVER = Path(__file__).with_name("range_server.pl")
 _PROCESSES = 16
+_SMALL_SIDE = "320"
 _SHAPE_SLACK = 0.02
 _SCALE = f"scale={SIDE}:{SIDE}:flags=area,format=gray"
-# Its decoder gives one tile of a phone's HEIC for the whole, so what came out would be of a corner.
-_NOT_DECODED = frozenset({"image/heic", "image/heif", "image/avif"})
+# FFmpeg gives one tile of a phone's HEIC for the whole, so these are first made into a small JPEG by our own code.
+_DECODED_BY_PILLOW = frozenset({"image/heic", "image/heif", "image/avif"})
 
 
 class LikenessMaker:
@@ -37,6 +39,7 @@ class LikenessMaker:
     def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
         self._confinement = confinement
         self._settings = settings
+        self._python = ConfinedPython(confinement, settings, ("PIL", "pillow_heif"))
         self._ffmpeg = find_tool("ffmpeg")
         self._perl = find_tool("perl")
         self._probe = StreamProbe(find_tool(settings.ffprobe_path), confinement, settings)
@@ -48,9 +51,9 @@ class LikenessMaker:
         """Look at one file; where it cannot be looked at, the likeness says why. Raises: what `source` raises."""
         ranges = as_ranges(source)
         deadline = time.monotonic() + self._settings.wall_seconds
-        if mime_type in _NOT_DECODED:
-            return Likeness(kind=kind, grade=grade, problem="pictures of this format are not compared")
         try:
+            if mime_type in _DECODED_BY_PILLOW:
+                ranges = BytesRanges(self._small_jpeg(ranges, deadline))
             if kind is EvidenceKind.PHOTO:
                 return photo_likeness(self._picture(ranges, None, deadline), grade)
             streams = self._probe.probe(ranges, deadline=deadline)
@@ -59,7 +62,7 @@ class LikenessMaker:
             length = float(streams.duration)
             greys = [self._picture(ranges, f"{length * share:.3f}", deadline) for share in SHARES]
             return film_likeness(greys, length, grade)
-        except (InputError, UnavailableError) as error:
+        except (ConfigError, InputError, UnavailableError) as error:
             return Likeness(kind=kind, grade=grade, problem=error.code)
 
     def small_copy_differs(self, source: RangeSource | SeekableFile, picture: Likeness) -> bool | None:
@@ -82,8 +85,17 @@ class LikenessMaker:
         small = source.size <= self._settings.small_file_mib * MIB
         reply = self._from_memory(source, at, deadline) if small else self._by_ranges(source, at, deadline)
         if len(reply) != PICTURE_OCTETS:
-            raise InputError("media/no-picture", "FFmpeg could make no picture of this file. The original is kept.")
+            raise InputError("media/no-picture", "No picture could be made of this file. The original is kept.")
         return reply
+
+    def _small_jpeg(self, source: RangeSource, deadline: float) -> bytes:
+        """Give a small JPEG of a picture. Raises: InputError `media/no-picture`; as `ConfinedPython.run`."""
+        answer = self._python.run(
+            "preview_photo", {"file": source}, [_SMALL_SIDE], deadline=deadline, output_octets=MIB
+        )
+        if answer.refusal is not None:
+            raise InputError("media/no-picture", "No picture could be made of this file. The original is kept.")
+        return answer.output.partition(b"\n")[2]
 
     def _words(self, url: str, protocols: str, at: str | None) -> list[str]:
         seek = ["-ss", at] if at is not None else []

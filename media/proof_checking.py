@@ -4,7 +4,6 @@ import base64
 import json
 import time
 from collections.abc import Mapping
-from threading import Lock
 from typing import Any
 
 from archive.errors import ConfigError, UnavailableError
@@ -23,19 +22,12 @@ _TAIL_OCTETS = 1 << 16
 
 
 class ProofChecker:
-    """Checks one proof at a time. Close it to let go of the sandbox that opens bundles."""
+    """Checks one proof at a time."""
 
     def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
         self._signatures = SignatureChecker(confinement, settings)
         self._settings = settings
-        self._python: ConfinedPython | None = None
-        self._opening = Lock()
-
-    def close(self) -> None:
-        with self._opening:
-            if self._python is not None:
-                self._python.close()
-                self._python = None
+        self._python = ConfinedPython(confinement, settings, packages=())
 
     def check(self, proof: ProofParts, file: RangeSource | None) -> CredentialClaim | None:
         """Check a proof of one file; `file` is None where only its digest is at hand. None where there is no proof.
@@ -78,11 +70,7 @@ class ProofChecker:
         return any(mark in tail for mark in _MARKS)
 
     def _open(self, source: RangeSource) -> dict[str, Any] | None:
-        with self._opening:
-            if self._python is None:
-                self._python = ConfinedPython(self._settings, packages=())
-            python = self._python
-        answer = python.run(
+        answer = self._python.run(
             "proof_bundle",
             {"bundle": source},
             deadline=time.monotonic() + self._settings.wall_seconds,

@@ -1,33 +1,41 @@
-# Runs inside the sandbox: serves one file to one program over HTTP on the sandbox's own loopback.
+# Runs inside the sandbox: serves one file to one program on the sandbox's own loopback, and takes what it writes.
 #
-# FFmpeg can seek in what it reads by HTTP and in nothing else that is not a file. Nobody but the program started here can
-# connect, because this loopback belongs to this sandbox alone. The bytes come from an inherited socket, asked for
-# range by range (see ranges.py).
+# FFmpeg can seek in what it reads by HTTP, and in what it writes by FTP, and in nothing else that is not a file. Nobody but
+# the program started here can connect, because this loopback belongs to this sandbox alone. The bytes of the file come
+# from an inherited socket, asked for range by range; what is written goes out by another, each piece after its place
+# and its length (see ranges.py).
 #
-# Usage: perl range_server.pl SOCKET-NUMBER PROGRAM ARGUMENT...     where URL in an argument stands for the address
+# Usage: perl range_server.pl SOCKET-NUMBER WRITES-NUMBER PROGRAM ARGUMENT...
+#   URL and TARGET in an argument stand for the addresses; WRITES-NUMBER is - for a program that writes to its output alone.
 
 use strict;
 use warnings;
 use IO::Socket::INET;
 use IO::Select;
+use Socket qw(IPPROTO_TCP TCP_NODELAY);
 
 use constant PIECE => 262_144;
 use constant LONGEST_HEAD => 16_384;
 
-my ($number, @command) = @ARGV;
+my ($number, $writes, @command) = @ARGV;
 open(my $archive, '+<&=', $number) or die "range socket: $!\n";
 binmode($archive);
+my $sink;
+if ($writes ne '-') {
+    open($sink, '+<&=', $writes) or die "writes socket: $!\n";
+    binmode($sink);
+}
 
-my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 8, Proto => 'tcp')
-    or die "loopback: $!\n";
+my $listener = listen_on_loopback();
+my $ftp = $sink ? listen_on_loopback() : undef;
 my $address = 'http://127.0.0.1:' . $listener->sockport . '/file';
-s/\bURL\b/$address/ for @command;
+my $target = $ftp ? 'ftp://127.0.0.1:' . $ftp->sockport . '/copy' : '';
+s/\bURL\b/$address/, s/\bTARGET\b/$target/ for @command;
 
 my $program = fork();
 die "fork: $!\n" unless defined $program;
 if (!$program) {
-    close($listener);
-    close($archive);
+    close($_) for grep { $_ } $listener, $ftp, $archive, $sink;
     exec { $command[0] } @command or die "exec: $!\n";
 }
 close(STDOUT);
@@ -39,20 +47,33 @@ $SIG{PIPE} = 'IGNORE';
 my $ended = 0;
 $SIG{CHLD} = sub { $ended = 1 };
 
-my $readers = IO::Select->new($listener);
+my $readers = IO::Select->new(grep { $_ } $listener, $ftp);
 my $writers = IO::Select->new;
 my %connection;    # by descriptor: what was read of the head, what is still to be sent
+my %control;       # by descriptor: the lines of an FTP control connection that are not whole yet
+my ($passive, $data);    # where the next octets of the copy are awaited, and where they come in
+my $place = 0;           # where in the copy they belong
 
-while (!$ended) {
+while (!$ended || $data) {
     my ($readable, $writable) = IO::Select->select($readers, $writers, undef, 0.05);
     for my $client (@{ $readable || [] }) {
-        if ($client == $listener) { accept_one() }
-        else                      { read_head($client) }
+        my $descriptor = fileno($client) // next;
+        if    ($client == $listener)              { accept_one() }
+        elsif ($ftp && $client == $ftp)           { accept_control() }
+        elsif ($data && $client == $data)         { pass_on() }
+        elsif ($passive && $client == $passive)   { accept_data() }
+        elsif (exists $control{$descriptor})      { read_control($client) }
+        else                                      { read_head($client) }
     }
     send_piece($_) for grep { $connection{ fileno($_) // -1 } } @{ $writable || [] };
 }
 waitpid($program, 0);
 exit($? >> 8 || ($? ? 1 : 0));
+
+sub listen_on_loopback {
+    return IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 8, Proto => 'tcp')
+        || die "loopback: $!\n";
+}
 
 sub take {
     my ($length) = @_;
@@ -70,6 +91,8 @@ sub ask {
     syswrite($archive, $request) == length($request) or die "range socket closed\n";
     return take($length);
 }
+
+# --- What the program reads, by HTTP ------------------------------------------------------------------------------------
 
 sub accept_one {
     my $client = $listener->accept or return;
@@ -128,5 +151,102 @@ sub send_piece {
     return if !defined $sent && $!{EAGAIN};
     return drop($client) unless defined $sent;
     substr($state->{pending}, 0, $sent) = '';
+    return;
+}
+
+# --- What the program writes, by FTP: each seek is an aborted transfer and a new one that begins at another place --------
+
+sub accept_control {
+    my $client = $ftp->accept or return;
+    setsockopt($client, IPPROTO_TCP, TCP_NODELAY, 1);
+    $control{ fileno($client) } = '';
+    $readers->add($client);
+    return answer($client, '220 ready');
+}
+
+sub answer {
+    my ($client, $line) = @_;
+    syswrite($client, "$line\r\n");
+    return;
+}
+
+sub read_control {
+    my ($client) = @_;
+    my $descriptor = fileno($client);
+    my $got = sysread($client, $control{$descriptor}, 4096, length($control{$descriptor}));
+    if (!$got || length($control{$descriptor}) > LONGEST_HEAD) {
+        delete $control{$descriptor};
+        $readers->remove($client);
+        close($client);
+        return;
+    }
+    while ($control{$descriptor} =~ s/^([^\r\n]*)\r?\n//) {
+        obey($client, $1);
+    }
+    return;
+}
+
+sub obey {
+    my ($client, $line) = @_;
+    my ($verb, $argument) = split(/ /, $line, 2);
+    $verb = uc($verb // '');
+    return answer($client, '331 go on')                       if $verb eq 'USER';
+    return answer($client, '230 go on')                       if $verb eq 'PASS';
+    return answer($client, '257 "/"')                         if $verb eq 'PWD';
+    return answer($client, '200 binary')                      if $verb eq 'TYPE';
+    return answer($client, '250 there')                       if $verb eq 'CWD';
+    return answer($client, '550 not there yet')               if $verb eq 'SIZE';
+    return answer($client, '221 bye')                         if $verb eq 'QUIT';
+    if ($verb eq 'REST' && ($argument // '') =~ /^(\d{1,18})$/) {
+        $place = $1;
+        return answer($client, '350 from there');
+    }
+    if ($verb eq 'EPSV' || $verb eq 'PASV') {
+        await_data();
+        my $port = $passive->sockport;
+        return answer($client, "229 there (|||$port|)") if $verb eq 'EPSV';
+        return answer($client, sprintf('227 there (127,0,0,1,%d,%d)', $port >> 8, $port & 255));
+    }
+    if ($verb eq 'STOR') {
+        accept_data() if $passive;
+        return answer($client, '150 send');
+    }
+    if ($verb eq 'ABOR') {
+        pass_on() while $data;    # What was sent before the abort belongs to the copy.
+        $place = 0;
+        return answer($client, '226 taken');
+    }
+    return answer($client, '502 not here');
+}
+
+sub await_data {
+    pass_on() while $data;
+    close($passive) if $passive;
+    $passive = listen_on_loopback();
+    return;
+}
+
+sub accept_data {
+    $data = $passive->accept or return;
+    $readers->add($data);
+    close($passive);
+    undef $passive;
+    return;
+}
+
+sub pass_on {
+    my $got = sysread($data, my $piece, PIECE);
+    if (!$got) {
+        $readers->remove($data);
+        close($data);
+        undef $data;
+        return;
+    }
+    my $message = pack('Q>L>', $place, $got) . $piece;
+    my $sent = 0;
+    while ($sent < length($message)) {
+        $sent += syswrite($sink, $message, length($message) - $sent, $sent) // die "writes socket closed\n";
+    }
+    $place += $got;
     return;
 }

@@ -93,13 +93,19 @@ def received_as(
     head: bytes,
     size: int,
     untrusted_name: str = "",
+    trimmed: bool = False,
     credential: Credential | None = None,
 ) -> ReceivedAs:
-    """Grade one file by what was read of it, its first 64 KiB and its length in octets, and the name it came under."""
+    """Grade one file by what was read of it, its first 64 KiB and its length in octets, and the name it came under.
+
+    `trimmed` says that an edit list keeps parts of a film from being shown.
+    """
     if found.kind not in (EvidenceKind.PHOTO, EvidenceKind.VIDEO, EvidenceKind.AUDIO):
         return NOT_GRADED
     facts = gather(found, streams, tags, head, size, read_jpeg_head(head))
     signs = [*_by_name(untrusted_name, facts), *_by_credential(credential)]
+    if trimmed:
+        signs.append(Sign(grade=Grade.EDITED, reason=message("received/edit-list")))
     signs += [Sign(grade=Grade(g) if g else None, reason=r, stated=s) for g, r, s in facts.marks]
     of_kind = photo_signs(facts) if found.kind is EvidenceKind.PHOTO else film_signs(facts)
     signs += [Sign(grade=Grade(g) if g else None, reason=r, stated=s) for g, r, s in of_kind]

@@ -37,7 +37,10 @@ _QUESTION = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """One stream. `frame_rate` is a fraction such as `30000/1001`; `rotation` is in degrees clockwise, as shown."""
+    """One stream. `frame_rate` is a fraction such as `30000/1001`; `rotation` is in degrees clockwise, as shown.
+
+    `attached`: a cover picture, or one of a series of thumbnails; `default`: players show it unless told otherwise.
+    """
 
     index: int
     kind: str
@@ -51,6 +54,8 @@ class Stream:
     channels: int | None
     sample_rate: int | None
     language: str | None
+    attached: bool = False
+    default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ class Streams:
     duration: str | None
     streams: tuple[Stream, ...]
     raw: bytes
+    chapters: int = 0
 
 
 class StreamProbe:
@@ -111,7 +117,7 @@ class StreamProbe:
             try:
                 question = [self._executable, *_QUESTION, "-protocol_whitelist", "http,tcp", "-i", "URL"]
                 process = self._confinement.start(
-                    [self._perl, f"/proc/self/fd/{server}", str(theirs.fileno()), *question],
+                    [self._perl, f"/proc/self/fd/{server}", str(theirs.fileno()), "-", *question],
                     limits=self._limits,
                     inherit=(theirs.fileno(), server),
                 )
@@ -147,6 +153,7 @@ def parse_streams(raw: bytes) -> Streams:
         container=_text(form.get("format_name")),
         duration=_seconds(form.get("duration")),
         streams=tuple(_stream(number, each) for number, each in enumerate(streams)),
+        chapters=len(_list(answer, "chapters")),
         raw=json.dumps(answer, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace"),
     )
 
@@ -154,6 +161,7 @@ def parse_streams(raw: bytes) -> Streams:
 def _stream(number: int, told: Mapping[str, object]) -> Stream:
     tags = _mapping(told, "tags")
     video = told.get("codec_type") == "video"
+    role = _mapping(told, "disposition")
     return Stream(
         index=number,
         kind=_text(told.get("codec_type")) or "unknown",
@@ -167,6 +175,8 @@ def _stream(number: int, told: Mapping[str, object]) -> Stream:
         channels=_whole(told.get("channels")),
         sample_rate=_whole(told.get("sample_rate")),
         language=_text(tags.get("language")) or None,
+        attached=role.get("attached_pic") == 1 or role.get("timed_thumbnails") == 1,
+        default=role.get("default") == 1,
     )
 
 

@@ -7,7 +7,7 @@ because of what a file contains. It keeps nothing, and no plaintext of it touche
 import json
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,11 @@ from typing import Self
 
 from archive.errors import InputError
 from archive.types import EvidenceKind, Finding
+from media.boxes import is_trimmed
 from media.claims import Claims, read_claims
+from media.classify import classify_all
+from media.cleaners.port import CleanerFactory, Copy, InspectorFactory
+from media.cleaning import Cleaning, Plan, Verdict
 from media.confinement import ConfinementLevel, find_tool, open_confinement
 from media.credentials import CredentialClaim, CredentialReader, may_hold_credentials
 from media.exiftool import Extraction, MetadataReader
@@ -24,12 +28,16 @@ from media.holdings import Holdings, read_holdings
 from media.identify import HEAD_OCTETS, Format, identify
 from media.likeness import Likeness
 from media.likeness_maker import LikenessMaker
+from media.metadata_classes import MetadataClass
 from media.options import MediaSettings
+from media.preview_parts import Preview
+from media.previews import Previews
 from media.problems import Problem
 from media.proof_checking import ProofChecker
 from media.proofmode import ProofParts
 from media.ranges import RangeSource, SeekableFile, as_ranges
 from media.received_as import NOT_GRADED, Credential, ReceivedAs, received_as
+from media.second_reader import SecondReader
 from media.tags import Tag, parse_tags
 from media.video import StreamProbe, Streams
 
@@ -37,6 +45,7 @@ RECORDED_CLAIMS = 100
 """How many times, places, devices and the like each go into a record; the rest is in the sealed report."""
 
 _PLAYED = (EvidenceKind.VIDEO, EvidenceKind.AUDIO)
+_WITH_EDIT_LISTS = ("video/mp4", "video/quicktime", "video/3gpp")
 _METADATA_SHARE = 2 / 3
 
 
@@ -115,12 +124,18 @@ class Examination:
 
 
 class Workbench:
-    """Examines files, several at once; a context manager. Give each thread its own source.
+    """Examines and cleans files, several at once; a context manager. Give each thread its own source.
 
     Raises: ConfigError `media/cannot-confine`, `media/tool-missing`, `media/no-such-user`.
     """
 
-    def __init__(self, settings: MediaSettings) -> None:
+    def __init__(
+        self,
+        settings: MediaSettings,
+        *,
+        cleaners: Sequence[CleanerFactory] = (),
+        inspectors: Sequence[InspectorFactory] = (),
+    ) -> None:
         exiftool, ffprobe = find_tool(settings.exiftool_path), find_tool(settings.ffprobe_path)
         self.workers = settings.workers
         self._settings = settings
@@ -131,13 +146,17 @@ class Workbench:
         self._probe = StreamProbe(ffprobe, self._confinement, settings)
         self._likeness = LikenessMaker(self._confinement, settings)
         self._proofs = ProofChecker(self._confinement, settings)
-        self._closing.callback(self._proofs.close)
         self._credentials = CredentialReader(self._confinement, settings)
         self._closing.callback(self._credentials.close)
         self._readers: queue.LifoQueue[MetadataReader] = queue.LifoQueue()
         for _ in range(self.workers):
             reader = MetadataReader(exiftool, self._confinement, settings)
             self._readers.put(self._closing.enter_context(reader))
+        self._previews = Previews(self._confinement, settings)
+        self._cleaning = Cleaning(
+            [make(self._confinement, settings) for make in cleaners],
+            SecondReader([make(self._confinement, settings) for make in inspectors]),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -199,6 +218,7 @@ class Workbench:
             head=head,
             size=ranges.size,
             untrusted_name=untrusted_name,
+            trimmed=found.mime_type in _WITH_EDIT_LISTS and is_trimmed(ranges),
             credential=_as_evidence(credentials),
         )
         problems = (extraction.problem, problem, streams if isinstance(streams, Problem) else None)
@@ -212,6 +232,30 @@ class Workbench:
             credentials=credentials,
             not_processed=tuple(each for each in problems if each is not None),
         )
+
+    def clean(self, source: RangeSource | SeekableFile, examination: Examination, plan: Plan, copy: Copy) -> Verdict:
+        """Make a copy without what must not leave, and have it read by others; waits while all workers are busy.
+
+        Raises: InputError `media/cannot-clean`, `media/not-clean`; UnavailableError as `media.conversation`; what the
+        source and the copy raise. Then the copy is to be thrown away.
+        """
+        tags, problem = _read_tags(examination.extraction)
+        unread = examination.extraction.problem or problem
+        # Where everything may stay that a file of this kind can hold, it need not be understood.
+        if unread is not None and not set(MetadataClass) - {MetadataClass.TRANSPORT} <= plan.keep:
+            raise InputError(
+                "media/cannot-clean",
+                f"This file cannot be cleaned, because what is in it could not be read: {unread.reason}",
+            )
+        with self._reader() as reader:
+            seconds = self._settings.wall_seconds + source.size / self._settings.cleaning_octets_a_second
+            return self._cleaning.clean(
+                as_ranges(source), examination.format, classify_all(tags), plan, copy, reader=reader, seconds=seconds
+            )
+
+    def previews(self, source: RangeSource | SeekableFile, examination: Examination) -> Iterator[Preview]:
+        """Make the previews of an examined file, one after the other. Raises: what the source raises."""
+        return self._previews.make(as_ranges(source), examination.format, examination.streams)
 
     @contextmanager
     def _reader(self) -> Iterator[MetadataReader]:

@@ -54,6 +54,7 @@ PURE = (
     "custody.tiles",
     "custody.tlog_proof",
     "media.claims",
+    "media.policy",
 )
 DOES_IO = set(
     "asyncio boto3 click ctypes fcntl flask http mmap multiprocessing os rich select shutil signal socket "

@@ -33,6 +33,9 @@ class StagedWrite(AbstractContextManager["StagedWrite"], Protocol):
     def tell(self) -> int:
         """Return how many octets have been appended."""
 
+    def read_range(self, start: int, length: int, /) -> bytes:
+        """Return the octets [start, start + length) as they are written now, fewer only at the end; not once closed."""
+
     def close(self) -> None:
         """Say that all is written, and give back the descriptor; what was written waits to be published."""
 

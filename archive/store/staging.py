@@ -15,7 +15,7 @@ from archive.durable import start_writing_back, storage_errors, sync
 from archive.store.port import PATCHABLE, Octets
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITE_BACK_EVERY = 16 * 1024 * 1024
 
 
@@ -60,6 +60,14 @@ class StagedFile:
 
     def tell(self) -> int:
         return self._size
+
+    def read_range(self, start: int, length: int, /) -> bytes:
+        fd, wanted = self._open_fd(), min(length, max(0, self._size - start))
+        read = bytearray()
+        with storage_errors():
+            while len(read) < wanted and (piece := os.pread(fd, wanted - len(read), start + len(read))):
+                read += piece
+        return bytes(read)
 
     def close(self) -> None:
         if self._fd is not None:

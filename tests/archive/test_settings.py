@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,15 @@ def test_no_file_gives_the_defaults(tmp_path: Path) -> None:
 def test_the_example_holds_every_key_with_its_default() -> None:
     assert load_settings(EXAMPLE) == Settings()
     table = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
-    assert {f"{section}.{key}" for section, keys in table.items() for key in keys} == keys_of(Settings())
+    assert set(paths_of(table)) == keys_of(Settings())
+
+
+def paths_of(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from paths_of(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def test_the_example_says_of_every_key_what_it_lets_someone_do() -> None:

@@ -264,7 +264,8 @@ def test_words_are_folded_cut_and_counted_by_columns() -> None:
     assert [octets(n) for n in (0, 1023, 1024, 38_762_000_000)] == ["0 B", "1023 B", "1.0 KiB", "36.1 GiB"]
 
 
-def test_show_says_how_it_was_received_and_what_it_gives_away(unlocked: WayIn, run: Run) -> None:
+@pytest.mark.usefixtures("unlocked")
+def test_show_says_how_it_was_received_and_what_it_gives_away(run: Run) -> None:
     shown = run("show", f"E-{YEAR}-00001").stdout
     assert "received as    edited (signs point to it)" in shown
     assert "was cropped or replaced" in " ".join(shown.split())
@@ -275,7 +276,8 @@ def test_show_says_how_it_was_received_and_what_it_gives_away(unlocked: WayIn, r
     assert {said["id"] for said in document["assessment"]["gives_away"]} >= {"risk/place", "risk/device", "risk/time"}
 
 
-def test_a_clock_offset_is_shown_beside_the_claim_and_changes_nothing(unlocked: WayIn, run: Run) -> None:
+@pytest.mark.usefixtures("unlocked")
+def test_a_clock_offset_is_shown_beside_the_claim_and_changes_nothing(run: Run) -> None:
     number = f"E-{YEAR}-00001"
     said = run("clock-offset", number, "--seconds", "3600", "--method", "filmed a GPS clock with it")
     assert said.exit_code == 0

@@ -291,6 +291,6 @@ def test_pending_time_stamps_are_said_and_are_no_failure(
         pending = CliRunner().invoke(main, ["verify", "--home", str(archive.home)])
         assert pending.exit_code == 0
         assert "has not attested the newest checkpoint yet" in pending.stdout
-        archive.rooms.stamping_worker.work(lambda *_: None)
+        archive.rooms.workers.stamping.work(lambda *_: None)
         (summary,) = documents(CliRunner().invoke(main, ["verify", "--json", "--home", str(archive.home)]))
         assert (summary["ok"], summary["anchored"]) == (True, True)

@@ -36,6 +36,11 @@ class MemoryStaged:
     def tell(self) -> int:
         return len(self.octets)
 
+    def read_range(self, start: int, length: int, /) -> bytes:
+        if self.closed:
+            raise ValueError("this staged write is closed")
+        return bytes(self.octets[start : start + length])
+
     def close(self) -> None:
         self.closed = True
 

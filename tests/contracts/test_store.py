@@ -46,6 +46,20 @@ def publish(store: Store, *contents: bytes) -> list[str]:
     return [name for _, name in pairs]
 
 
+def test_what_is_staged_can_be_read_as_it_was_patched(store: Store) -> None:
+    with store.stage() as staged:
+        staged.write(b"0123456789")
+        staged.write_at(2, b"xy")
+        assert staged.read_range(0, 4) == b"01xy"
+        assert staged.read_range(8, 100) == b"89"
+        assert staged.read_range(10, 5) == b""
+        staged.write(b"more")
+        assert staged.read_range(9, 5) == b"9more"
+        staged.close()
+        with pytest.raises(ValueError, match="closed"):
+            staged.read_range(0, 1)
+
+
 def test_what_is_published_reads_back_whole_and_in_parts(store: Store) -> None:
     octets = bytes(range(256)) * 1000
     (name,) = publish(store, octets)

@@ -397,7 +397,7 @@ def test_time_stamps_are_pending_then_verified_then_found_altered(
         assert [each.code for each in rooms.audit.log() if each.finding is Finding.CANNOT_TELL] == [
             "custody/timestamp-pending"
         ]
-        rooms.stamping_worker.work(lambda *_: None)
+        rooms.workers.stamping.work(lambda *_: None)
         found = rooms.audit.log()
         assert wrong(found) == {}
         assert any(each.words == "time-stamps stand over their checkpoints" and each.count == 1 for each in found)

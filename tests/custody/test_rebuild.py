@@ -139,7 +139,7 @@ def test_time_stamps_come_back_and_pending_ones_are_asked_for_again(
     one, two = start_authority("one"), start_authority("two")
     two.behaviour = Behaviour.DOWN
     with SmallArchive(tmp_path / "home", settings=authority_settings(one, two)) as archive:
-        archive.rooms.stamping_worker.work(lambda *_: None)
+        archive.rooms.workers.stamping.work(lambda *_: None)
         before = lose(archive, tmp_path / "lost")
         rebuild(archive.rooms)
         after = dump(archive.rooms.catalogue_path)

@@ -47,7 +47,7 @@ def _work(archive: SmallArchive) -> Told:
     def watch(_job: Job, state: JobState, words: str) -> None:
         told.append((state, words))
 
-    archive.rooms.stamping_worker.work(watch)
+    archive.rooms.workers.stamping.work(watch)
     return told
 
 

@@ -7,11 +7,16 @@ import pytest
 
 from archive.catalogue.items import objects_of
 from archive.jobs import Job, JobKind, JobState
+from archive.types import EvidenceKind
 from commands.assessment_page import assessment
 from custody.better_original import links_of
 from custody.clock_offset import newest_offset, record_clock_offset
 from ingest.comparing import PURPOSE
 from ingest.reception import Stored
+from media.likeness import alike
+from media.preview_parts import Part
+from media.ranges import BytesRanges
+from media.workbench import Examination
 from tests.media.received_samples import GOPRO, IPHONE, NOKIA, exiftool, ffmpeg
 from tests.way_in import WayIn, arrival
 
@@ -44,6 +49,10 @@ def take_in(archive: WayIn, *paths: Path) -> dict[str, Stored]:
     return stored
 
 
+def _examined(archive: WayIn, path: Path) -> Examination:
+    return archive.rooms.workbench.examine(BytesRanges(path.read_bytes()))
+
+
 def work(archive: WayIn) -> list[tuple[JobState, str]]:
     """Do the comparisons that are due."""
     ended: list[tuple[JobState, str]] = []
@@ -52,7 +61,7 @@ def work(archive: WayIn) -> list[tuple[JobState, str]]:
         if job.kind is JobKind.COMPARE:
             ended.append((state, words))
 
-    archive.rooms.worker.work(watch)
+    archive.rooms.workers.every_kind.work(watch)
     return ended
 
 
@@ -78,6 +87,16 @@ def test_copies_that_came_before_are_linked_with_the_cameras_files(archive: WayI
     assert "of 256 points" in found["turned.jpg"][0]["reason"]["words"]
     assert {link["role"] for link in links_of(archive.log_of(photo))} == {"original"}
     assert links_of(archive.log_of(after[NOKIA.name].item)) == []
+
+
+def test_a_phones_heic_is_found_to_be_what_its_jpeg_shows(archive: WayIn) -> None:
+    """The HEIC was cropped on the phone, so neither is a camera file: what is compared is what they look like."""
+    heic = IPHONE.with_name("IMG_5195.HEIC")
+    picture = archive.rooms.workbench.likeness(BytesRanges(heic.read_bytes()), EvidenceKind.PHOTO, "image/heic", "x")
+    copy = next(archive.rooms.workbench.previews(BytesRanges(heic.read_bytes()), _examined(archive, heic)))
+    assert isinstance(copy, Part)
+    again = archive.rooms.workbench.likeness(BytesRanges(copy.content), EvidenceKind.PHOTO, "image/jpeg", "y")
+    assert picture.problem is None and alike(picture, again) is not None
 
 
 def test_what_an_item_looks_like_is_sealed_to_it_and_every_look_is_an_entry(archive: WayIn) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from media.cleaners.registry import CLEANERS, INSPECTORS
 from media.confinement import Confinement, ConfinementLevel, find_tool, open_confinement, probe_confinement
 from media.exiftool import MetadataReader
 from media.options import MediaSettings
@@ -38,7 +39,7 @@ def reader(confinement: Confinement) -> Iterator[MetadataReader]:
 
 @pytest.fixture(scope="session")
 def workbench() -> Iterator[Workbench]:
-    with Workbench(SETTINGS) as opened:
+    with Workbench(SETTINGS, cleaners=CLEANERS, inspectors=INSPECTORS) as opened:
         yield opened
 
 

@@ -9,8 +9,12 @@ from collections.abc import Iterable
 PRELUDE = r"""
 use strict; use warnings; use Socket; use IO::Socket::INET; use POSIX ();
 my %all_calls = (
-    x86_64  => { ptrace => 101, unshare => 272 },
-    aarch64 => { ptrace => 117, unshare => 97 },
+    x86_64  => { ptrace => 101, unshare => 272, keyctl => 250, add_key => 248, process_vm_readv => 310, bpf => 321,
+                 io_uring_setup => 425, userfaultfd => 323, perf_event_open => 298, prlimit64 => 302, mknod => 133,
+                 name_to_handle_at => 303, pidfd_open => 434, pidfd_getfd => 438 },
+    aarch64 => { ptrace => 117, unshare => 97, keyctl => 219, add_key => 217, process_vm_readv => 270, bpf => 280,
+                 io_uring_setup => 425, userfaultfd => 282, perf_event_open => 241, prlimit64 => 261,
+                 name_to_handle_at => 264, pidfd_open => 434, pidfd_getfd => 438 },
 );
 my $calls = $all_calls{ (POSIX::uname())[4] } || {};
 sub say_so { my ($name, $escaped) = @_; print "$name: ", ($escaped ? 'ESCAPED' : 'HELD'), "\n"; }
@@ -29,6 +33,20 @@ sub status_of {
     return '';
 }
 sub works { my ($name, @arguments) = @_; return $calls->{$name} && syscall($calls->{$name}, @arguments) == 0; }
+sub gives { my ($name, @arguments) = @_; return $calls->{$name} && syscall($calls->{$name}, @arguments) >= 0; }
+sub family { return socket(my $s, $_[0], $_[1], $_[2] // 0); }
+sub remembers {
+    my ($type, $name, $value) = ('user', 'testigo-probe', 'x');
+    return gives('add_key', $type, $name, $value, 1, -1);    # into its own process's keyring, gone with it
+}
+sub reads_over { my $room = "\0" x 8; my $here = pack('PQ', $room, 8); my $there = pack('QQ', 0x400000, 8);
+    return gives('process_vm_readv', $_[0], $here, 1, $there, 1, 0); }
+sub raises { my $all = pack('QQ', ~0, ~0); return works('prlimit64', 0, 1, $all, 0); }
+sub rings { my $wanted = "\0" x 120; return gives('io_uring_setup', 1, $wanted); }
+sub counts { my $what = pack('LLQ', 1, 112, 0) . "\0" x 96; return gives('perf_event_open', $what, 0, -1, -1, 0); }
+sub programs { my $map = pack('LLLL', 2, 4, 4, 1) . "\0" x 104; return gives('bpf', 0, $map, 120); }
+sub handles { my $handle = pack('LL', 128, 0) . "\0" x 128; my $mount = "\0" x 8; my $path = '/usr/bin';
+    return gives('name_to_handle_at', -100, $path, $handle, $mount, 0); }
 sub joins { socket(my $s, AF_UNIX, SOCK_STREAM, 0) or return 0; return connect($s, pack('S a*', AF_UNIX, "\0$_[0]")); }
 sub sends {
     socket(my $s, AF_INET, SOCK_DGRAM, 0) or return 0;
@@ -65,6 +83,22 @@ QUIET_PROBES = {
     "opens a device of this machine": "(readable('/dev/mem') || readable('/dev/kmsg') || readable('/dev/sda'))",
     "opens a terminal": "open(my $t, '<', '/dev/tty')",
     "may change the kernel": "open(my $k, '+<', '/proc/sys/kernel/core_pattern')",
+    "asks a name server": "gethostbyname('localhost.localdomain.example')",
+    "reaches the machine beneath by a socket": "family(40, SOCK_STREAM)",
+    "uses the ciphers of the kernel by a socket": "family(38, 5)",
+    "asks the kernel of its network by a socket": "family(16, SOCK_RAW)",
+    "asks for the keyring of the archive": "gives('keyctl', 0, -3, 0)",
+    "puts a key into a keyring": "remembers()",
+    "reads the memory of another process by a call": "reads_over({parent})",
+    "hands work to the kernel in a ring": "rings()",
+    "handles its own page faults": "gives('userfaultfd', 1)",
+    "counts what the processor does": "counts()",
+    "loads a program into the kernel": "programs()",
+    "opens files by their handles": "handles()",
+    "makes a device": "works('mknod', '/tmp/device', 0020666, 259)",
+    "raises its own limits": "raises()",
+    "changes its root": "chroot('/tmp')",
+    "loads a library of its own": "writable('/usr/lib/probe.so')",
     "may leave a core dump": "core_limit() ne '0'",
 }
 

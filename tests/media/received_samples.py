@@ -101,6 +101,9 @@ def _films(to: Callable[[str, str], Path]) -> None:
     apple = [*exact, "-metadata:s:v", "handler_name=Core Media Video", "-metadata:s:v", "encoder=H.264"]
     ffmpeg(*small, *apple, to("shared.mp4", "phone-converted"))
     ffmpeg(*small, *phone, "-metadata", "comment=I cut it with CapCut", to("plain.mp4", "unknown"))
+    # A phone's own trimming keeps all that was filmed and writes a list of what to show.
+    trimmed = to("trimmed.mp4", "edited")
+    ffmpeg("-ss", "3.3", "-t", "3", "-i", GOPRO, "-c", "copy", "-map", "0:v", *phone, trimmed)
     edited = to("edited.mp4", "edited")
     ffmpeg(*small, *phone, edited)
     exiftool("-XMP-xmp:CreatorTool=Adobe Premiere Pro 2024.0 (Windows)", edited)

@@ -10,6 +10,7 @@ import pytest
 from archive.errors import UnavailableError
 from media import confined_python
 from media.confined_python import ConfinedPython
+from media.confinement import Confinement, open_confinement
 from tests.media.conftest import SETTINGS
 
 MODULE = """
@@ -37,7 +38,7 @@ def main(arguments):
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> ConfinedPython:
+def python(confinement: Confinement, tmp_path_factory: pytest.TempPathFactory) -> ConfinedPython:
     """A runner whose code holds one more module, which does what the test says."""
     folder = tmp_path_factory.mktemp("code") / "confined"
     shutil.copytree(Path(confined_python.__file__).with_name("confined"), folder)
@@ -45,7 +46,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> ConfinedPython:
     patch = pytest.MonkeyPatch()
     patch.setattr(confined_python, "_CODE", folder)
     with patch.context():
-        opened = ConfinedPython(SETTINGS)
+        opened = ConfinedPython(confinement, SETTINGS)
     patch.undo()
     return opened
 
@@ -86,8 +87,8 @@ def test_libraries_that_the_tools_user_cannot_reach_are_copied_for_a_while(
     closed.chmod(0o700)
     monkeypatch.setattr(sys, "path", [*sys.path, str(closed)])
     monkeypatch.setattr(confined_python, "readable_by_tools", lambda folder, _user: folder != closed)
-    with ConfinedPython(SETTINGS, packages=("a_library",)) as python:
-        (copy,) = (Path(folder) for folder in python._path)
+    with open_confinement(SETTINGS) as confinement:
+        (copy,) = ConfinedPython(confinement, SETTINGS, packages=("a_library",))._prepared().libraries
         assert copy != closed
         assert (copy / "a_library" / "__init__.py").exists()
         assert copy.stat().st_mode & 0o777 == 0o755

@@ -80,10 +80,8 @@ def bundle(signers: tuple[Signer, Signer]) -> Bundle:
 
 
 @pytest.fixture
-def checker(confinement: Confinement) -> Iterator[ProofChecker]:
-    made = ProofChecker(confinement, SETTINGS)
-    yield made
-    made.close()
+def checker(confinement: Confinement) -> ProofChecker:
+    return ProofChecker(confinement, SETTINGS)
 
 
 def check(checker: ProofChecker, bundle: Bundle, picture: bytes = PICTURE) -> CredentialClaim | None:

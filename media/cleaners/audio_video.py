@@ -1,0 +1,160 @@
+"""Cleaning video and sound: FFmpeg copies the one picture and the one sound that people see and hear into a new file.
+
+Nothing else is asked to come along: no metadata, chapters, covers, timed data, subtitles or attachments, no second
+picture. Private messages inside the video (H.264 and HEVC SEI, AV1 metadata) are filtered out. The coded samples
+themselves are copied bit for bit, with one exception: where an edit list hides samples, a copy would keep them, so that
+track is encoded anew and the answer says so.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ffmpeg
+
+from archive.errors import InputError, TestigoError
+from media.boxes import tracks
+from media.cleaners.port import Cleaned, CleanRequest, Sink
+from media.confinement import Confinement, find_tool
+from media.ffmpeg import TARGET, Ffmpeg, Run
+from media.identify import Format
+from media.options import MIB, MediaSettings
+from media.problems import Problem
+from media.ranges import RangeSource
+from media.video import Stream, StreamProbe
+
+_TOOL = "ffmpeg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """How a copy is wrapped."""
+
+    muxer: str
+    mime_type: str
+    has_boxes: bool = False
+
+
+CONTAINERS: Mapping[str, Container] = {
+    "video/mp4": Container(muxer="mp4", mime_type="video/mp4", has_boxes=True),
+    "video/x-m4v": Container(muxer="mp4", mime_type="video/mp4", has_boxes=True),
+    "video/quicktime": Container(muxer="mov", mime_type="video/quicktime", has_boxes=True),
+    "video/3gpp": Container(muxer="3gp", mime_type="video/3gpp", has_boxes=True),
+    "video/3gpp2": Container(muxer="3g2", mime_type="video/3gpp2", has_boxes=True),
+    "audio/mp4": Container(muxer="ipod", mime_type="audio/mp4", has_boxes=True),
+    "audio/x-m4a": Container(muxer="ipod", mime_type="audio/mp4", has_boxes=True),
+    "video/x-matroska": Container(muxer="matroska", mime_type="video/x-matroska"),
+    "audio/x-matroska": Container(muxer="matroska", mime_type="audio/x-matroska"),
+    "video/webm": Container(muxer="webm", mime_type="video/webm"),
+    "audio/webm": Container(muxer="webm", mime_type="audio/webm"),
+    "video/x-msvideo": Container(muxer="avi", mime_type="video/x-msvideo"),
+    "audio/x-wav": Container(muxer="wav", mime_type="audio/x-wav"),
+    "audio/ogg": Container(muxer="ogg", mime_type="audio/ogg"),
+    "audio/opus": Container(muxer="ogg", mime_type="audio/ogg"),
+    "audio/vorbis": Container(muxer="ogg", mime_type="audio/ogg"),
+    "video/ogg": Container(muxer="ogg", mime_type="video/ogg"),
+    "audio/flac": Container(muxer="flac", mime_type="audio/flac"),
+    "audio/x-flac": Container(muxer="flac", mime_type="audio/flac"),
+}
+"""By the type of the original."""
+
+# What each kind of coded video carries beside its pictures, as `filter_units` names it: H.264 SEI is unit 6, HEVC SEI
+# are units 39 and 40, AV1 metadata is unit 5.
+_FILTERS = {
+    "h264": "filter_units=remove_types=6",
+    "hevc": "filter_units=remove_types=39|40",
+    "av1": "filter_units=remove_types=5",
+}
+_VIDEO_AGAIN = {"c:v": "libx264", "crf": 14, "preset": "veryfast"}
+_SOUND_AGAIN = {"c:a": "aac", "b:a": "192k"}
+
+
+class AudioVideoCleaner:
+    """Cleans what FFmpeg can copy into a container of the same kind."""
+
+    def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
+        self._ffmpeg = Ffmpeg(confinement, settings)
+        self._probe = StreamProbe(find_tool(settings.ffprobe_path), confinement, settings)
+
+    def takes(self, format: Format) -> bool:  # noqa: A002  # the field's own word
+        return format.mime_type in CONTAINERS
+
+    def clean(self, request: CleanRequest, sink: Sink) -> Cleaned:
+        """Copy picture and sound. Removes every class that can be removed, also those that might stay."""
+        container = CONTAINERS[request.format.mime_type]
+        picture, sound = self._wanted(request)
+        wanted = [each for each in (picture, sound) if each is not None]
+        hidden = _hidden(request.source) if container.has_boxes else frozenset()
+        again = [each for each in wanted if each.index in hidden]
+        options = _options(container, picture, sound, again)
+        run = Run(
+            build=lambda source: ffmpeg.output(*(source[str(each.index)] for each in wanted), TARGET, **options),
+            deadline=request.deadline,
+            most=2 * request.source.size + 64 * MIB,
+        )
+        try:
+            self._ffmpeg.write(run, request.source, sink)
+        except InputError as error:
+            raise cannot_clean(_in_words(error)) from error
+        tool = _TOOL + (f" ({' and '.join(each.kind for each in again)} encoded anew)" if again else "")
+        return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type)
+
+    def _wanted(self, request: CleanRequest) -> tuple[Stream | None, Stream | None]:
+        told = self._probe.probe(request.source, deadline=request.deadline)
+        if isinstance(told, Problem):
+            raise cannot_clean(told.reason)
+        pictures = [each for each in told.streams if each.kind == "video" and not each.attached]
+        sounds = [each for each in told.streams if each.kind == "audio" and each.codec != "unknown"]
+        first = next(iter(sorted(pictures, key=lambda each: not each.default)), None)
+        heard = next(iter(sorted(sounds, key=lambda each: not each.default)), None)
+        if first is None and heard is None:
+            raise cannot_clean("it has neither a picture nor a sound that can be copied")
+        return first, heard
+
+
+def cannot_clean(reason: str) -> InputError:
+    """Say why a file cannot be cleaned."""
+    words = reason.removesuffix(" The original is kept as it is.").rstrip(".")
+    return InputError("media/cannot-clean", f"This file cannot be cleaned: {words}. The original is kept as it is.")
+
+
+def _hidden(source: RangeSource) -> frozenset[int]:
+    """Give the tracks whose edit lists hide samples, by their number, which is FFmpeg's for whole files."""
+    try:
+        return frozenset(each.number for each in tracks(source) if each.hides)
+    except InputError as error:
+        raise cannot_clean(error.message) from error
+
+
+def _options(container: Container, picture: Stream | None, sound: Stream | None, again: list[Stream]) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "map_metadata": -1,
+        "map_chapters": -1,
+        "fflags": "+bitexact",
+        "flags": "+bitexact",
+        "c": "copy",
+        "f": container.muxer,
+    }
+    if container.has_boxes:
+        options["empty_hdlr_name"] = 1
+    if picture is not None:
+        encoded = picture in again
+        codec = "h264" if encoded else picture.codec
+        options |= _VIDEO_AGAIN if encoded else {}
+        if encoded and container.muxer == "mov":
+            options["metadata:s:v:0"] = "encoder=H.264"  # Or the muxer would name the encoder's library there.
+        if codec in _FILTERS:
+            options["bsf:v"] = _FILTERS[codec]
+        if codec == "hevc" and container.has_boxes:
+            options["tag:v"] = "hvc1"
+    if sound is not None and sound in again:
+        options |= _SOUND_AGAIN
+    return options
+
+
+def _in_words(error: TestigoError) -> str:
+    complaint = str(error.evidence.get("complaint", ""))
+    line = next((each for each in reversed(complaint.splitlines()) if each.strip()), "")
+    said = re.sub(r"^\[[^\]]*\]\s*|(file|http|ftp):\S+\s*", "", line)[:120]
+    return f"FFmpeg could not copy it ({said})" if said else error.message

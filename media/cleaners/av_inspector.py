@@ -1,0 +1,57 @@
+"""Inspecting finished copies of video and sound: a walk over every piece, and ffprobe's word on what plays."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from media.cleaners.audio_video import CONTAINERS
+from media.cleaners.media_walks import walk_boxes, walk_ebml, walk_flac, walk_mp3, walk_ogg, walk_riff
+from media.confinement import Confinement, find_tool
+from media.identify import Format
+from media.metadata_classes import MetadataClass
+from media.options import MediaSettings
+from media.problems import Problem
+from media.ranges import RangeSource
+from media.video import StreamProbe
+
+_WALKS: Mapping[str, Callable[[RangeSource], Iterator[str]]] = {
+    "mp4": walk_boxes,
+    "mov": walk_boxes,
+    "3gp": walk_boxes,
+    "3g2": walk_boxes,
+    "ipod": walk_boxes,
+    "matroska": walk_ebml,
+    "webm": walk_ebml,
+    "avi": walk_riff,
+    "wav": walk_riff,
+    "ogg": walk_ogg,
+    "flac": walk_flac,
+}
+
+
+class AudioVideoInspector:
+    """Knows what copies of video and sound are made of: at most one picture and one sound, and nothing beside."""
+
+    def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
+        self._probe = StreamProbe(find_tool(settings.ffprobe_path), confinement, settings)
+
+    def takes(self, format: Format) -> bool:  # noqa: A002  # the field's own word
+        return format.mime_type in CONTAINERS or format.mime_type == "audio/mpeg"
+
+    def inspect(
+        self,
+        copy: RangeSource,
+        format: Format,  # noqa: A002  # the field's own word
+        _keep: frozenset[MetadataClass],
+        deadline: float,
+    ) -> Iterable[str]:
+        """Walk the copy. What might stay is not put back into such copies, so nothing is on the list for that."""
+        container = CONTAINERS.get(format.mime_type)
+        found = list((_WALKS[container.muxer] if container is not None else walk_mp3)(copy))
+        told = self._probe.probe(copy, deadline=deadline)
+        if isinstance(told, Problem):
+            return [*found, told.reason]
+        kinds = [each.kind for each in told.streams]
+        found += [f"a track of kind {kind}" for kind in kinds if kind not in ("video", "audio")]
+        found += [f"{kinds.count(kind)} tracks of {kind}" for kind in ("video", "audio") if kinds.count(kind) > 1]
+        found += ["chapters"] if told.chapters else []
+        found += ["a cover"] if any(each.attached for each in told.streams) else []
+        return found

@@ -1,0 +1,143 @@
+"""What goes out of the parts of a DOCX, and how tracked changes are accepted. No I/O.
+
+Standard: ECMA-376 part 1, 17 (WordprocessingML): revisions 17.13.5, fields 17.16, settings 17.15.
+"""
+
+from media.confined.child import Refusal
+from media.confined.office_xml import Element, elements, local, remove, remove_where, unwrap, within
+
+_UNWRAPPED = frozenset({"ins", "moveTo", "smartTag", "customXml", "sdtContent", "sdt"})
+_REMOVED = frozenset(
+    "rsid rsids nsid tmpl proofErr permStart permEnd commentRangeStart commentRangeEnd commentReference annotationRef "
+    "moveFrom moveFromRangeStart moveFromRangeEnd moveToRangeStart moveToRangeEnd rPrChange pPrChange sectPrChange "
+    "tblPrChange tcPrChange trPrChange tblGridChange numberingChange tblPrExChange customXmlInsRangeStart "
+    "customXmlInsRangeEnd customXmlDelRangeStart customXmlDelRangeEnd customXmlMoveFromRangeStart smartTagPr "
+    "customXmlMoveFromRangeEnd customXmlMoveToRangeStart customXmlMoveToRangeEnd sdtPr sdtEndPr customXmlPr "
+    "delText delInstrText divId docPart".split()
+)
+_CELL_CHANGES = frozenset({"cellIns", "cellDel", "cellMerge"})
+_KEPT_FIELDS = frozenset(
+    "PAGE NUMPAGES SECTIONPAGES TOC HYPERLINK REF PAGEREF NOTEREF STYLEREF SEQ SECTION FORMTEXT FORMCHECKBOX "
+    "FORMDROPDOWN SYMBOL EQ LISTNUM TA TOA".split()
+)
+_KEPT_SETTINGS = frozenset(
+    "zoom mirrorMargins alignBordersAndEdges bordersDoNotSurroundHeader bordersDoNotSurroundFooter gutterAtTop "
+    "defaultTabStop autoHyphenation consecutiveHyphenLimit hyphenationZone doNotHyphenateCaps evenAndOddHeaders "
+    "bookFoldRevPrinting bookFoldPrinting bookFoldPrintingSheets drawingGridHorizontalSpacing "
+    "drawingGridVerticalSpacing displayHorizontalDrawingGridEvery displayVerticalDrawingGridEvery "
+    "characterSpacingControl noLineBreaksAfter noLineBreaksBefore footnotePr endnotePr compat mathPr themeFontLang "
+    "clrSchemeMapping decimalSymbol listSeparator embedTrueTypeFonts saveSubsetFonts strictFirstAndLastChars "
+    "noPunctuationKerning printTwoOnOne displayBackgroundShape defaultTableStyle".split()
+)
+_OFF = frozenset({"0", "false", "off"})
+
+
+def clean_settings(root: Element) -> None:
+    """Keep what decides how the pages look; rsids, document ids, protection, templates and mail merge go."""
+    for each in list(root):
+        if local(each.tag) not in _KEPT_SETTINGS:
+            root.remove(each)
+
+
+def clean_words(root: Element) -> None:
+    """Clean a body, a header, notes, styles or numbering. Raises: Refusal `tracked-changes`."""
+    _freeze_fields(root)
+    _accept_deletions(root)
+    remove_where(root, lambda each: local(each.tag) in _REMOVED)
+    _remove_hidden_runs(root)
+    for each in elements(root):
+        if local(each.tag) in _UNWRAPPED and each is not root and within(each, root):
+            if local(_above(each).tag) in ("rPr", "trPr"):
+                remove(each)
+            else:
+                unwrap(each)
+    remove_where(root, lambda each: local(each.tag) == "r" and _is_spent(each))
+
+
+def _above(element: Element) -> Element:
+    above = element.getparent()
+    if above is None:
+        raise Refusal("damaged")
+    return above
+
+
+def _accept_deletions(root: Element) -> None:
+    for each in elements(root):
+        name = local(each.tag)
+        if name in _CELL_CHANGES:
+            raise Refusal("tracked-changes")
+        if name not in ("del", "moveFrom") or not within(each, root):
+            continue
+        above = _above(each)
+        if local(above.tag) == "trPr":
+            remove(_above(above))
+        elif local(above.tag) == "rPr":
+            _accept_deleted_paragraph_mark(each)
+        else:
+            remove(each)
+
+
+def _accept_deleted_paragraph_mark(mark: Element) -> None:
+    """A paragraph whose end was deleted runs on into the next; only where nothing is left in it is that simple."""
+    paragraph = mark
+    while local(paragraph.tag) != "p":
+        paragraph = _above(paragraph)
+    gone = ("pPr", "del", "moveFrom", "bookmarkStart", "bookmarkEnd", "proofErr", "moveFromRangeStart")
+    if any(local(each.tag) not in (*gone, "moveFromRangeEnd") for each in paragraph):
+        raise Refusal("tracked-changes")
+    remove(paragraph)
+
+
+def _remove_hidden_runs(root: Element) -> None:
+    """Text that is formatted as hidden is seen by nobody."""
+    for run in [each for each in elements(root) if local(each.tag) == "r"]:
+        for properties in run:
+            if local(properties.tag) == "rPr" and any(_is_on(each, "vanish") for each in properties):
+                if not any(local(each.tag) in ("fldChar", "instrText") for each in run):
+                    remove(run)
+                break
+
+
+def _is_on(element: Element, name: str) -> bool:
+    values = {local(str(key)): str(value) for key, value in element.attrib.items()}
+    return local(element.tag) == name and values.get("val", "1") not in _OFF
+
+
+def _is_spent(run: Element) -> bool:
+    """A run that held nothing but the mark of a comment is empty now."""
+    return not run.text and all(local(each.tag) == "rPr" for each in run) and len(run) > 0
+
+
+def _freeze_fields(root: Element) -> None:
+    """Turn fields that name files, people or sources into the text that they show."""
+    for each in elements(root):
+        if local(each.tag) == "fldSimple" and _field_word(_instruction(each)) not in _KEPT_FIELDS:
+            unwrap(each)
+    open_fields: list[tuple[list[Element], list[str]]] = []
+    for each in elements(root):
+        match local(each.tag):
+            case "fldChar":
+                values = {local(str(key)): str(value) for key, value in each.attrib.items()}
+                if values.get("fldCharType") == "begin":
+                    open_fields.append(([], []))
+                if not open_fields:
+                    raise Refusal("damaged")
+                open_fields[-1][0].append(each)
+                if values.get("fldCharType") == "end":
+                    marks, words = open_fields.pop()
+                    if _field_word("".join(words)) not in _KEPT_FIELDS:
+                        for mark in marks:
+                            remove(mark)
+            case "instrText" | "delInstrText" if open_fields:
+                open_fields[-1][0].append(each)
+                open_fields[-1][1].append(each.text or "")
+            case _:
+                continue
+
+
+def _instruction(field: Element) -> str:
+    return next((str(value) for key, value in field.attrib.items() if local(str(key)) == "instr"), "")
+
+
+def _field_word(instruction: str) -> str:
+    return (instruction.split() or [""])[0].upper()

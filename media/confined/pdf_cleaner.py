@@ -1,0 +1,184 @@
+"""Write a PDF anew with nothing in it but its pages as they are shown, their links, bookmarks and form fields.
+
+Earlier revisions, what no page uses, and bytes before the header and after the end vanish because the whole file is
+written anew. What cannot be kept true is refused: encryption (the copy would differ), signatures (they would break),
+sound, film and attachments on pages, layers that are hidden, damage that the reader had to guess about.
+"""
+
+import io
+from collections.abc import Iterator
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
+
+from media.confined import pdf_keys as keys
+from media.confined.child import Inputs, Refusal, answer
+from media.confined.pdf_streams import clean_stream
+from media.confined.pdf_traces import removed_texts, still_there
+
+_HIDDEN_FLAG = 2
+_SIGNATURES_EXIST = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Answer as a child."""
+    return answer(arguments, work)
+
+
+def work(inputs: Inputs, _arguments: list[str]) -> bytes:
+    """Give the cleaned copy of `file`."""
+    try:
+        with pikepdf.open(io.BytesIO(bytes(inputs["file"])), suppress_warnings=True) as pdf:
+            if pdf.is_encrypted:
+                raise Refusal("encrypted")
+            texts = removed_texts(pdf)
+            _refuse_what_cannot_stay_true(pdf)
+            _clean(pdf)
+            made = _written(pdf)
+            if pdf.get_warnings():
+                raise Refusal("damaged")
+        # Written once, only what a page can reach is left: nothing else may stop a file or be worked on.
+        with pikepdf.open(io.BytesIO(made)) as pdf:
+            for each in pdf.objects:
+                if isinstance(each, Stream):
+                    clean_stream(each)
+            made = _written(pdf)
+        if still_there(made, texts):
+            raise Refusal("value-in-text")
+        return made
+    except pikepdf.PasswordError:
+        raise Refusal("encrypted") from None
+    except (pikepdf.PdfError, pikepdf.DataDecodingError, pikepdf.ForeignObjectError):
+        raise Refusal("damaged") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, NotImplementedError):
+        # An object is not of the type that the standard gives it, so nothing can be said for it.
+        raise Refusal("damaged") from None
+
+
+def _refuse_what_cannot_stay_true(pdf: Pdf) -> None:
+    root = pdf.Root
+    form = root.get("/AcroForm", Dictionary())
+    if int(form.get("/SigFlags", 0)) & _SIGNATURES_EXIST or "/Perms" in root:
+        raise Refusal("signed")
+    for each in _dictionaries(pdf):
+        if each.get("/FT") == Name.Sig and "/V" in each:
+            raise Refusal("signed")
+    if "/XFA" in form and (root.get("/NeedsRendering", False) or not len(form.get("/Fields", Array()))):
+        raise Refusal("xfa-form")
+    _refuse_hidden_layers(root.get("/OCProperties", Dictionary()))
+
+
+def _refuse_hidden_layers(layers: Object) -> None:
+    """A layer that is off holds what nobody sees; a copy would show it or carry it along."""
+    chosen = [layers.get("/D", Dictionary()), *layers.get("/Configs", Array())]
+    for one in chosen:
+        if len(one.get("/OFF", Array())) or one.get("/BaseState", Name.ON) != Name.ON:
+            raise Refusal("hidden-layers")
+    for group in layers.get("/OCGs", Array()):
+        usage = group.get("/Usage", Dictionary())
+        if usage.get("/View", Dictionary()).get("/ViewState", Name.ON) != Name.ON:
+            raise Refusal("hidden-layers")
+
+
+def _clean(pdf: Pdf) -> None:
+    root = pdf.Root
+    for page in pdf.pages:
+        _clean_annotations(page.obj)
+    for each in list(_dictionaries(pdf)):
+        _clean_dictionary(each)
+    _only(root, keys.CATALOG)
+    if "/Names" in root:
+        _only(root.Names, keys.NAMES)
+    if "/AcroForm" in root:
+        _only(root.AcroForm, keys.ACRO_FORM)
+    if "/ViewerPreferences" in root:
+        _only(root.ViewerPreferences, keys.VIEWER)
+    for intent in root.get("/OutputIntents", Array()):
+        _only(intent, keys.OUTPUT_INTENT)
+    for page in pdf.pages:
+        _only(page.obj, keys.PAGE)
+    for name in list(pdf.trailer.keys()):
+        if name not in ("/Root", "/Size"):
+            del pdf.trailer[name]
+    pdf.remove_unreferenced_resources()
+
+
+def _dictionaries(pdf: Pdf) -> Iterator[Object]:
+    """Give every dictionary and stream, those inside other objects too, but not what they only point to."""
+    for top in pdf.objects:
+        waiting = [top]
+        while waiting:
+            one = waiting.pop()
+            if isinstance(one, Dictionary | Stream):
+                yield one
+                inner = [one.get(name) for name in one.keys()]  # noqa: SIM118  # pikepdf iterates otherwise
+            elif isinstance(one, Array):
+                inner = list(one)
+            else:
+                continue
+            waiting += [each for each in inner if isinstance(each, Dictionary | Array) and not each.is_indirect]
+
+
+def _clean_dictionary(one: Object) -> None:
+    kind, subtype = one.get("/Type"), one.get("/Subtype")
+    for name in keys.EVERYWHERE & set(one.keys()):
+        if not (name == "/ID" and kind == Name.StructElem):
+            del one[name]
+    if kind == Name.Pages:
+        _only(one, keys.PAGES)
+    elif kind == Name.OCG:
+        one.Name = pikepdf.String("layer")
+    elif "/Title" in one and "/Parent" in one:
+        _only(one, keys.OUTLINE)
+    if "/A" in one and isinstance(one.A, Dictionary) and not _kept_action(one.A):
+        del one["/A"]
+    if isinstance(one, Stream):
+        if subtype == Name.Image:
+            _only(one, keys.IMAGE)
+        elif subtype == Name.Form:
+            _only(one, keys.FORM)
+
+
+def _kept_action(action: Object) -> bool:
+    """Keep an action that only goes to a place in this file or to an address that is open to all."""
+    if action.get("/S") not in {Name(each) for each in keys.KEPT_ACTIONS}:
+        return False
+    if "/URI" in action and not str(action.URI).lower().startswith(keys.KEPT_SCHEMES):
+        return False
+    _only(action, keys.ACTION - {"/Next"})
+    return True
+
+
+def _clean_annotations(page: Object) -> None:
+    kept = []
+    for annotation in page.get("/Annots", Array()):
+        subtype = str(annotation.get("/Subtype", ""))
+        if subtype in keys.MEDIA_ANNOTATIONS:
+            raise Refusal("media-inside")
+        hidden = int(annotation.get("/F", 0)) & _HIDDEN_FLAG and subtype != "/Widget"
+        if subtype in keys.REMOVED_ANNOTATIONS or hidden:
+            continue
+        if subtype not in keys.ANNOTATIONS:
+            raise Refusal("unknown-annotation")
+        _only(annotation, keys.ANNOTATIONS[subtype])
+        kept.append(annotation)
+    if "/Annots" in page:
+        page.Annots = Array(kept)
+
+
+def _only(one: Object, allowed: frozenset[str]) -> None:
+    for name in set(one.keys()) - allowed:
+        del one[name]
+
+
+def _written(pdf: Pdf) -> bytes:
+    made = io.BytesIO()
+    pdf.save(
+        made,
+        deterministic_id=True,
+        object_stream_mode=pikepdf.ObjectStreamMode.generate,
+        compress_streams=True,
+        preserve_pdfa=False,
+        fix_metadata_version=False,
+    )
+    return made.getvalue()

@@ -1,0 +1,76 @@
+"""Take out of a PDF's streams what is not drawn: metadata inside pictures, comments inside page descriptions."""
+
+import base64
+import re
+import zlib
+from collections.abc import Callable
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name, Object
+
+from media.confined.child import Refusal
+from media.confined.embedded_images import bare_jpeg, bare_jpeg2000
+
+_COMMENT = re.compile(rb"(?:\A|[\r\n])[ \t]*%")
+_FOREIGN = (b"Exif\x00\x00", b"http://ns.adobe.com/xap/1.0/", b"<x:xmpmeta", b"Photoshop 3.0\x00", b"<?xpacket")
+_LARGEST_IMAGE = 256 << 20
+_STREAM_KEYS = frozenset({"/Filter", "/DecodeParms", "/Length", "/F", "/FFilter", "/FDecodeParms"})
+
+
+def clean_stream(stream: Object) -> None:
+    """Clean one stream in place. Raises: Refusal `external-file`, `damaged-image`, `embedded-metadata`."""
+    if "/F" in stream and "/FFilter" in stream or isinstance(stream.get("/F"), Dictionary | pikepdf.String):
+        raise Refusal("external-file")
+    filters = stream.get("/Filter", Array())
+    names = [str(each) for each in filters] if isinstance(filters, Array) else [str(filters)]
+    if "/Crypt" in names:
+        raise Refusal("encrypted")
+    if names and names[-1] in ("/DCTDecode", "/DCT"):
+        _write_image(stream, names, bare_jpeg, Name.DCTDecode)
+    elif names and names[-1] == "/JPXDecode":
+        _write_image(stream, names, bare_jpeg2000, Name.JPXDecode)
+    elif names and names[-1] in ("/JBIG2Decode", "/CCITTFaxDecode", "/CCF"):
+        return
+    else:
+        content = stream.read_bytes()
+        if any(mark in content for mark in _FOREIGN):
+            raise Refusal("embedded-metadata")
+        if _is_page_description(stream) and _COMMENT.search(content):
+            stream.write(pikepdf.unparse_content_stream(pikepdf.parse_content_stream(stream)))
+
+
+def _is_page_description(stream: Object) -> bool:
+    """A page's own contents have no key of their own; forms and patterns say what they are."""
+    if stream.get("/Subtype") == Name.Form or "/PatternType" in stream:
+        return True
+    return not set(stream.keys()) - _STREAM_KEYS
+
+
+def _write_image(stream: Object, names: list[str], bare: Callable[[bytes], bytes], last: Name) -> None:
+    """Put the bare picture in place of what the last filter decodes."""
+    content = stream.read_raw_bytes()
+    for name in names[:-1]:
+        content = _undone(name, bytes(content))
+    parameters = stream.get("/DecodeParms")
+    kept = parameters[-1] if isinstance(parameters, Array) and len(parameters) == len(names) else parameters
+    stream.write(bare(bytes(content)), filter=last, decode_parms=kept if isinstance(kept, Dictionary) else None)
+
+
+def _undone(name: str, content: bytes) -> bytes:
+    """Undo a filter that a picture's own coding was wrapped in."""
+    try:
+        match name:
+            case "/FlateDecode" | "/Fl":
+                unpacked = zlib.decompressobj()
+                made = unpacked.decompress(content, _LARGEST_IMAGE)
+                if unpacked.unconsumed_tail:
+                    raise Refusal("too-large")
+                return made
+            case "/ASCII85Decode" | "/A85":
+                return base64.a85decode(content.strip().removesuffix(b"~>"), adobe=False)
+            case "/ASCIIHexDecode" | "/AHx":
+                return bytes.fromhex(content.partition(b">")[0].decode("ascii"))
+            case _:
+                raise Refusal("damaged-image")
+    except (zlib.error, ValueError):
+        raise Refusal("damaged-image") from None

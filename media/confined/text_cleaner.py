@@ -1,0 +1,67 @@
+"""Clean texts that say something of themselves: HTML, SVG, RTF, e-mail. A plain text is only looked at.
+
+The first argument says which of them the input is.
+"""
+
+import re
+
+from lxml import etree
+
+from media.confined.child import Inputs, Refusal, answer
+from media.confined.mail import clean_mail
+from media.confined.markup import clean_html, clean_svg
+from media.confined.rich_text import clean_rich_text
+
+LONGEST = 64 << 20
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_UNSEEN = re.compile("[\u200b\u2060-\u2064\u206a-\u206f\ufff9-\ufffb\U000e0000-\U000e007f]")
+
+
+def main(arguments: list[str]) -> int:
+    """Answer as a child."""
+    return answer(arguments, work)
+
+
+def work(inputs: Inputs, arguments: list[str]) -> bytes:
+    """Give the cleaned copy of `file`."""
+    content = bytes(inputs["file"])
+    if len(content) > LONGEST:
+        raise Refusal("too-large")
+    try:
+        match arguments:
+            case ["plain"]:
+                return clean_plain(content)
+            case ["html"]:
+                return clean_html(decoded(content)[0])
+            case ["svg"]:
+                return clean_svg(content)
+            case ["rtf"]:
+                return clean_rich_text(content)
+            case ["mail"]:
+                return clean_mail(content, lambda text: clean_html(text).decode())
+            case _:
+                raise ValueError("no such kind of text")
+    except (etree.LxmlError, UnicodeError, LookupError):
+        raise Refusal("damaged") from None
+
+
+def clean_plain(content: bytes) -> bytes:
+    """Give a plain text as it is: it has no place for metadata. Raises: Refusal where it is more than a text."""
+    text, _ = decoded(content)
+    if _UNSEEN.search(text):
+        raise Refusal("unseen-characters")
+    return content
+
+
+def decoded(content: bytes) -> tuple[str, str]:
+    """Give a text and its encoding. Raises: Refusal `not-text` for anything with control characters."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text, code = content.decode("utf-16"), "utf-16"
+    else:
+        try:
+            text, code = content.decode("utf-8-sig"), "utf-8"
+        except UnicodeDecodeError:
+            text, code = content.decode("latin-1"), "latin-1"
+    if _CONTROL.search(text):
+        raise Refusal("not-text")
+    return text, code

@@ -1,0 +1,99 @@
+"""Videos made by the tests with FFmpeg and ExifTool, whose every frame says its own number.
+
+The number stands in the picture as two rows of white and black fields, the second row being the first one inverted, so
+that a frame can be known again after any encoding and at any size.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+FIELDS = 10
+_FIELD = "floor(X*10/W)"
+_BIT = f"mod(floor(N/pow(2,{_FIELD})),2)"
+NUMBERED = f"geq=lum='if(lt(Y,H/2),16+219*{_BIT},235-219*{_BIT})':cb=128:cr=128"
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *map(str, arguments)], check=True, timeout=300)
+
+
+def numbered(size: str, rate: str, seconds: float) -> list[str]:
+    """Give the arguments of an input whose frames say their number."""
+    return ["-f", "lavfi", "-i", f"color=size={size}:rate={rate}:duration={seconds},format=yuv420p,{NUMBERED}"]
+
+
+def tone(seconds: float) -> list[str]:
+    return ["-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={seconds}"]
+
+
+def number_in(luma: bytes, width: int, height: int) -> int | None:
+    """Read the number of a frame from its brightness; None where the two rows contradict each other."""
+    found = 0
+    for bit in range(FIELDS):
+        x = int((bit + 0.5) * width / FIELDS)
+        upper, lower = luma[height // 4 * width + x], luma[height * 3 // 4 * width + x]
+        if abs(upper - lower) < 60:
+            return None
+        found |= (upper > lower) << bit
+    return found
+
+
+def framemd5(path: Path) -> list[str]:
+    """Give the digest of every decoded frame of the first picture that is no cover, and of the first sound."""
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:V:0?", "-map", "0:a:0?", "-f", "framemd5", "-"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300).stdout
+    lines = [line.split(",") for line in said.splitlines() if not line.startswith("#")]
+    return [f"{parts[0].strip()} {parts[-1].strip()}" for parts in lines]
+
+
+def exiftool(*arguments: str | Path) -> str:
+    command = ["exiftool", "-q", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+def iphone_like(folder: Path, *, seconds: float = 4, begin: float | None = 0.5) -> Path:
+    """Make a video as a telephone does: HEVC in MOV, turned by 90 degrees, with sound, GPS, make and model, a cover,
+    tracks of timed data and of timed text; cut at `begin` by an edit list that hides what came before.
+    """
+    plain, cover, words = folder / "plain.mov", folder / "cover.jpg", folder / "words.srt"
+    words.write_text("1\n00:00:00,000 --> 00:00:03,000\n34.0522 -118.2437 SECRET-TIMED-TEXT\n", encoding="utf-8")
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64", "-frames:v", "1", cover)
+    hevc = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=30", "-tag:v", "hvc1"]
+    coded = folder / "coded.mov"
+    ffmpeg(
+        *numbered("640x360", "30", seconds),
+        *tone(seconds),
+        *hevc,
+        "-c:a",
+        "aac",
+        "-flags:a",
+        "+bitexact",
+        "-shortest",
+        coded,
+    )
+    data = Path(__file__).resolve().parents[2] / "demo" / "samples" / "DCIM" / "100GOPRO" / "max-heromode.mp4"
+    parts: list[str | Path] = ["-i", coded, "-i", data, "-i", words, "-i", cover]
+    chosen = ["-map", "0:v", "-map", "0:a", "-map", "1:d:1", "-map", "2:s", "-map", "3:v"]
+    ffmpeg(
+        *parts, *chosen, "-c", "copy", "-c:s", "mov_text", "-disposition:v:1", "attached_pic",
+        "-metadata:s:v:0", "rotate=90", "-metadata", "creation_time=2026-11-22T10:11:12Z", "-f", "mp4",
+        "-brand", "qt  ", plain,
+    )  # fmt: skip
+    made = folder / "IMG_0042.MOV"
+    cut = [] if begin is None else ["-ss", str(begin)]
+    ffmpeg(
+        *cut, "-i", plain, "-map", "0", "-c", "copy", "-disposition:v:1", "attached_pic", "-f", "mp4",
+        "-brand", "qt  ", made,
+    )  # fmt: skip
+    exiftool(
+        "-overwrite_original", "-api", "QuickTimeUTC", "-Keys:GPSCoordinates=34.0522 -118.2437 89",
+        "-Keys:Make=Apple", "-Keys:Model=iPhone 15 Pro", "-Keys:Software=17.1", "-Keys:Author=SECRET-OWNER",
+        "-UserData:GPSCoordinates=34.0522 -118.2437 89", made,
+    )  # fmt: skip
+    return made
+
+
+def tracks_of(path: Path) -> Sequence[str]:
+    command = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0", str(path)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.replace(",", "").split()
