@@ -20,6 +20,7 @@ class Action(StrEnum):
     LIST_RECORDS = "list-records"
     OPEN_RECORD = "open-record"
     RELEASE_KEY = "release-key"
+    DESCRIBE = "describe"
     READ_LOG = "read-log"
     AUDIT = "audit"
     BUILD_PACKET = "build-packet"
@@ -50,6 +51,7 @@ _ALWAYS: dict[Action, frozenset[Role]] = {
     Action.LIST_RECORDS: _ALL_STAFF | {Role.DISPATCHER},
     Action.OPEN_RECORD: _ALL_STAFF,
     Action.RELEASE_KEY: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
+    Action.DESCRIBE: frozenset({Role.ATTORNEY, Role.COORDINATOR, Role.TECHNICIAN}),
     Action.READ_LOG: _ALL_STAFF,
     Action.AUDIT: _ALL_STAFF,
     Action.BUILD_PACKET: frozenset({Role.ATTORNEY, Role.COORDINATOR}),

@@ -29,9 +29,10 @@ class JobKind(StrEnum):
 
     TIMESTAMP = "timestamp"
     PREVIEW = "preview"
+    COMPARE = "compare"
 
 
-MOST_TRIES = {JobKind.TIMESTAMP: 50, JobKind.PREVIEW: 6}
+MOST_TRIES = {JobKind.TIMESTAMP: 50, JobKind.PREVIEW: 6, JobKind.COMPARE: 6}
 """An authority may be down for weeks; a file that cannot be shown will not be shown by trying for long."""
 
 

@@ -13,7 +13,9 @@ from archive.vault import Vault
 from archive.worker import Handler, Worker
 from custody.ledger import Ledger
 from custody.publication import Publisher
+from custody.register import Register
 from custody.stamping import Stamping
+from ingest.comparing import Comparing
 from ingest.previewing import Previewing
 from media.workbench import Workbench
 
@@ -41,6 +43,8 @@ class Parts(Protocol):
     def publisher(self) -> Publisher: ...
     @property
     def stamping(self) -> Stamping: ...
+    @property
+    def register(self) -> Register: ...
 
 
 class Workers:
@@ -66,7 +70,19 @@ class Workers:
             actor=lambda: rooms.actor,
             new_id=rooms.new_id,
         )
-        handlers: dict[JobKind, Handler] = {JobKind.TIMESTAMP: rooms.stamping, JobKind.PREVIEW: previewing}
+        comparing = Comparing(
+            database=rooms.database,
+            vault=rooms.vault,
+            ledger=rooms.ledger,
+            register=rooms.register,
+            workbench=lambda: rooms.workbench,
+            new_id=rooms.new_id,
+        )
+        handlers: dict[JobKind, Handler] = {
+            JobKind.TIMESTAMP: rooms.stamping,
+            JobKind.PREVIEW: previewing,
+            JobKind.COMPARE: comparing,
+        }
         return self._worker(handlers, settle=rooms.publisher.publish)
 
     def _worker(self, handlers: Mapping[JobKind, Handler], *, settle: Callable[[], object]) -> Worker:

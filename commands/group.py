@@ -19,6 +19,7 @@ _COMMANDS = {
     "show": "records",
     "log": "records",
     "item": "records",
+    "clock-offset": "descriptions",
     "preview": "previews",
     "hold": "records",
     "verify": "checks",

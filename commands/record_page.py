@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from archive.catalogue.records import Item, Json
+from commands.assessment_page import print_assessment
 from commands.door import printable
 from commands.talk import Talk, grouped, octets
 from custody.reading import OpenedItem
@@ -39,6 +40,7 @@ def print_item(talk: Talk, opened: OpenedItem, *, incident: str, holds: Sequence
     if item.state != "kept":
         talk.field("state", item.state)
     _print_claims(talk, receipt)
+    print_assessment(talk, opened.entries)
     _print_not_processed(talk, receipt)
     _print_previews(talk, opened)
     _print_log(talk, item, opened.entries)

@@ -14,6 +14,7 @@ from archive.catalogue.records import Hold, Incident, Item
 from archive.durable import write_durably
 from archive.errors import TestigoError
 from cli import Rooms
+from commands.assessment_page import assessment
 from commands.door import GivenPath, common, refuse_unwritable
 from commands.record_page import print_item, what_for
 from commands.talk import Talk, octets
@@ -142,6 +143,7 @@ def _item_document(opened: OpenedItem, incident: Incident, holds: list[str]) -> 
         "incident": incident.number,
         "holds": holds,
         "objects": {purpose: stored.to_log() for purpose, stored in opened.objects.items()},
+        "assessment": assessment(opened.entries),
         "entries": [_entry_document(entry) for entry in opened.entries],
     }
 

@@ -13,6 +13,7 @@ SUMMARIES = {
     "show": "Show one item's record.",
     "log": "Show the custody log, whole or of one item.",
     "item": "Hand out one item's key, or destroy it (two people).",
+    "clock-offset": "Record how far a device's clock was off.",
     "preview": "List an item's previews, or put one into a file.",
     "hold": "Place and lift legal holds.",
     "verify": "Check bytes, log, catalogue and time-stamps.",

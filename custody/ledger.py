@@ -69,7 +69,13 @@ class Ledger:
             return transaction.record(draft)
 
     def record_access(
-        self, actor: Actor, owners: Sequence[Owner], purpose: str, *, recipients: dict[UUID, str], values: Values = ()
+        self,
+        actor: Actor | None,
+        owners: Sequence[Owner],
+        purpose: str,
+        *,
+        recipients: dict[UUID, str],
+        values: Values = (),
     ) -> LoggedAccess:
         """Enter an access in the log and return the proof, which is what opens anything at all.
 

@@ -12,6 +12,7 @@ from custody.entries import EventKind
 from custody.ledger import Transaction
 from ingest.reception import Arrival, Linked, Reception, Refused, Result, Stored
 from media.policy import Policy
+from media.credentials import CredentialClaim
 from media.workbench import Examination
 
 
@@ -28,6 +29,7 @@ class Taken:
     mark: str = ""
     examination: Examination | None = None
     metadata: StagedObject | None = None
+    proof: CredentialClaim | None = None
 
 
 def enter_item(
@@ -89,6 +91,8 @@ def _item_values(reception: Reception, taken: Taken, item: Item, examination: Ex
         ("format", {**named, **examination.format_values()}),
         ("extraction", {**named, **examination.extraction_values()}),
         ("claims", {**named, "sender": told["claims"], "embedded": examination.claim_values()}),
+        ("received_as", {**named, **examination.received_as.value()}),
+        *_credentials(named, examination.credentials, taken.proof),
         ("policy", {**named, **policy_value(taken)}),
         ("record", item.to_log(told)),
     ]
@@ -122,6 +126,12 @@ def policy_value(taken: Taken) -> dict[str, Json]:
     outcome = "stripped" if taken.handed_in else "kept whole, could not be cleaned" if taken.mark else "kept whole"
     value: dict[str, Json] = {"policy_id": taken.policy.id, "outcome": outcome}
     return {**value, "reason": taken.mark} if taken.mark else value
+
+
+def _credentials(named: dict[str, str], *claims: CredentialClaim | None) -> Values:
+    """Say what each proof that came in the file or beside it claims, and whether it holds."""
+    values: list[dict[str, Json]] = [claim.value() for claim in claims if claim is not None]
+    return tuple(("credentials", {**named, **value}) for value in values)
 
 
 def enter_duplicate(transaction: Transaction, reception: Reception, taken: Taken, twin: Item, new_id: NewId) -> Linked:

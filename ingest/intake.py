@@ -28,8 +28,10 @@ from archive.types import AtIngest, NewId
 from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
+from ingest.comparing import ask_for_comparison
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
 from ingest.preparing import Prepared, Preparing, Rooms, here_already
+from ingest.proofs import check_proofs
 from ingest.reception import Arrival, Reception, Refused, Result, Stored
 from ingest.stripping import Stripping
 from media.policy import Policy
@@ -95,6 +97,8 @@ class Intake:
                 intake_key = read_secret(session, "intake-key")
         with Preparing(self._rooms, keyring, intake_key, groups) as preparing:
             for group in preparing:
+                taken = [each for each in group.sealed if isinstance(each, Taken)]
+                check_proofs(group.fresh, taken, self._vault, self._rooms.workbench)
                 self._vault.publish([each.metadata for each in group.fresh if each.metadata is not None])
                 results = self._commit(reception, group)
                 self._publisher.publish()
@@ -139,6 +143,7 @@ class Intake:
                 else:
                     twin = _still_there(known.get(each.content_mac or b""))
                     results.append(enter_duplicate(transaction, reception, each, twin, self._new_id))
+            ask_for_comparison(self._jobs, transaction.session, results)
             new_items = [str(each.item.id) for each in results if isinstance(each, Stored)]
             self._jobs.enqueue(transaction.session, JobKind.PREVIEW, new_items)
         return results

@@ -211,7 +211,9 @@ class Preparing:
     def _examine(self, each: Taken, many: bool) -> None:
         """Identify and extract; seal what the tools said, whole, under the item's key."""
         with self._rooms.vault.reopen(each.original) as source:
-            each.examination = self._rooms.workbench.examine(source, each.original.sealed.head)
+            each.examination = self._rooms.workbench.examine(
+                source, each.original.sealed.head, untrusted_name=each.arrival.untrusted_name
+            )
         report = each.examination.report()
         if report:
             each.metadata = self._rooms.vault.stage(io.BytesIO(report), each.key.recipient)

@@ -72,6 +72,14 @@ def _walk(source: RangeSource, begin: int, end: int, path: tuple[bytes, ...], bu
         begin += size
 
 
+def is_trimmed(source: RangeSource) -> bool:
+    """Tell whether an edit list keeps parts of the film itself from being shown; False where the boxes are damaged."""
+    try:
+        return any(track.hides for track in tracks(source) if track.handler == "vide")
+    except InputError:
+        return False
+
+
 def tracks(source: RangeSource) -> list[Track]:
     """Tell the tracks of a file. Raises: as `walk`."""
     found: list[dict[bytes, bytes]] = []

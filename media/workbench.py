@@ -16,28 +16,37 @@ from types import TracebackType
 from typing import Self
 
 from archive.errors import InputError
-from archive.types import EvidenceKind
+from archive.types import EvidenceKind, Finding
+from media.boxes import is_trimmed
 from media.claims import Claims, read_claims
 from media.classify import classify_all
 from media.cleaners.port import CleanerFactory, Copy, InspectorFactory
 from media.cleaning import Cleaning, Plan, Verdict
 from media.confinement import ConfinementLevel, find_tool, open_confinement
+from media.credentials import CredentialClaim, CredentialReader, may_hold_credentials
 from media.exiftool import Extraction, MetadataReader
+from media.holdings import Holdings, read_holdings
 from media.identify import HEAD_OCTETS, Format, identify
+from media.likeness import Likeness
+from media.likeness_maker import LikenessMaker
 from media.metadata_classes import MetadataClass
 from media.options import MediaSettings
 from media.preview_parts import Preview
 from media.previews import Previews
 from media.problems import Problem
+from media.proof_checking import ProofChecker
+from media.proofmode import ProofParts
 from media.ranges import RangeSource, SeekableFile, as_ranges
+from media.received_as import NOT_GRADED, Credential, ReceivedAs, received_as
 from media.second_reader import SecondReader
 from media.tags import Tag, parse_tags
 from media.video import StreamProbe, Streams
 
 RECORDED_CLAIMS = 100
-"""How many times, places and devices each go into a record; the rest is in the sealed report."""
+"""How many times, places, devices and the like each go into a record; the rest is in the sealed report."""
 
 _PLAYED = (EvidenceKind.VIDEO, EvidenceKind.AUDIO)
+_WITH_EDIT_LISTS = ("video/mp4", "video/quicktime", "video/3gpp")
 _METADATA_SHARE = 2 / 3
 
 
@@ -50,6 +59,9 @@ class Examination:
     streams: Streams | None
     claims: Claims
     not_processed: tuple[Problem, ...]
+    holdings: Holdings = Holdings()
+    received_as: ReceivedAs = NOT_GRADED
+    credentials: CredentialClaim | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -104,6 +116,8 @@ class Examination:
             ("times", self.claims.times),
             ("places", self.claims.places),
             ("devices", self.claims.devices),
+            ("persons", self.holdings.persons),
+            ("copies", self.holdings.copies),
         ):
             values[name] = [asdict(claim) for claim in claims[:RECORDED_CLAIMS]]
             values[f"{name}_found"] = len(claims)
@@ -132,6 +146,10 @@ class Workbench:
         )
         self._probe = StreamProbe(ffprobe, self._confinement, settings)
         self._probing = BoundedSemaphore(self.workers)
+        self._likeness = LikenessMaker(self._confinement, settings)
+        self._proofs = ProofChecker(self._confinement, settings)
+        self._credentials = CredentialReader(self._confinement, settings)
+        self._closing.callback(self._credentials.close)
         self._readers: queue.LifoQueue[MetadataReader] = queue.LifoQueue()
         for _ in range(self.workers):
             reader = MetadataReader(exiftool, self._confinement, settings)
@@ -150,6 +168,18 @@ class Workbench:
     ) -> None:
         self.close()
 
+    def check_proof(self, proof: ProofParts, source: RangeSource | SeekableFile) -> CredentialClaim | None:
+        """Check a proof that came beside a file; None where it is none. Raises: what `source` raises."""
+        return self._proofs.check(proof, as_ranges(source))
+
+    def likeness(self, source: RangeSource | SeekableFile, kind: EvidenceKind, mime_type: str, grade: str) -> Likeness:
+        """Look at what a photo or a film shows, to find others that show the same. Raises: what `source` raises."""
+        return self._likeness.make(source, kind, mime_type, grade)
+
+    def small_copy_differs(self, source: RangeSource | SeekableFile, picture: Likeness) -> bool | None:
+        """Say whether a photo's small copy shows another picture; None if that cannot be told. Raises as `likeness`."""
+        return self._likeness.small_copy_differs(source, picture)
+
     def close(self) -> None:
         """End every tool."""
         self._closing.close()
@@ -159,9 +189,12 @@ class Workbench:
         """What holds the tools."""
         return self._confinement.level
 
-    def examine(self, source: RangeSource | SeekableFile, head: bytes | None = None) -> Examination:
+    def examine(
+        self, source: RangeSource | SeekableFile, head: bytes | None = None, *, untrusted_name: str = ""
+    ) -> Examination:
         """Find out about one file; waits while all workers are busy. `head` is its first 64 KiB, if they are at hand.
 
+        The name that it came under is looked at for how the file was received, and for nothing else.
         Raises: what `source` raises when it is read, and nothing of the file's making.
         """
         ranges = as_ranges(source)
@@ -174,17 +207,36 @@ class Workbench:
         # The tool is free for the next file while its answer is read.
         tags, problem = _read_tags(extraction)
         found = identify(head, ranges, tags)
-        streams = None
+        deadline = time.monotonic() + left
+        streams, credentials = None, None
         if found.kind in _PLAYED:
             with self._probing:
-                streams = self._probe.probe(ranges, deadline=time.monotonic() + left)
-        claims = read_claims(tags)
+                streams = self._probe.probe(ranges, deadline=deadline)
+        if may_hold_credentials(head, tags):
+            with self._probing:
+                credentials = self._credentials.read(ranges, found.mime_type, deadline=deadline)
+        elif found.mime_type == "application/zip":
+            credentials = self._proofs.check_bundle(ranges)
+        told = streams if isinstance(streams, Streams) else None
+        graded = received_as(
+            found,
+            told,
+            tags,
+            head=head,
+            size=ranges.size,
+            untrusted_name=untrusted_name,
+            trimmed=found.mime_type in _WITH_EDIT_LISTS and is_trimmed(ranges),
+            credential=_as_evidence(credentials),
+        )
         problems = (extraction.problem, problem, streams if isinstance(streams, Problem) else None)
         return Examination(
             format=found,
             extraction=extraction,
-            streams=streams if isinstance(streams, Streams) else None,
-            claims=claims,
+            streams=told,
+            claims=read_claims(tags),
+            holdings=read_holdings(tags, head),
+            received_as=graded,
+            credentials=credentials,
             not_processed=tuple(each for each in problems if each is not None),
         )
 
@@ -219,6 +271,15 @@ class Workbench:
             yield reader
         finally:
             self._readers.put(reader)
+
+
+def _as_evidence(credentials: CredentialClaim | None) -> Credential | None:
+    if credentials is None:
+        return None
+    intact = {Finding.MATCHES: True, Finding.DOES_NOT_MATCH: False}.get(credentials.finding)
+    return Credential(
+        intact=intact, by_camera=credentials.by_camera, generated=credentials.generated, edits=credentials.edits
+    )
 
 
 def _read_tags(extraction: Extraction) -> tuple[tuple[Tag, ...], Problem | None]:

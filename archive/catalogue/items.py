@@ -11,6 +11,7 @@ from archive.errors import NotFoundError
 
 _item = Item.table.c
 _object = StoredObject.table.c
+_AT_ONCE = 500
 
 
 def item_by_number(session: Session, number: str) -> tuple[Item, int]:
@@ -55,6 +56,17 @@ def objects_of(session: Session, item_id: UUID) -> dict[str, StoredObject]:
     """Return an item's objects by purpose."""
     rows = session.execute(select(StoredObject.table).where(_object.item_id == item_id)).mappings()
     return {row["purpose"]: StoredObject.from_row(row) for row in rows}
+
+
+def objects_by_item(session: Session, item_ids: Sequence[UUID]) -> dict[UUID, dict[str, StoredObject]]:
+    """Return the objects of several items, each by purpose; an item without any has an empty mapping."""
+    found: dict[UUID, dict[str, StoredObject]] = {item_id: {} for item_id in item_ids}
+    for start in range(0, len(item_ids), _AT_ONCE):
+        some = item_ids[start : start + _AT_ONCE]
+        rows = session.execute(select(StoredObject.table).where(_object.item_id.in_(some))).mappings()
+        for row in rows:
+            found[row["item_id"]][row["purpose"]] = StoredObject.from_row(row)
+    return found
 
 
 def object_digests(session: Session) -> set[bytes]:

@@ -262,3 +262,34 @@ def test_words_are_folded_cut_and_counted_by_columns() -> None:
     assert tail("DCIM/100GOPRO/GX010112.MP4", 15) == "…O/GX010112.MP4"
     assert tail("short", 15) == "short"
     assert [octets(n) for n in (0, 1023, 1024, 38_762_000_000)] == ["0 B", "1023 B", "1.0 KiB", "36.1 GiB"]
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_show_says_how_it_was_received_and_what_it_gives_away(run: Run) -> None:
+    shown = run("show", f"E-{YEAR}-00001").stdout
+    assert "received as    edited (signs point to it)" in shown
+    assert "was cropped or replaced" in " ".join(shown.split())
+    assert "What this file gives away, if it is handed on as it is" in shown
+    assert "with which device it was made: Apple iPhone 11 Pro Max" in " ".join(shown.split())
+    document = json.loads(run("show", f"E-{YEAR}-00001", "--json").stdout)
+    assert document["assessment"]["received_as"]["grade"] == "edited"
+    assert {said["id"] for said in document["assessment"]["gives_away"]} >= {"risk/place", "risk/device", "risk/time"}
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_a_clock_offset_is_shown_beside_the_claim_and_changes_nothing(run: Run) -> None:
+    number = f"E-{YEAR}-00001"
+    said = run("clock-offset", number, "--seconds", "3600", "--method", "filmed a GPS clock with it")
+    assert said.exit_code == 0
+    assert said.stdout == f"Recorded for {number}: the device's clock ran 3,600 s ahead.\n"
+    shown = " ".join(run("show", number).stdout.split())
+    assert "clock offset the device's clock ran 3,600 s ahead of the true time; found by: filmed a GPS clock" in shown
+    assert "corrected: 2021-04-11 19:47:53 UTC" in shown
+    assert "2021-04-11 20:47:53 UTC" in shown
+
+
+@pytest.mark.parametrize(("seconds", "method"), [("5", "  "), ("99999999999", "m")])
+def test_an_offset_without_a_method_or_out_of_reach_is_refused(run: Run, seconds: str, method: str) -> None:
+    said = run("clock-offset", f"E-{YEAR}-00001", "--seconds", seconds, "--method", method)
+    assert said.exit_code == 1
+    assert "custody/bad-offset" in said.stderr

@@ -224,6 +224,7 @@ DOORS = {
     Action.ADMIT_STAFF: ("staff", "add", "a:b", "--role", "auditor"),
     Action.ROTATE_KEYS: ("keys", "rotate", "--passphrase-file", "/dev/null"),
     Action.READ_EXPOSURE: ("exposure",),
+    Action.DESCRIBE: ("clock-offset", f"E-{YEAR}-99999", "--seconds", "1", "--method", "m"),
     Action.AUDIT: ("verify", "--keyless"),
     Action.BUILD_PACKET: ("packet", "build", f"E-{YEAR}-99999", "--to", "x", "--basis", "y", "/no/such/packet"),
 }

@@ -261,9 +261,9 @@ def test_content_that_another_process_took_in_meanwhile_is_linked(archive: WayIn
 
         workers = 1
 
-        def examine(self, source: object, head: bytes) -> object:
+        def examine(self, source: object, head: bytes, *, untrusted_name: str) -> object:
             other.intake.receive(archive.reception, [arrival("theirs.txt", b"raced for")])
-            return real.examine(source, head)  # type: ignore[arg-type] # passed through
+            return real.examine(source, head, untrusted_name=untrusted_name)  # type: ignore[arg-type] # passed through
 
     archive.rooms.workbench = Beaten()  # type: ignore[assignment] # passes through
     (result,) = archive.take_in([arrival("ours.txt", b"raced for")])
