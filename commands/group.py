@@ -19,7 +19,7 @@ _COMMANDS = {
     "show": "records",
     "log": "records",
     "item": "records",
-    "hold": "records",
+    "hold": "holds",
     "verify": "checks",
     "receipt": "checks",
     "exposure": "checks",
