@@ -55,8 +55,8 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
             json=as_json,
             quiet=quiet,
             yes=yes,
-            dry_run=bool(options.get("dry_run")),
-            explain=bool(options.get("explain")),
+            dry_run=bool(options.pop("dry_run", False)),
+            explain=bool(options.pop("explain", False)),
         )
         _refuse_broken_text(options)
         rooms = Rooms(asked)

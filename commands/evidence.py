@@ -12,6 +12,7 @@ from archive.errors import InputError, UnavailableError
 from cli import INTERRUPTED, Rooms
 from commands.door import GivenPath, Interrupted, common, refuse_unwritable
 from commands.importing import Progress, forecast, report
+from commands.plan import only_planned, plannable
 from commands.talk import Talk
 from custody.incidents import open_incident, titles
 from custody.receipt_office import issue_receipt
@@ -35,6 +36,7 @@ def incident() -> None:
 @click.option("--title", required=True, help="What to call it; closed in the log.")
 @click.option("--place", help="Where, in words.")
 @click.option("--started", help="When it began, as told.")
+@plannable
 @common
 def incident_new(rooms: Rooms, title: str, place: str | None, started: str | None) -> int:
     """Make an incident.
@@ -47,6 +49,8 @@ def incident_new(rooms: Rooms, title: str, place: str | None, started: str | Non
     require(rooms.actor, Action.CREATE_INCIDENT)
     if not title.strip():
         raise click.UsageError("An incident needs a title.")
+    if only_planned(rooms, "make an incident", ["1 metadata modification: the incident's number and record"]):
+        return 0
     told = {"title": title, "place": place, "started_claim": started}
     made = open_incident(rooms.ledger, rooms.vault, rooms.actor, told, new_id=rooms.new_id)
     rooms.publisher.publish()
@@ -113,8 +117,6 @@ def import_(  # noqa: PLR0913 - one parameter an option
     manifest: Path | None,
     reason: str | None,
     receipt_file: Path | None,
-    dry_run: bool,
-    explain: bool,
 ) -> int:
     """Take in a folder, SD card or phone dump.
 
@@ -130,8 +132,8 @@ def import_(  # noqa: PLR0913 - one parameter an option
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.RECEIVE)
     request = _request(rooms, source, number, resume, manifest, custodian, device, write_blocker, reason)
-    if dry_run or explain:
-        return forecast(rooms, talk, request, explain)
+    if rooms.asked.dry_run or rooms.asked.explain:
+        return forecast(rooms, talk, request)
     if receipt_file is not None:
         refuse_unwritable(receipt_file)  # A receipt can be made only in this run.
     batch = rooms.batch_import.begin(request)

@@ -21,7 +21,7 @@ _COMMANDS = {
     "item": "records",
     "clock-offset": "descriptions",
     "preview": "previews",
-    "hold": "records",
+    "hold": "holds",
     "verify": "checks",
     "receipt": "checks",
     "exposure": "checks",

@@ -8,6 +8,7 @@ from typing import Self
 from archive.errors import UnavailableError
 from cli import DONE_IN_PART, EXIT_CODES, Rooms
 from commands.door import printable
+from commands.plan import given
 from commands.talk import Talk, octets, tail
 from ingest.progress import Step
 from ingest.reception import Linked, Refused, Result, Stored
@@ -82,7 +83,7 @@ class Progress:
         )
 
 
-def forecast(rooms: Rooms, talk: Talk, request: ImportRequest, explain: bool) -> int:
+def forecast(rooms: Rooms, talk: Talk, request: ImportRequest) -> int:
     """Say exactly what an import would do."""
     with Progress(talk) as progress:
         found = rooms.batch_import.forecast(request, progress.watch)
@@ -96,11 +97,12 @@ def forecast(rooms: Rooms, talk: Talk, request: ImportRequest, explain: bool) ->
     for path, error in found.refused:
         talk.field("", f"{printable(path)}: {error.message}")
     _say_unclaimed(talk, found.unclaimed)
-    if explain:
+    if rooms.asked.explain:
         _explain(talk, found)
     if found.lacking:
         talk.say(f"There is not enough room: {octets(found.lacking)} more must be free.")
-    talk.say("Nothing was written. To import: the same line without " + ("--explain" if explain else "--dry-run"))
+    without = given(rooms.asked.dry_run, rooms.asked.explain)
+    talk.say(f"Nothing was written. To import: the same line without {without}")
     status = EXIT_CODES[UnavailableError] if found.lacking else _done(found.refused, found.unclaimed)
     talk.document(
         {

@@ -17,6 +17,7 @@ from archive.errors import InputError, NotFoundError, TestigoError
 from archive.keyfiles import strong_passphrase
 from cli import DONE_IN_PART, Rooms
 from commands.door import common, printable
+from commands.plan import given
 from commands.talk import Talk, octets
 from export import packet_verifier as verifier
 from export.packaging import FileRange
@@ -66,8 +67,6 @@ def build(  # noqa: PLR0913 - one parameter an option
     seal_to: tuple[str, ...],
     ask: bool,
     passphrase_file: Path | None,
-    dry_run: bool,
-    explain: bool,
 ) -> int:
     """Build a legal packet: originals, their whole custody log, and what proves both.
 
@@ -90,10 +89,10 @@ def build(  # noqa: PLR0913 - one parameter an option
         incident=incident,
         exclude=exclude,
         reason=reason,
-        seal=None if dry_run or explain else _seal(seal_to, ask, passphrase_file),
+        seal=None if rooms.asked.dry_run or rooms.asked.explain else _seal(seal_to, ask, passphrase_file),
     )
-    if dry_run or explain:
-        return _forecast(rooms, talk, request, explain)
+    if rooms.asked.dry_run or rooms.asked.explain:
+        return _forecast(rooms, talk, request)
     built = _build(rooms, talk, request)
     _report(talk, built)
     return 0
@@ -200,7 +199,7 @@ def _report(talk: Talk, built: BuiltPacket) -> None:
     )
 
 
-def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest, explain: bool) -> int:
+def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
     forecast = rooms.disclosure.forecast(request, rooms.clock().year)
     talk.say(f"Would build {forecast.number} (the next number; not used up), for {printable(request.recipient)}")
     talk.table(
@@ -220,11 +219,12 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest, explain: bool) -
         talk.say(f"Not in it: {number} was received together with one of these. Name it too if it belongs.")
     for number, why in forecast.refused:
         talk.say(f"REFUSED: {number}: {why}")
-    if explain:
+    if rooms.asked.explain:
         _explain(talk, forecast)
     if forecast.locked:
         talk.say("The archive is locked: `testigo unlock` before building.")
-    talk.say("Nothing was opened or written. To build: the same line without --dry-run and --explain")
+    without = given(rooms.asked.dry_run, rooms.asked.explain)
+    talk.say(f"Nothing was opened or written. To build: the same line without {without}")
     talk.document(
         {
             "message_type": "summary",

@@ -8,14 +8,19 @@ from archive.access import Action, require
 from archive.age.keyring import Keyring
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import list_staff, organisation
+from archive.errors import ConflictError
 from archive.types import Role, StaffId
 from cli import Rooms
 from commands.door import GivenPath, common
+from commands.plan import only_planned, plannable
 from commands.talk import Talk, ask_passphrase, read_recovery_key
 from custody.accounts import admit, dismiss, grant_copy
 from custody.rotation import rotate
 
 _passphrase_file = click.option("--passphrase-file", type=GivenPath(), help="Read your passphrase from a file.")
+
+
+_ROTATION = ("1 encryption: the new vault keyring, before the first key file is sealed to it",)
 
 
 @click.group("staff")
@@ -34,6 +39,7 @@ def staff() -> None:
 @click.option("--may-unlock", is_flag=True, help="Give them their own copy of the office key.")
 @click.option("--their-passphrase-file", type=GivenPath(), help="Their passphrase, from a file.")
 @_passphrase_file
+@plannable
 @common
 def staff_add(
     rooms: Rooms,
@@ -51,6 +57,9 @@ def staff_add(
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.ADMIT_STAFF)
+    entries = ["1 metadata modification: the account's record; the name of the system user is closed"]
+    if only_planned(rooms, f"admit a system user as {role}" + (", who may unlock" if may_unlock else ""), entries):
+        return 0
     copy = None
     if may_unlock:
         office = _office(rooms, passphrase_file)
@@ -95,6 +104,7 @@ def staff_ls(rooms: Rooms) -> int:
 @staff.command("close")
 @click.argument("pseudonym")
 @_passphrase_file
+@plannable
 @common
 def staff_close(rooms: Rooms, pseudonym: str, passphrase_file: Path | None) -> int:
     """Close an account, delete its copy of the office key and rotate the vault keyring.
@@ -107,8 +117,19 @@ def staff_close(rooms: Rooms, pseudonym: str, passphrase_file: Path | None) -> i
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.ADMIT_STAFF)
+    if pseudonym == rooms.actor.pseudonym:
+        raise ConflictError(
+            "access/own-account",
+            "That is your own account. Nothing was changed. Another coordinator must close it, so that somebody is "
+            "left who can unlock the archive and admit people.",
+        )
     held_a_copy = pseudonym in _holders(rooms)
+    entries = ["1 metadata modification: the account is closed", *(_ROTATION if held_a_copy else ())]
+    if only_planned(rooms, f"close {pseudonym}" + (" and rotate the keyring" if held_a_copy else ""), entries):
+        return 0
     passphrase = ask_passphrase(passphrase_file) if held_a_copy else None
+    if passphrase is not None:  # A wrong one must not leave the account closed and the keyring as it was.
+        rooms.present_key_files.open_copy(StaffId(rooms.actor.staff_id), passphrase)
     closed = dismiss(rooms.ledger, rooms.present_key_files, rooms.actor, name=pseudonym)
     talk.say(f"{closed.pseudonym} is closed.")
     if passphrase is not None:
@@ -130,6 +151,7 @@ def keys() -> None:
 
 @keys.command("rotate")
 @_passphrase_file
+@plannable
 @common
 def keys_rotate(rooms: Rooms, passphrase_file: Path | None) -> int:
     """Make a new office key and seal every key file to it; objects are not touched.
@@ -142,6 +164,9 @@ def keys_rotate(rooms: Rooms, passphrase_file: Path | None) -> int:
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.ROTATE_KEYS)
+    count = len(rooms.present_key_files.list())
+    if only_planned(rooms, f"make a new office key and seal {count} key files to it", _ROTATION):
+        return 0
     _rotate(rooms, talk, ask_passphrase(passphrase_file))
     rooms.publisher.publish()
     return 0
@@ -151,6 +176,7 @@ def keys_rotate(rooms: Rooms, passphrase_file: Path | None) -> int:
 @click.argument("pseudonym")
 @click.option("--their-passphrase-file", type=GivenPath(), help="Their passphrase, from a file.")
 @_passphrase_file
+@plannable
 @common
 def keys_grant(rooms: Rooms, pseudonym: str, their_passphrase_file: Path | None, passphrase_file: Path | None) -> int:
     """Give an account its own passphrase-sealed copy of the office key.
@@ -161,6 +187,9 @@ def keys_grant(rooms: Rooms, pseudonym: str, their_passphrase_file: Path | None,
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.ADMIT_STAFF)
+    entries = [f"1 encryption: a copy of the office key given to {pseudonym}"]
+    if only_planned(rooms, f"give {pseudonym} a copy of the office key under their passphrase", entries):
+        return 0
     office = _office(rooms, passphrase_file)
     theirs = ask_passphrase(their_passphrase_file, twice=True, prompt="Their passphrase (they type it): ")
     grant_copy(rooms.ledger, rooms.present_key_files, rooms.actor, name=pseudonym, copy=(office, theirs))

@@ -12,6 +12,7 @@ from archive.types import Actor, StaffId
 from cli import DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.door import common, printable
+from commands.plan import only_planned, plannable
 from commands.talk import Talk, ask_passphrase, read_recovery_key
 from custody.accounts import actor_of, as_actor
 from custody.canonical import Json
@@ -28,6 +29,7 @@ from custody.rebuild import Rebuild, Rebuilt
     help="A file with the recovery key, or with a part of a split one; `-` for the terminal.",
 )
 @click.option("--passphrase-file", type=click.Path(path_type=Path), help="Read your passphrase from a file.")
+@plannable
 @common
 def rebuild(rooms: Rooms, recovery: tuple[Path, ...], passphrase_file: Path | None) -> int:
     """Make the catalogue anew from store and keys.
@@ -47,6 +49,8 @@ def rebuild(rooms: Rooms, recovery: tuple[Path, ...], passphrase_file: Path | No
             "archive/catalogue-there",
             "There is a catalogue here. Nothing was changed. Move it away first, and keep it.",
         )
+    if only_planned(rooms, f"make {rooms.catalogue_path} anew from store and keys", ["1 rebuild"]):
+        return 0
     opener: StaffId | None = None
     if recovery:
         identity = _recovery(rooms, recovery)

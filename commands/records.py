@@ -1,4 +1,4 @@
-"""`ls`, `show`, `log`, `item`, `hold`."""
+"""`ls`, `show`, `log`, `item`."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,19 @@ from uuid import UUID
 import click
 
 from archive.access import Action, require
-from archive.catalogue.holds import holds_on, list_holds
+from archive.catalogue.holds import holds_on
 from archive.catalogue.incidents import incident_by_number, incidents_by_id, items_linked_to
 from archive.catalogue.items import item_by_number, items_by_id, list_items, objects_of
-from archive.catalogue.records import Hold, Incident, Item
+from archive.catalogue.records import Incident, Item
 from archive.durable import write_durably
 from archive.errors import TestigoError
 from cli import Rooms
 from commands.assessment_page import assessment
 from commands.door import GivenPath, common, refuse_unwritable
+from commands.plan import only_planned, plannable
 from commands.record_page import print_item, what_for
 from commands.talk import Talk, octets
+from commands.two_people import asked_for, second_person_planned
 from custody.acts import Asked
 from custody.canonical import Json
 from custody.reading import OpenedItem
@@ -210,6 +212,7 @@ def item() -> None:
 @item.command("key")
 @click.argument("number", metavar="ITEM")
 @click.option("--reason", required=True, help="Why; kept in the log.")
+@plannable
 @common
 def item_key(rooms: Rooms, number: str, reason: str) -> int:
     """Print one item's key, with which any age client opens this item and nothing else.
@@ -219,6 +222,12 @@ def item_key(rooms: Rooms, number: str, reason: str) -> int:
       testigo item key E-2026-00412 --reason "expert of the other side" | age -d -i - object.age
     """
     talk = Talk(rooms.asked)
+    if rooms.asked.dry_run or rooms.asked.explain:
+        require(rooms.actor, Action.RELEASE_KEY)
+        with rooms.database.reading() as session:
+            item_by_number(session, number)
+    if only_planned(rooms, f"print the key of {number}", ["1 access, in the item's log, before the key is opened"]):
+        return 0
     try:
         found, identity = rooms.reading_room.release_key(rooms.actor, number, f"item key given out: {reason}")
     finally:
@@ -243,6 +252,7 @@ def item_key(rooms: Rooms, number: str, reason: str) -> int:
 @click.argument("number", metavar="ITEM")
 @click.option("--reason", required=True, help="On what basis; kept in the log.")
 @click.option("--certificate", type=GivenPath(), help="Write a certificate here.")
+@plannable
 @common
 def item_destroy(rooms: Rooms, number: str, reason: str, certificate: Path | None) -> int:
     """Destroy an item's key for ever; a second person must agree by running the same command.
@@ -254,6 +264,12 @@ def item_destroy(rooms: Rooms, number: str, reason: str, certificate: Path | Non
     talk = Talk(rooms.asked)
     if certificate is not None:
         refuse_unwritable(certificate)
+    if rooms.asked.dry_run or rooms.asked.explain:
+        require(rooms.actor, Action.DESTROY)
+        with rooms.database.reading() as session:
+            item_by_number(session, number)
+    if second_person_planned(rooms, f"destroy the key of {number} for ever", "deaccession: the key is destroyed"):
+        return 0
     if not talk.confirm(f"Destroy the key of {number} for ever?"):
         return 1
     try:
@@ -264,7 +280,7 @@ def item_destroy(rooms: Rooms, number: str, reason: str, certificate: Path | Non
     finally:
         rooms.publisher.publish()
     if isinstance(done, Asked):
-        return _asked(talk, f"testigo item destroy {number} --reason …")
+        return asked_for(talk, f"testigo item destroy {number} --reason …")
     statement = {
         "item": number,
         "entry": done.entry,
@@ -282,113 +298,4 @@ def item_destroy(rooms: Rooms, number: str, reason: str, certificate: Path | Non
     return 0
 
 
-@click.group("hold")
-def hold() -> None:
-    """Place and lift legal holds.
-
-    \b
-    Example:
-      testigo hold add I-2026-0087 --title "Doe v. Noem" --trigger filed_case
-    """
-
-
-@hold.command("add")
-@click.argument("target", metavar="INCIDENT|ITEM")
-@click.option("--title", required=True, help="The case or demand; closed in the log.")
-@click.option(
-    "--trigger",
-    type=click.Choice(["filed_case", "subpoena", "preservation_letter", "counsel_notice", "reasonably_anticipated"]),
-    required=True,
-    help="What brought the duty to keep it about.",
-)
-@common
-def hold_add(rooms: Rooms, target: str, title: str, trigger: str) -> int:
-    """Put an incident (with whatever it will still receive) or one item on legal hold.
-
-    \b
-    Example:
-      testigo hold add I-2026-0087 --title "Doe v. Noem" --trigger filed_case
-    """
-    talk = Talk(rooms.asked)
-    with rooms.database.reading() as session:
-        found: Incident | Item = (
-            incident_by_number(session, target)[0] if target.startswith("I-") else item_by_number(session, target)[0]
-        )
-    placed = rooms.acts.place_hold(rooms.actor, found, title=title, trigger=trigger)
-    rooms.publisher.publish()
-    talk.say(placed.number)
-    talk.document({"message_type": "summary", "ok": True, "hold": placed.number})
-    return 0
-
-
-@hold.command("lift")
-@click.argument("number", metavar="HOLD")
-@click.option("--reason", required=True, help="On what basis; kept in the log.")
-@common
-def hold_lift(rooms: Rooms, number: str, reason: str) -> int:
-    """Lift a hold; a second person must agree by running the same command.
-
-    \b
-    Example:
-      testigo hold lift H-2026-0004 --reason "case dismissed, order of 2026-11-20"
-    """
-    talk = Talk(rooms.asked)
-    try:
-        done = rooms.acts.lift_hold(rooms.actor, number, reason=reason)
-    finally:
-        rooms.publisher.publish()
-    if isinstance(done, Asked):
-        return _asked(talk, f"testigo hold lift {number} --reason …")
-    talk.say(f"{done.number} is lifted.")
-    talk.document({"message_type": "summary", "ok": True, "hold": done.number, "status": done.status})
-    return 0
-
-
-@hold.command("ls")
-@common
-def hold_ls(rooms: Rooms) -> int:
-    """List holds.
-
-    \b
-    Example:
-      testigo hold ls
-    """
-    talk = Talk(rooms.asked)
-    require(rooms.actor, Action.LIST_RECORDS)
-    with rooms.database.reading() as session:
-        found: list[tuple[Hold, int]] = list_holds(session)
-        incidents = incidents_by_id(session)
-        items = {item.id: item.number for item, _ in list_items(session)}
-    for one, _ in found:
-        target = (
-            incidents[one.incident_id].number if one.incident_id else items.get(one.item_id) if one.item_id else None
-        )
-        talk.document({"hold": one.number, "status": one.status, "on": target})
-    talk.table(
-        ("hold", "status", "on", "placed (UTC)"),
-        [
-            (
-                one.number,
-                one.status,
-                incidents[one.incident_id].number
-                if one.incident_id
-                else str(items.get(one.item_id))
-                if one.item_id
-                else "",
-                f"{one.placed_time:%Y-%m-%d %H:%M}",
-            )
-            for one, _ in found
-        ],
-    )
-    return 0
-
-
-def _asked(talk: Talk, line: str) -> int:
-    """Say that a second person is needed; nothing was done yet (exit 6)."""
-    talk.say("Asked for. Nothing was done yet: another attorney or coordinator must run the same command:")
-    talk.say(f"  {line}")
-    talk.document({"message_type": "summary", "ok": False, "code": "access/second-person-needed"})
-    return 6
-
-
-COMMANDS: dict[str, click.Command] = {"ls": ls, "show": show, "log": log, "item": item, "hold": hold}
+COMMANDS: dict[str, click.Command] = {"ls": ls, "show": show, "log": log, "item": item}

@@ -18,6 +18,7 @@ from archive.types import Role, StaffId
 from cli import DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.door import GivenPath, common
+from commands.plan import only_planned, plannable
 from commands.talk import Talk, ask_passphrase
 from custody.drafts import Draft
 from custody.entries import EventKind
@@ -38,6 +39,7 @@ _passphrase_file = click.option(
 @click.option("--split", "split_text", help="Split the recovery key, e.g. 2of3 (SLIP-39 words).")
 @click.option("--print-recovery", is_flag=True, help="Print the recovery key though stdout is no terminal.")
 @_passphrase_file
+@plannable
 @common
 def init(
     rooms: Rooms,
@@ -58,6 +60,11 @@ def init(
     """
     talk = Talk(rooms.asked)
     shares = _shares(split_text)
+    if rooms.asked.dry_run or rooms.asked.explain:
+        _refuse_occupied(rooms.home)
+    would = f"set up an archive in {rooms.home}, with you as its first account ({role})"
+    if only_planned(rooms, would, ["1 metadata modification: the organisation, its keyrings and your account"]):
+        return 0
     if not print_recovery and not os.isatty(1):
         raise InputError(
             "cli/no-terminal",
@@ -65,6 +72,7 @@ def init(
             "or give --print-recovery if a printer or a person reads the output.",
         )
     _refuse_occupied(rooms.home)
+    _own_folder(rooms.home)
     passphrase = ask_passphrase(passphrase_file, twice=True, prompt="Choose a passphrase (12 characters or 5 words): ")
     partial = rooms.home / f".init-partial-{os.getpid()}"
     make_folder_durably(partial)
@@ -123,6 +131,9 @@ def _refuse_occupied(home: Path) -> None:
             "archive/catalogue-missing",
             "There is a store or key folder here without its catalogue. Nothing was changed. Run `testigo rebuild`.",
         )
+
+
+def _own_folder(home: Path) -> None:
     make_folder_durably(home)
     if home.stat().st_mode & 0o077:
         home.chmod(0o700)

@@ -12,6 +12,7 @@ from archive.errors import UnavailableError
 from archive.jobs import Job, JobState
 from cli import DONE_IN_PART, Rooms
 from commands.door import GivenPath, common
+from commands.plan import only_planned, plannable
 from commands.talk import Talk, octets
 from custody.drafts import Draft
 from custody.entries import EventKind
@@ -22,6 +23,7 @@ _PAUSE_S = 5
 @click.command("worker")
 @click.option("--once", is_flag=True, help="Do what is due and end.")
 @click.option("--now", is_flag=True, help="Do not wait out the pauses after failed tries.")
+@plannable
 @common
 def worker(rooms: Rooms, once: bool, now: bool) -> int:
     """Do the work that waits: previews (unlocked), time-stamps. Several may run at once.
@@ -32,6 +34,9 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.RUN_JOBS)
+    waiting = len(rooms.jobs.list([JobState.NEW]))
+    if only_planned(rooms, f"try {waiting} jobs that wait", ["none: a time-stamp is a file beside its checkpoint"]):
+        return 0
     if now:
         rooms.jobs.hurry()
     failed = 0
@@ -102,6 +107,7 @@ def _names(rooms: Rooms) -> dict[str, str]:
 @click.command("backup")
 @click.argument("destination", type=GivenPath())
 @click.option("--keys-to", type=GivenPath(), help="Where key files go: apart, not kept for long.")
+@plannable
 @common
 def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
     """Copy the archive while it works: catalogue, store and signing keys; key files apart.
@@ -116,6 +122,9 @@ def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
     require(rooms.actor, Action.BACK_UP)
     key_files = rooms.present_key_files
     check_places(rooms.home, destination, keys_to, store=rooms.store, database=rooms.database)
+    apart = "key files apart" if keys_to is not None else "no key files"
+    if only_planned(rooms, f"copy catalogue, store and signing keys; {apart}", ["1 backup"]):
+        return 0
     rooms.ledger.record(Draft(event=EventKind.BACKUP, actor=rooms.actor, values=(("purpose", "backup"),)))
     rooms.publisher.publish()
     made = copy_archive(

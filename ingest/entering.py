@@ -11,8 +11,8 @@ from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import Transaction
 from ingest.reception import Arrival, Linked, Reception, Refused, Result, Stored
-from media.policy import Policy
 from media.credentials import CredentialClaim
+from media.policy import Policy
 from media.workbench import Examination
 
 

@@ -405,3 +405,22 @@ def test_a_second_coordinator_is_needed_to_destroy_and_to_lift(run: Run) -> None
     assert "Nothing was done yet" in first.stdout
     assert run("hold", "lift", f"H-{YEAR}-0001", "--reason", "dismissed").exit_code == 6
     assert "active" in run("hold", "ls").stdout
+
+
+def test_an_account_is_closed_only_with_the_right_passphrase_and_never_by_its_own_person(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").write_text("another long passphrase")
+    (tmp_path / "wrong").write_text("not the right passphrase")
+    theirs = str(tmp_path / "theirs")
+    added = run("staff", "add", "ortiz", "--role", "coordinator", "--may-unlock", "--their-passphrase-file", theirs)
+    assert added.exit_code == 0, added.output
+    before = run("staff", "ls").stdout
+    name = added.stdout.split()[0]
+    wrong = run("staff", "close", name, "--passphrase-file", str(tmp_path / "wrong"))
+    assert (wrong.exit_code, run("staff", "ls").stdout) == (12, before)
+    (own,) = {line.split()[0] for line in before.splitlines()[1:]} - {name}
+    refused = run("staff", "close", own)
+    assert (refused.exit_code, run("staff", "ls").stdout) == (8, before)
+    assert "access/own-account" in refused.stderr
+    assert run("staff", "close", name).exit_code == 0

@@ -1,0 +1,98 @@
+"""Every command that writes can say first what it would do, and then has written nothing."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import Result
+
+from cli import main
+from tests.way_in import SAMPLES, YEAR
+
+Run = Callable[..., Result]
+
+READERS = frozenset(
+    "doctor ls show log verify exposure jobs completion unlock lock incident-ls staff-ls hold-ls receipt-check "
+    "packet-check keys-recovery".split()
+)
+"""What changes no record: they enter that something was read or opened, at most."""
+
+WRITERS = {
+    "incident-new": ["--title", "Raid"],
+    "import": [str(SAMPLES / "Documents"), "-i", f"I-{YEAR}-0001"],
+    "hold-add": [f"I-{YEAR}-0001", "--title", "Doe", "--trigger", "subpoena"],
+    "hold-lift": [f"H-{YEAR}-0001", "--reason", "r"],
+    "item-key": [f"E-{YEAR}-00001", "--reason", "r"],
+    "item-destroy": [f"E-{YEAR}-00001", "--reason", "r"],
+    "packet-build": [f"E-{YEAR}-00001", "--to", "t", "--basis", "b", "OUT"],
+    "staff-add": ["ortiz", "--role", "attorney", "--may-unlock"],
+    "staff-close": ["staff-000000"],
+    "keys-grant": ["staff-000000"],
+    "keys-rotate": [],
+    "backup": ["OUT"],
+    "worker": [],
+    "init": ["--print-recovery"],
+    "rebuild": [],
+}
+
+
+def leaves(group: click.Group, context: click.Context, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from leaves(command, context, f"{before}{name}-")
+        else:
+            yield before + name, command
+
+
+def tree(home: Path) -> dict[str, str]:
+    """Digest every file but the shared memory of the database, which holds nothing that lasts."""
+    return {
+        str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(home.rglob("*"))
+        if path.is_file() and not path.name.endswith("-shm") and path.stat().st_size
+    }
+
+
+def test_every_command_is_known_here_as_a_reader_or_as_a_writer_with_a_dry_run() -> None:
+    known = dict(leaves(main, click.Context(main)))
+    assert set(known) == READERS | WRITERS.keys()
+    for name in WRITERS:
+        options = {option for each in known[name].params for option in each.opts}
+        assert {"-n", "--dry-run", "--explain"} <= options, name
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(run: Run, home: Path, tmp_path: Path, name: str) -> None:
+    if name == "hold-lift":
+        assert run("hold", "add", f"I-{YEAR}-0001", "--title", "t", "--trigger", "subpoena").exit_code == 0
+    given = [str(tmp_path / "out") if word == "OUT" else word for word in WRITERS[name]]
+    words = [*(name.split("-") if name != "import" else [name]), *given]
+    environment = {"TESTIGO_HOME": str(tmp_path / "new")} if name == "init" else {}
+    if name == "rebuild":
+        (home / "catalogue.sqlite").rename(tmp_path / "kept")
+    before = tree(home)
+    planned = run(*words, "--dry-run", **environment)
+    assert planned.exit_code == 0, planned.output
+    assert planned.stdout.startswith("Would "), planned.stdout
+    assert "the same line without --dry-run\n" in planned.stdout
+    explained = run(*words, "--explain", "--json", **environment)
+    assert explained.exit_code == 0, explained.output
+    assert json.loads(explained.stdout.splitlines()[-1])["dry_run"] is True
+    assert tree(home) == before
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_plan_that_would_fail_fails(run: Run) -> None:
+    for words in (
+        ["hold", "lift", f"H-{YEAR}-0099", "--reason", "r"],
+        ["item", "destroy", f"E-{YEAR}-00099", "--reason", "r"],
+        ["item", "key", f"E-{YEAR}-00099", "--reason", "r"],
+        ["hold", "add", f"I-{YEAR}-0099", "--title", "t", "--trigger", "subpoena"],
+    ):
+        assert run(*words, "--dry-run").exit_code == 5
