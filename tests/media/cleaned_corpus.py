@@ -202,9 +202,25 @@ def text_of(data: bytes) -> str:
     """Give the words of a text of any kind, without the marks between them."""
     text = data.decode("utf-8", "replace")
     if text.startswith("{\\rtf"):
-        text = re.sub(
-            r"\{\\\*?\\?(info|fonttbl|stylesheet|colortbl|generator|userprops)\b.*?\n?\}\}", "", text, flags=re.DOTALL
-        )
-        return " ".join(re.sub(r"\\'[0-9a-f]{2}|\\[a-z]+-?\d* ?|[{}\r\n]", " ", text).split())
+        return " ".join("".join(_rich_words(text)).split())
     text = re.sub(r"<(head|script|style)\b.*?</\1>|<!--.*?-->", "", text, flags=re.DOTALL | re.IGNORECASE)
     return " ".join(re.sub(r"<[^>]*>", " ", text).split())
+
+
+_RICH = re.compile(r"\\(\*|'[0-9a-fA-F]{2}|[a-z]+-?\d* ?|.)|([{}])|([^\\{}]+)", re.DOTALL)
+_NO_WORDS = ("*", "info", "fonttbl", "stylesheet", "colortbl", "pict", "listtable", "rsidtbl", "header", "footer")
+
+
+def _rich_words(text: str) -> Iterator[str]:
+    """Give the text of an RTF outside the groups that hold none."""
+    depth, silent = 0, 0
+    for control, brace, words in _RICH.findall(text):
+        depth += (brace == "{") - (brace == "}")
+        silent = 0 if depth < silent else silent
+        if control.strip().rstrip("-0123456789") in _NO_WORDS and not silent:
+            silent = depth
+        elif not silent:
+            yield words.replace("\r", "").replace("\n", "") or (
+                " " if control.startswith(("par", "tab", "line")) else ""
+            )
+            yield control if control.startswith("'") else ""
