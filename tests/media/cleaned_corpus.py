@@ -11,7 +11,7 @@ import subprocess
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from media.cleaning import Verdict, plan_copy
 from media.copies import MemoryCopy
 from media.policy import Policy, build_policy
 from media.ranges import BytesRanges
-from media.workbench import Workbench
+from media.workbench import Examination, Workbench
 
 pillow_heif.register_heif_opener()
 POLICY: Policy = build_policy([], at_ingest={}, uncleanable=Uncleanable.REFUSE, place_decimals=1)
@@ -51,20 +51,25 @@ class Outcome:
         return [each["text"] for each in self.truth["needles"]]
 
 
-def clean_all(workbench: Workbench, corpus: Path, audience: Audience) -> list[Outcome]:
-    """Clean every file of the corpus for an audience."""
+def clean_all(workbench: Workbench, corpus: Path, audiences: Sequence[Audience]) -> dict[Audience, list[Outcome]]:
+    """Clean every file of the corpus for each audience."""
     truths = json.loads((corpus / "truth.json").read_text(encoding="utf-8"))
-    return [clean_one(workbench, corpus, truth, audience) for truth in truths]
+    outcomes: dict[Audience, list[Outcome]] = {audience: [] for audience in audiences}
+    for truth in truths:
+        original = (corpus / truth["file"]).read_bytes()
+        examination = workbench.examine(BytesRanges(original))
+        for audience in audiences:
+            outcomes[audience].append(_clean(workbench, truth, original, examination, audience))
+    return outcomes
 
 
-def clean_one(workbench: Workbench, corpus: Path, truth: dict[str, Any], audience: Audience) -> Outcome:
-    original = (corpus / truth["file"]).read_bytes()
-    source, copy = BytesRanges(original), MemoryCopy()
-    examination = workbench.examine(source)
-    verdict, refusal = None, None
+def _clean(
+    workbench: Workbench, truth: dict[str, Any], original: bytes, examination: Examination, audience: Audience
+) -> Outcome:
+    copy, verdict, refusal = MemoryCopy(), None, None
     try:
         plan = plan_copy(POLICY, examination.format.kind, audience)
-        verdict = workbench.clean(source, examination, plan, copy)
+        verdict = workbench.clean(BytesRanges(original), examination, plan, copy)
     except TestigoError as error:
         refusal = error
     return Outcome(
@@ -153,7 +158,9 @@ def heard(data: bytes, folder: Path, kind: str) -> str | None:
     path.write_bytes(data)
     # Covers are pictures to FFmpeg (V leaves them out), and what is hidden by an edit list is not shown.
     wanted = ["-map", f"0:{'V' if kind == 'v' else 'a'}:0?"]
-    command = ["ffmpeg", "-v", "error", "-i", str(path), *wanted, "-f", "md5", "-"]
+    # Every sample counts, also those that an MP3's first frame says are an encoder's; FFmpeg leaves these in where tags
+    # follow the sound, so the same frames would seem to be shorter without the tags.
+    command = ["ffmpeg", "-v", "error", "-flags2", "+skip_manual", "-i", str(path), *wanted, "-f", "md5", "-"]
     said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     return said.stdout.strip() or None
 
@@ -189,3 +196,31 @@ def _shown(element: ElementTree.Element) -> Iterator[str]:
     for child in element:
         yield from _shown(child)
         yield child.tail or ""
+
+
+def text_of(data: bytes) -> str:
+    """Give the words of a text of any kind, without the marks between them."""
+    text = data.decode("utf-8", "replace")
+    if text.startswith("{\\rtf"):
+        return " ".join("".join(_rich_words(text)).split())
+    text = re.sub(r"<(head|script|style)\b.*?</\1>|<!--.*?-->", "", text, flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(re.sub(r"<[^>]*>", " ", text).split())
+
+
+_RICH = re.compile(r"\\(\*|'[0-9a-fA-F]{2}|[a-z]+-?\d* ?|.)|([{}])|([^\\{}]+)", re.DOTALL)
+_NO_WORDS = ("*", "info", "fonttbl", "stylesheet", "colortbl", "pict", "listtable", "rsidtbl", "header", "footer")
+
+
+def _rich_words(text: str) -> Iterator[str]:
+    """Give the text of an RTF outside the groups that hold none."""
+    depth, silent = 0, 0
+    for control, brace, words in _RICH.findall(text):
+        depth += (brace == "{") - (brace == "}")
+        silent = 0 if depth < silent else silent
+        if control.strip().rstrip("-0123456789") in _NO_WORDS and not silent:
+            silent = depth
+        elif not silent:
+            yield words.replace("\r", "").replace("\n", "") or (
+                " " if control.startswith(("par", "tab", "line")) else ""
+            )
+            yield control if control.startswith("'") else ""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.types import Audience, EvidenceKind
+from archive.types import Audience
 from media.classify import classify
 from media.exiftool import COMMON_OPTIONS
 from media.metadata_classes import MetadataClass
@@ -29,6 +29,7 @@ from tests.media.cleaned_corpus import (
     office_text,
     pages,
     seen,
+    text_of,
 )
 
 LEAST_CLEANED = 0.82
@@ -50,7 +51,7 @@ _MAT2_MAY_SHOW = re.compile(
     r"Selection.*|Primary.*|.*Config.*|.*General.*|Constraint.*|Chroma.*|.*Luma|.*Layers|.*Nested|MinSpatial.*|"
     r"Parallelism.*|.*TierFlag|GenProfile.*|MetaImageSize|.*Illuminant.*|Measurement.*|Technology|ViewingCond.*|"
     r"Luminance|Gamma|SRGBRendering|White.*|Red.*|Green.*|Blue.*|Pixel.*|BackgroundColor|Palette|Transparency|"
-    r"SignificantBits|HasColorMap|GIFVersion|FrameCount|\w*Bitrate|InteropIndex|ColorPrimaries|"
+    r"SignificantBits|BufferSize|HasColorMap|GIFVersion|FrameCount|\w*Bitrate|InteropIndex|ColorPrimaries|"
     r"TransferCharacteristics|VP8Version|.*Scale|WebP_Flags|Balance|Free",
 )
 
@@ -63,8 +64,13 @@ _MAT2_SAYS_OF_ANY = {
 
 
 @pytest.fixture(scope="module")
-def press(workbench: Workbench, corpus: CorpusFinder) -> list[Outcome]:
-    return clean_all(workbench, corpus("media-metadata"), Audience.PRESS)
+def outcomes(workbench: Workbench, corpus: CorpusFinder) -> dict[Audience, list[Outcome]]:
+    return clean_all(workbench, corpus("media-metadata"), (Audience.PRESS, Audience.VAULT))
+
+
+@pytest.fixture(scope="module")
+def press(outcomes: dict[Audience, list[Outcome]]) -> list[Outcome]:
+    return outcomes[Audience.PRESS]
 
 
 @pytest.fixture(scope="module")
@@ -168,23 +174,32 @@ def test_mat2_shows_nothing_outside_the_list(copies: dict[Path, Outcome]) -> Non
 
 def test_what_a_person_sees_and_hears_is_the_same(press: list[Outcome], tmp_path: Path) -> None:
     looked_at: dict[str, int] = {}
+    different = []
     for each in cleaned(press):
-        copy, kind = each.copy or b"", each.verdict.plan.kind if each.verdict else None
-        if each.mime_type == "application/pdf":
-            assert pages(copy) == pages(each.original), each.name
-        elif each.mime_type.startswith("application/vnd.o"):
-            assert office_text(copy) == office_text(each.original), each.name
-        elif kind is EvidenceKind.PHOTO and (before := seen(each.original)) is not None:
-            assert seen(copy) == before, each.name
-            assert _same_colours(colour_profile(each.original), colour_profile(copy)), each.name
-        elif kind in (EvidenceKind.PHOTO, EvidenceKind.VIDEO, EvidenceKind.AUDIO):
-            # What FFmpeg calls the picture of a sound file is its cover, which goes.
-            for of in "a" if kind is EvidenceKind.AUDIO else "va":
-                assert heard(copy, tmp_path, of) == heard(each.original, tmp_path, of), (each.name, of)
-        else:
-            continue
-        looked_at[str(kind)] = looked_at.get(str(kind), 0) + 1
-    assert {"photo", "audio", "document"} <= set(looked_at), looked_at
+        kind = str(each.verdict.plan.kind) if each.verdict is not None else ""
+        same = _is_the_same(each, each.copy or b"", tmp_path)
+        if same is not None:
+            looked_at[kind] = looked_at.get(kind, 0) + 1
+        if same is False:
+            different.append(each.name)
+    print(f"\nlooked at {looked_at}")
+    assert different == []
+    assert sum(looked_at.values()) == len(cleaned(press)), "each copy was looked at"
+
+
+def _is_the_same(each: Outcome, copy: bytes, folder: Path) -> bool | None:
+    """Compare what is seen, read and heard, with a decoder that is not ours; None where nothing here can decode it."""
+    if each.mime_type == "application/pdf":
+        return pages(copy) == pages(each.original)
+    if copy[:2] == b"PK":
+        return office_text(copy) == office_text(each.original)
+    if each.mime_type.startswith("text/"):
+        return text_of(copy) == text_of(each.original)
+    if each.mime_type.startswith("image/") and (before := seen(each.original)) is not None:
+        return seen(copy) == before and _same_colours(colour_profile(each.original), colour_profile(copy))
+    # What FFmpeg calls the picture of a sound file is its cover, which goes.
+    wanted = "a" if each.mime_type.startswith("audio/") else "va"
+    return all(heard(copy, folder, of) == heard(each.original, folder, of) for of in wanted)
 
 
 def _same_colours(before: bytes | None, after: bytes | None) -> bool:
@@ -194,10 +209,9 @@ def _same_colours(before: bytes | None, after: bytes | None) -> bool:
     return before is not None and after is not None and colour_tags(before) == colour_tags(after)
 
 
-def test_keeping_keeps_every_octet(workbench: Workbench, corpus: CorpusFinder) -> None:
-    outcomes = clean_all(workbench, corpus("media-metadata"), Audience.VAULT)
-    assert len(outcomes) == 142
-    for each in outcomes:
+def test_keeping_keeps_every_octet(outcomes: dict[Audience, list[Outcome]]) -> None:
+    assert len(outcomes[Audience.VAULT]) == 142
+    for each in outcomes[Audience.VAULT]:
         assert each.verdict is not None, (each.name, each.refusal)
         assert each.verdict.whole
         assert hashlib.sha256(each.copy or b"").hexdigest() == each.truth["sha256"]
