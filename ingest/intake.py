@@ -30,12 +30,14 @@ from archive.errors import ConflictError, InputError
 from archive.jobs import JobKind, JobQueue
 from archive.keyfiles import OwnerKey
 from archive.settings import IngestSettings
-from archive.types import ItemId, NewId, Owner, OwnerKind
+from archive.types import AtIngest, ItemId, NewId, Owner, OwnerKind
 from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
 from ingest.reception import Arrival, Reception, Refused, Result, Stored
+from ingest.stripping import Stripping, TakenIn
+from media.policy import Policy
 from media.workbench import Workbench
 
 _MOST_HELD_OPEN = 64
@@ -55,6 +57,7 @@ class Intake:
         database: Database,
         jobs: JobQueue,
         settings: IngestSettings,
+        policy: Policy,
         equality: bool,
         new_id: NewId,
     ) -> None:
@@ -65,6 +68,9 @@ class Intake:
         self._database = database
         self._jobs = jobs
         self._settings = settings
+        self._policy = policy
+        strips = AtIngest.STRIP in policy.at_ingest.values()
+        self._stripping = Stripping(vault=vault, workbench=workbench, policy=policy) if strips else None
         self._equality = equality
         self._new_id = new_id
 
@@ -124,14 +130,29 @@ class Intake:
         key = OwnerKey.generate(Owner(kind=OwnerKind.ITEM, id=item_id), keyring.kind)
         try:
             with arrival.open() as source:
-                original = self._vault.stage(cast(BinaryIO, _Stoppable(source, stop)), key.recipient)
+                taken_in = self._take(cast(BinaryIO, _Stoppable(source, stop)), key)
         except InputError as error:  # Any other is the archive's own: nobody's file is to blame.
             return Refused(error=error)
+        original = taken_in.original
         if many:
             original.staged.close()
         digest = original.sealed.sha256.value
         mac = content_mac(intake_key, digest) if self._equality else None
-        return Taken(arrival=arrival, key=key, original=original, content_mac=mac)
+        return Taken(
+            arrival=arrival,
+            key=key,
+            original=original,
+            content_mac=mac,
+            policy=self._policy,
+            handed_in=taken_in.handed_in,
+            mark=taken_in.mark,
+        )
+
+    def _take(self, source: BinaryIO, key: OwnerKey) -> TakenIn:
+        """Seal a stream as it is; where some kinds are stripped, find out first what it is."""
+        if self._stripping is None:
+            return TakenIn(original=self._vault.stage(source, key.recipient))
+        return self._stripping.take(source, key)
 
     def _first_of_each_content(self, sealed: Sequence[Taken | Refused]) -> list[Taken]:
         """Leave out what is here already, in the archive or earlier in this group."""

@@ -83,7 +83,9 @@ RENDERING: Mapping[str, frozenset[str]] = MappingProxyType(
             "CopyrightFlag OriginalMedia ImageWidth ImageHeight AspectRatio FrameRate VideoBitrate"
         ),
         "AAC": _names("ProfileType SampleRate Channels"),
-        "AIFF": _names("NumChannels NumSampleFrames SampleSize SampleRate CompressionType"),
+        "AIFF": _names(
+            "NumChannels NumSampleFrames SampleSize SampleRate CompressionType CompressorName FormatVersionTime"
+        ),
         "H264": _names("ImageWidth ImageHeight"),
     }
 )
@@ -94,7 +96,7 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
         "ExifTool": _names("ExifToolVersion Warning Error"),
         "File": _names(
             "FileType FileTypeExtension MIMEType ExifByteOrder FileSize MIMEEncoding ByteOrderMark Newlines "
-            "LineCount WordCount Compression ID3Size CurrentIPTCDigest"
+            "LineCount WordCount Compression ID3Size CurrentIPTCDigest BMPVersion ImageLength"
         ),
         "EXIF": _names(
             "Compression StripOffsets StripByteCounts RowsPerStrip TileWidth TileLength TileOffsets "
@@ -103,7 +105,7 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
             "FreeByteCounts PageNumber"
         ),
         "GIF": _names("GIFVersion"),
-        "RIFF": _names("WebP_Flags VP8Version Encoding VideoCodec AudioCodec MaxDataRate Padding"),
+        "RIFF": _names("WebP_Flags VP8Version Encoding VideoCodec AudioCodec MaxDataRate Padding Unknown_JUNK"),
         "Jpeg2000": _names("MajorBrand MinorVersion CompatibleBrands"),
         "QuickTime": _names(
             "MajorBrand MinorVersion CompatibleBrands HandlerType HandlerClass HandlerDescription "
@@ -119,7 +121,7 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
             "ChunkOffset64 CompositionTimeToSample CompositionToDecodeTimelineMapping "
             "IdependentAndDisposableSamples SampleTable AVCConfiguration HEVCConfiguration Unknown_esds "
             "Unknown_hvcC MovieFragmentSequence InitialObjectDescriptor BufferSize MaxBitrate AverageBitrate "
-            "SampleGroupDescription SampleToGroup PixelInformation"
+            "SampleGroupDescription SampleToGroup PixelInformation Free Unknown_btrt"
         ),
         "Matroska": _names(
             "EBMLVersion EBMLReadVersion DocType DocTypeVersion DocTypeReadVersion TimecodeScale Duration "
@@ -144,6 +146,19 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 """What follows from the bytes themselves, by family."""
+
+OWN_MARKS: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
+    {
+        ("Vorbis", "Vendor"): frozenset({"Lavf", "ffmpeg"}),
+        ("MPEG", "Encoder"): frozenset({"LAME"}),
+        ("QuickTime", "HandlerVendorID"): frozenset({"Apple", "FFmpeg"}),
+        ("QuickTime", "MediaLanguageCode"): frozenset({"und"}),
+    }
+)
+"""Fields that a format demands, with the values that every copy of ours has and that therefore tell nothing."""
+
+WALKED: frozenset[tuple[str, str]] = frozenset({("QuickTime", "Unknown_edts")})
+"""Fields that ExifTool cannot read, and that a copy's inspector does: an edit list that hides nothing."""
 
 # Order matters: the first pattern that is found names the class.
 PATTERNS: tuple[tuple[re.Pattern[str], MetadataClass], ...] = tuple(

@@ -23,6 +23,7 @@ _SENTENCES = {
     "not-text": "it is called a text but holds bytes that are none.",
     "scripts": "it holds scripts.",
     "signed": "it carries a digital signature, which cleaning would break.",
+    "source-notes": "it is the source of a program or of a page's style, whose notes name people and times.",
     "too-complex": "it is too large or too deeply nested to be cleaned within the limits.",
     "too-large": "it is too large to be cleaned.",
     "tracked-changes": "it holds tracked changes that only a person can decide on. Accept or reject them first.",

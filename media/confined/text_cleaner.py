@@ -14,6 +14,8 @@ from media.confined.rich_text import clean_rich_text
 
 LONGEST = 64 << 20
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+# A style sheet or a program: whoever opens the page or runs it never sees what its notes say.
+_NOTES = re.compile(r"/\*.*?\*/.*?\{", re.DOTALL)
 _UNSEEN = re.compile("[\u200b\u2060-\u2064\u206a-\u206f\ufff9-\ufffb\U000e0000-\U000e007f]")
 
 
@@ -65,6 +67,8 @@ def clean_plain(content: bytes) -> bytes:
     text, _ = decoded(content)
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         raise Refusal("markup")
+    if _NOTES.search(text):
+        raise Refusal("source-notes")
     if _UNSEEN.search(text):
         raise Refusal("unseen-characters")
     return content

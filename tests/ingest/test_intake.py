@@ -55,7 +55,7 @@ def test_every_sample_is_sealed_recorded_and_says_what_it_is(shared: WayIn) -> N
         assert receipt.get("fixity")["sha256"] == result.sha256.hex()
         assert receipt.get("original_name")["name"] == path.name
         assert receipt.get("claims")["sender"] == {"place": "6th St"}
-        assert receipt.get("policy")["policy"] == "keep-whole"
+        assert receipt.get("policy")["outcome"] == "kept whole"
         assert receipt.get("run")["number"] == 1
     assert kinds == {
         ".mp4": "video",
