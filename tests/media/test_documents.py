@@ -127,7 +127,7 @@ def _pdf(*, protect: bool = False, attach: bool = False, revise: bool = False, c
         if attach:
             pdf.attachments["notes.txt"] = b"who said so"
         made = io.BytesIO()
-        pdf.save(made, encryption=pikepdf.Encryption(owner="o", user="") if protect else False)
+        pdf.save(made, encryption=pikepdf.Encryption(owner="o", user="", R=4) if protect else False)
     content = made.getvalue()
     return _revised(content) if revise else content
 
