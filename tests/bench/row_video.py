@@ -32,7 +32,7 @@ _SET_CHILD_SUBREAPER = 36
 _KEPT = frozenset({MetadataClass.RENDERING, MetadataClass.STRUCTURE})
 
 
-class _File:
+class OnDisk:
     """A file on the disk, as the workbench reads one."""
 
     def __init__(self, path: Path) -> None:
@@ -57,10 +57,10 @@ def measure(work: Path, pairs: int) -> None:
     settings = MediaSettings()
     with open_confinement(settings) as confinement, Workbench(settings) as workbench:
         previews = Previews(confinement, settings)
-        examination = workbench.examine(FileRanges(_File(clip)))
+        examination = workbench.examine(FileRanges(OnDisk(clip)))
 
         def review() -> None:
-            made = previews.make(FileRanges(_File(clip)), examination.format, examination.streams)
+            made = previews.make(FileRanges(OnDisk(clip)), examination.format, examination.streams)
             proxy = next(each for each in made if isinstance(each, Streamed))
             with (work / "ours.mp4").open("wb", buffering=0) as sink:
                 proxy.write(sink)
@@ -81,7 +81,7 @@ def measure(work: Path, pairs: int) -> None:
             os.sync()
             start = time.perf_counter()
             request = CleanRequest(
-                source=FileRanges(_File(large)), format=form, keep=_KEPT, deadline=time.monotonic() + 600
+                source=FileRanges(OnDisk(large)), format=form, keep=_KEPT, deadline=time.monotonic() + 600
             )
             with (work / "clean.mp4").open("wb", buffering=0) as sink:
                 cleaner.clean(request, sink)
