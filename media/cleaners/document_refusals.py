@@ -4,6 +4,8 @@ from archive.errors import InputError
 
 _SENTENCES = {
     "attachments": "it has files attached. Save each, and have it cleaned by itself.",
+    "cropped": "it shows only a part of a picture or page that it holds whole. Cut off what is not to be seen for good "
+    "(office programs call it compressing pictures), or print it to PDF.",
     "damaged": "it is damaged, or not built as its format demands, so that nothing can be said for what is in it.",
     "damaged-image": "a picture inside it is damaged.",
     "embedded-metadata": "something inside it holds metadata in a place where they cannot be taken out safely.",

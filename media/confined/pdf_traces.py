@@ -50,10 +50,16 @@ def still_there(made: bytes, texts: frozenset[str]) -> bool:
         return True
     with pikepdf.open(io.BytesIO(made)) as pdf:
         for one in pdf.objects:
-            octets = one.unparse(resolved=True) if not isinstance(one, Stream) else _content(one)
-            if any(each in octets for each in wanted):
+            if any(each in _octets(one) for each in wanted):
                 return True
     return False
+
+
+def _octets(one: object) -> bytes:
+    """Give an object's bytes; a number that stands alone comes as Python's own."""
+    if isinstance(one, Stream):
+        return _content(one)
+    return one.unparse(resolved=True) if isinstance(one, pikepdf.Object) else str(one).encode()
 
 
 def _content(stream: pikepdf.Object) -> bytes:

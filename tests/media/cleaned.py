@@ -54,5 +54,5 @@ def _pieces(content: bytes) -> Iterator[bytes]:
                         yield each.read_bytes()
                     except pikepdf.PdfError:
                         continue
-                else:
+                elif isinstance(each, pikepdf.Object):
                     yield each.unparse(resolved=True)

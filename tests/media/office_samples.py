@@ -7,6 +7,7 @@ import zipfile
 from xml.etree import ElementTree
 
 import docx
+import docx.document
 import openpyxl
 import pptx
 from docx.opc.constants import RELATIONSHIP_TYPE
@@ -49,8 +50,18 @@ def word_document(picture: bytes) -> bytes:
     paragraph._p.append(_change("w:del", "w:delText", " It was red."))
     document.add_paragraph().add_run("Only the writer sees this.").font.hidden = True
     document.add_picture(io.BytesIO(picture), width=Inches(1))
-    document.part.relate_to("file:///C:/Users/wilhelmina/van.docx", RELATIONSHIP_TYPE.HYPERLINK, is_external=True)
+    for address in ("https://example.org/open", "file:///C:/Users/wilhelmina/van.docx"):
+        _link(document, address)
     return _saved(document)
+
+
+def _link(document: docx.document.Document, address: str) -> None:
+    link, run, words = OxmlElement("w:hyperlink"), OxmlElement("w:r"), OxmlElement("w:t")
+    link.set(qn("r:id"), document.part.relate_to(address, RELATIONSHIP_TYPE.HYPERLINK, is_external=True))
+    words.text = "a link"
+    run.append(words)
+    link.append(run)
+    document.add_paragraph()._p.append(link)
 
 
 def _change(kind: str, text: str, words: str) -> object:
@@ -81,7 +92,7 @@ def workbook(picture: bytes, *, hidden_sheet: bool = False) -> bytes:
     return _saved(book)
 
 
-def presentation(picture: bytes, *, hidden_slide: bool = False) -> bytes:
+def presentation(picture: bytes, *, hidden_slide: bool = False, cropped: bool = False) -> bytes:
     """A PPTX with notes, a picture whose name tells of somebody's machine, and a hidden slide where that is wanted."""
     show = pptx.Presentation()
     _describe(show.core_properties)
@@ -90,6 +101,8 @@ def presentation(picture: bytes, *, hidden_slide: bool = False) -> bytes:
     drawn = slide.shapes.add_picture(io.BytesIO(picture), 0, 0)
     drawn._element.nvPicPr.cNvPr.set("descr", f"/home/{NAME}/van.jpg")
     slide.notes_slide.notes_text_frame.text = f"{OTHER} will speak here."
+    if cropped:
+        drawn.crop_left = 0.25
     if hidden_slide:
         slide._element.set("show", "0")
     return _saved(show)

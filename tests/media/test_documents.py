@@ -90,7 +90,19 @@ def test_what_nobody_sees_is_refused_where_it_cannot_go(bench: Workbench, origin
     assert refusal_of(bench, original) == "hidden-data"
 
 
-def _pdf(*, protect: bool = False, attach: bool = False, revise: bool = False) -> bytes:
+def test_a_picture_that_is_shown_in_part_is_refused(bench: Workbench) -> None:
+    assert refusal_of(bench, office_samples.presentation(PICTURE, cropped=True)) == "cropped"
+    assert refusal_of(bench, _pdf(cut=True)) == "cropped"
+
+
+def test_a_link_into_somebodys_machine_goes_and_its_words_stay(bench: Workbench) -> None:
+    _, copy = cleaned(bench, office_samples.word_document(PICTURE))
+    read = docx.Document(io.BytesIO(copy))
+    assert [part.text for part in read.paragraphs].count("a link") == 2
+    assert [each.target_ref for each in read.part.rels.values() if each.is_external] == ["https://example.org/open"]
+
+
+def _pdf(*, protect: bool = False, attach: bool = False, revise: bool = False, cut: bool = False) -> bytes:
     """A page with a photograph, words, an author, a link, a comment; an earlier revision where that is wanted."""
     with pikepdf.new() as pdf:
         image = pdf.make_stream(PICTURE, Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Image)
@@ -110,6 +122,8 @@ def _pdf(*, protect: bool = False, attach: bool = False, revise: bool = False) -
         pdf.docinfo["/Author"] = office_samples.NAME
         with pdf.open_metadata() as metadata:
             metadata["dc:creator"] = [office_samples.NAME]
+        if cut:
+            page.CropBox = pikepdf.Array([0, 0, 200, 100])
         if attach:
             pdf.attachments["notes.txt"] = b"who said so"
         made = io.BytesIO()

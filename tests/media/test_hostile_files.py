@@ -26,7 +26,7 @@ from tests.media.conftest import VECTORS
 
 CORPORA = ("hostile-media", "hostile-pdf", "hostile-archives", "polyglots", "tiny-valid-files", "xml-attacks")
 NO_CASES = ("README.md", "MANIFEST.sha256", "LICENSE")
-SAMPLE_OF = 12
+SAMPLE_OF = 24
 SECONDS = 30
 GIBIBYTE = 1 << 30
 SECOND_FORMATS = (b"PK\x03\x04", b"%PDF-", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
@@ -90,6 +90,12 @@ def try_everything(workbench: Workbench, path: Path) -> str:
     for preview in workbench.previews(source, workbench.examine(source)):
         _take(preview)
     assert time.monotonic() - started < SECONDS, path.name
+    return try_cleaning(workbench, path)
+
+
+def try_cleaning(workbench: Workbench, path: Path) -> str:
+    """Examine and clean one file; give what came of it."""
+    content = path.read_bytes()
     started = time.monotonic()
     try:
         verdict, copy = cleaned(workbench, content)
@@ -138,7 +144,7 @@ def test_every_hostile_file_ends_in_a_value_or_a_refusal(workbench: Workbench, c
 
 def test_no_second_format_survives_in_what_is_called_clean(workbench: Workbench, corpus: CorpusFinder) -> None:
     polyglots = [path for path in files_of(corpus("polyglots")) if path.parent.name == "files"]
-    came = [try_everything(workbench, path) for path in polyglots]
+    came = [try_cleaning(workbench, path) for path in polyglots]
     assert len(came) >= 40
     # Each is one file as two formats: whatever its cleaner, the second must not go on.
     assert {word.partition(":")[0] for word in came} <= {"clean", "media/cannot-clean", "media/not-clean"}
