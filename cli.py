@@ -303,6 +303,7 @@ class Rooms:
             database=self.database,
             jobs=self.jobs,
             settings=self.settings.ingest,
+            policy=self.policy,
             equality=self.settings.archive.intake_equality,
             new_id=self.new_id,
         )
@@ -340,6 +341,7 @@ class Rooms:
                 organisation=self.settings.archive.organisation,
                 contact=self.settings.export.contact,
                 software=f"Testigo {version('testigo')}",
+                policy_id=self.policy.id,
             ),
             new_id=self.new_id,
         )

@@ -40,7 +40,7 @@ class PatchableStage:
     def finish(self) -> StagedObject:
         """Seal what is left and name the object; from now on it is dropped by whoever has it."""
         self.sink.finish()
-        view = _StagedRanges(self._staged)
+        view = StagedRanges(self._staged)
         sealed = blake3()
         for start in range(0, view.size, _READ_OCTETS):
             sealed.update(view.read_range(start, _READ_OCTETS))
@@ -62,7 +62,7 @@ class PatchableStage:
         return StagedObject(sealed=stream, staged=self._staged)
 
 
-class _StagedRanges:
+class StagedRanges:
     """A staged write as something that can be read from any place."""
 
     def __init__(self, staged: StagedWrite) -> None:

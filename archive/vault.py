@@ -17,7 +17,7 @@ from archive.age.seekable import SeekableReader
 from archive.age.stream import open_bytes
 from archive.errors import AccessError, IntegrityError, NotFoundError, UnavailableError
 from archive.keyfiles import KeyFiles, OwnerKey
-from archive.patching import PatchableStage
+from archive.patching import PatchableStage, StagedRanges
 from archive.sealing import StagedObject, seal_stream
 from archive.store.port import Store, object_name
 from archive.types import Digest, Owner
@@ -88,6 +88,11 @@ class Vault:
         """Read what was just published through the seal, with the file key still in memory (steps 3 and 4 only)."""
         with self.store.open_range(staged.name) as source:
             yield SeekableReader(source, file_key=staged.sealed.file_key)
+
+    @contextmanager
+    def reread(self, staged: StagedObject) -> Iterator[SeekableReader]:
+        """Read what is staged and not published, with the file key still in memory."""
+        yield SeekableReader(StagedRanges(staged.staged), file_key=staged.sealed.file_key)
 
     # ── opening: no entry, no access ─────────────────────────────────────────────────────────────────────────────────
 

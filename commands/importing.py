@@ -167,8 +167,9 @@ def report(talk: Talk, closing: Reconciliation) -> int:
 
 def _result_lines(path: str, result: Result) -> list[tuple[str, str]]:
     match result:
-        case Stored(item=item, problems=problems):
-            return [(item.number, printable(path)), *(("", f"not processed: {each}") for each in problems)]
+        case Stored(item=item, problems=problems, handed_in_sha256=handed_in):
+            cleaned = [("", f"cleaned at intake; what was handed in had SHA-256 {handed_in}")] if handed_in else []
+            return [(item.number, printable(path)), *cleaned, *(("", f"not processed: {each}") for each in problems)]
         case Linked(item_number=number):
             return [(number, f"{printable(path)}   (same content; linked)")]
         case Refused(error=error):
@@ -191,7 +192,7 @@ def _file_document(path: str, result: Result) -> dict[str, object]:
     match result:
         case Stored(item=item, sha256=sha256, entry=entry, problems=problems):
             named = {"outcome": "stored", "item": item.number, "sha256": sha256.hex(), "entry": entry.seq}
-            return {**told, **named, "notes": list(problems)}
+            return {**told, **named, "handed_in_sha256": result.handed_in_sha256 or None, "notes": list(problems)}
         case Linked(item_number=number, sha256=sha256, entry=entry):
             return {**told, "outcome": "linked", "item": number, "sha256": sha256.hex(), "entry": entry.seq}
         case Refused(error=error):

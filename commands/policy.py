@@ -36,7 +36,7 @@ _AUDIENCES = {
     Audience.PUBLIC: "the public",
 }
 _TRIED_OCTETS = 64 << 20
-_SHOWN_VALUE = 48
+_SHOWN_VALUE = 32
 _IN_CLEAR = (
     "{path} lies in clear: whoever has it can see, hear and read it. Its metadata is without what {audience} must not "
     "get; faces, voices, plates and what is said in it are as they were."

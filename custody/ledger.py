@@ -31,14 +31,14 @@ from custody.entries import Entry, EventKind
 from custody.merkle import leaf_hash
 
 _CLOCK_TOLERANCE = timedelta(seconds=2)
-_IN_RECEIPT = frozenset({"run", "fixity", "recorded_time"})
+_IN_RECEIPT = frozenset({"run", "fixity", "recorded_time", "intake"})
 MOST_ITEMS_IN_AN_ENTRY = 1000
 """An entry stays under the 65,535 octets that an entry bundle can carry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryRef:
-    """An entry's place in the log. `receipt` are its disclosures that a receipt opens: fixity, run and time."""
+    """An entry's place in the log. `receipt` are its disclosures that a receipt opens: fixity, run, time, intake."""
 
     seq: int
     leaf: bytes = field(repr=False)

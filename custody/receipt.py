@@ -25,6 +25,8 @@ FORMAT_VERSION = 1
 MAX_RECEIPT_OCTETS = 64 * 2**20
 
 _OPENED = ["fixity", "recorded_time", RUN]
+_INTAKE = "intake"
+"""Opened too where only a cleaned copy was kept: it holds the digest of what was handed in."""
 _STAGE = "receipt"
 _EVENTS = (EventKind.INGESTION, EventKind.DUPLICATE_RECEIPT)
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -229,10 +231,12 @@ def _check_item(item: ReceiptItem, verified: VerifiedCheckpoint | None) -> ItemV
         if (fixity["sha256"], _integer(fixity["size"])) != (item.sha256.hex, item.size):
             _refuse("The receipt states another SHA-256 or size than the entry in the log.")
         checks.append(_matches("The stated SHA-256 and size are those of the entry."))
+        if _INTAKE in opened:
+            checks.append(_matches(_stripped(opened[_INTAKE], item)))
         checks.append(_check_place(item, entry, verified))
     except IntegrityError as error:
         return ItemVerdict(stated_number=item.number, checks=(*checks, _differs(error.message)))
-    except ValueError:
+    except (ValueError, KeyError):
         # Its message may quote a value, which does not belong in words that are shown.
         words = "A value that the entry committed to is not written as the format says."
         return ItemVerdict(stated_number=item.number, checks=(*checks, _differs(words)))
@@ -248,9 +252,23 @@ def _check_item(item: ReceiptItem, verified: VerifiedCheckpoint | None) -> ItemV
     )
 
 
+def _stripped(value: Json, item: ReceiptItem) -> str:
+    """Say what was handed in where the entry states that only a cleaned copy of it is kept."""
+    if not isinstance(value, Mapping):
+        raise ValueError("other members than the format says")
+    stored = _members(value["stored"], {"sha256", "size"})
+    handed_in = _members(value["handed_in"], {"sha256", "size"})
+    if (stored["sha256"], stored["size"]) != (item.sha256.hex, item.size):
+        _refuse("The entry states another cleaned copy than the receipt.")
+    digest = _text(handed_in["sha256"])
+    if not _HEX_SHA256.fullmatch(digest):
+        raise ValueError("a SHA-256 is written in lower-case hex")
+    return f"Only a copy cleaned at intake is kept; what was handed in had the SHA-256 {digest}."
+
+
 def _opened(entry: Entry, disclosures: Iterable[Disclosure]) -> dict[str, Json]:
     pairs = [check_disclosure(entry, disclosure) for disclosure in disclosures]
-    if sorted(name for name, _ in pairs) != _OPENED:
+    if sorted(name for name, _ in pairs if name != _INTAKE) != _OPENED or len(dict(pairs)) != len(pairs):
         _refuse("The receipt does not open what was received, its place and its time, and nothing else.")
     return dict(pairs)
 

@@ -50,7 +50,8 @@ class Exhibit:
 
     `original` and `metadata` name sealed objects; `metadata` is None where nothing could be extracted. `claims` are
     what the sender and the file itself say: nobody has checked them. `companions` are the numbers of exhibits of this
-    packet that were received together with it; `apart` says that there is another which is not in this packet.
+    packet that were received together with it; `handed_in` is what the log says of
+    a file of which only a cleaned copy was kept. `apart` says that there is another which is not in this packet.
     """
 
     item: Item
@@ -59,6 +60,7 @@ class Exhibit:
     original: Digest
     metadata: Digest | None
     untrusted_name: str
+    handed_in: dict[str, Any]
     format: Mapping[str, Any]
     extraction: Mapping[str, Any]
     claims: Mapping[str, Any]
@@ -68,6 +70,12 @@ class Exhibit:
     entry: int
     companions: tuple[str, ...]
     apart: bool
+
+    @property
+    def handed_in_sha256(self) -> str:
+        """The fingerprint of what was handed in, grouped, where only a cleaned copy of it was kept; else empty."""
+        told = self.handed_in.get("handed_in", {}).get("sha256", "")
+        return " ".join(told[start : start + 4] for start in range(0, len(told), 4))
 
     @property
     def number(self) -> str:
@@ -128,6 +136,7 @@ def _exhibit(item: Item, opened: OpenedEntry | None, companions: tuple[str, ...]
         original=_digest(DigestAlgorithm.BLAKE3, objects["original"]),
         metadata=_digest(DigestAlgorithm.BLAKE3, metadata) if metadata is not None else None,
         untrusted_name=str(values.get("original_name", {}).get("name", "")),
+        handed_in=_without_item(values.get("intake")),
         format=_without_item(values.get("format")),
         extraction=_without_item(values.get("extraction")),
         claims=_without_item(values.get("claims")),

@@ -60,6 +60,7 @@ class ExhibitFacts:
     method: str
     entry: int
     name: str
+    handed_in: str
     claims: tuple[tuple[str, tuple[str, ...]], ...]
     companions: tuple[str, ...]
     apart: bool
@@ -126,6 +127,7 @@ def exhibit_facts(exhibit: Exhibit, lines: Sequence[Line]) -> ExhibitFacts:
         method=exhibit.method,
         entry=exhibit.entry,
         name=exhibit.untrusted_name,
+        handed_in=exhibit.handed_in_sha256,
         claims=tuple((label, tuple(texts)) for label, texts in claims if texts),
         companions=exhibit.companions,
         apart=exhibit.apart,

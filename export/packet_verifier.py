@@ -2184,8 +2184,22 @@ def check_fixity(exhibit: Exhibit, entries: List[Entry], report: Report) -> None
         raise DoesNotMatch(
             f"is not the file that was received as {exhibit.number}: the log recorded another SHA-256 or size"
         )
-    report.matches(exhibit.path, f"{exhibit.size:,} bytes, as received {when or 'at a time that was not opened'}")
+    cleaned = [handed_in(entry, exhibit.item, exhibit.sha256) for entry in entries if entry.event == "ingestion"]
+    words = "as cleaned when it was received" if any(cleaned) else "as received"
+    report.matches(
+        exhibit.path, f"{exhibit.size:,} bytes, {words} {when or 'at a time that was not opened'}{''.join(cleaned)}"
+    )
     report.facts.setdefault("exhibits", []).append({**exhibit._asdict(), "received": when})
+
+
+def handed_in(entry: Entry, item: str, sha256: str) -> str:
+    """Say what was handed in, where the archive kept only a copy that it had cleaned of metadata; else nothing."""
+    for value in entry.values("intake", item):
+        if member(member(value, "stored", dict), "sha256", str) != sha256:
+            raise DoesNotMatch("is another copy than the one that the log says was cleaned at intake")
+        digest = member(member(value, "handed_in", dict), "sha256", str)
+        return f"; metadata was taken out at intake, and what was handed in had SHA-256 {digest}"
+    return ""
 
 
 def check_timestamps(
@@ -2337,7 +2351,8 @@ def check_receipt_item(item: Any, checkpoint: Checkpoint, report: Report) -> str
     if entry.seq != member(item, "index", int):
         raise DoesNotMatch("states another place in the log than its entry")
     verify_inclusion(entry.digest, entry.seq, checkpoint.size, read_siblings(text_list(item, "proof")), checkpoint.root)
-    if sorted(opened.name for opened in entry.opened) != ["fixity", "recorded_time", "run"]:
+    names = sorted(opened.name for opened in entry.opened)
+    if names not in (["fixity", "recorded_time", "run"], ["fixity", "intake", "recorded_time", "run"]):
         raise DoesNotMatch("does not open what was received, its place and its time, and nothing else")
     if entry.event not in ("ingestion", "duplicate receipt"):
         raise DoesNotMatch(f"is an entry of another kind ({entry.event})")
@@ -2352,7 +2367,8 @@ def check_receipt_item(item: Any, checkpoint: Checkpoint, report: Report) -> str
     when = entry.recorded_time
     report.matches(
         member(item, "number", str),
-        f"{item['size']:,} bytes, entry {entry.seq} of the log, {when}; SHA-256 {item['sha256']}",
+        f"{item['size']:,} bytes, entry {entry.seq} of the log, {when}; SHA-256 {item['sha256']}"
+        + handed_in(entry, member(run, "item", str), item["sha256"]),
     )
     return when
 

@@ -19,6 +19,7 @@ class House:
     organisation: str
     contact: str
     software: str
+    policy_id: str
 
     def bag_info(self, facts: Facts) -> tuple[tuple[str, str], ...]:
         """Give the labels of `bag-info.txt`; none names a person whom the packet does not name."""
@@ -31,7 +32,7 @@ class House:
             ("Bag-Software-Agent", self.software),
             ("Testigo-Packet-Type", TYPE),
             ("Testigo-Log-Origin", facts.origin),
-            ("Testigo-Metadata-Policy", "keep-whole"),
+            ("Testigo-Metadata-Policy", self.policy_id),
         )
         return tuple((label, line) for label, value in labels if (line := _one_line(value)))
 

@@ -1,6 +1,6 @@
 """Step 6 of the way in: the entries and records of what came in, of what was here already, of what was refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from archive.catalogue.records import ImportFile, Item, Json, StoredObject
@@ -11,10 +11,8 @@ from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import Transaction
 from ingest.reception import Arrival, Linked, Reception, Refused, Result, Stored
+from media.policy import Policy
 from media.workbench import Examination
-
-POLICY: Json = {"at_ingest": "keep", "policy": "keep-whole", "version": "1"}
-"""Step 5 for now: the original is kept whole at intake."""
 
 
 @dataclass(slots=True)
@@ -25,6 +23,9 @@ class Taken:
     key: OwnerKey
     original: StagedObject
     content_mac: bytes | None
+    policy: Policy
+    handed_in: Json = None
+    mark: str = ""
     examination: Examination | None = None
     metadata: StagedObject | None = None
 
@@ -55,19 +56,28 @@ def enter_item(
     entry = transaction.record(
         Draft(
             event=EventKind.INGESTION,
-            outcome=Outcome.WARNING if examination.problems else Outcome.SUCCESS,
+            outcome=Outcome.WARNING if examination.problems or taken.mark else Outcome.SUCCESS,
             actor=reception.actor,
             values=(("purpose", reception.method), *reception.values),
             items=(ItemPart(item_id=item.id, recipient=item.recipient, values=values, first=True),),
         )
     )
     digest = taken.original.sealed.sha256.value
-    return Stored(item=item, sha256=digest, entry=entry, problems=tuple(examination.problems))
+    marks = (f"ingest/kept-whole: {taken.mark}",) if taken.mark else ()
+    return Stored(
+        item=item,
+        sha256=digest,
+        entry=entry,
+        problems=(*marks, *examination.problems),
+        handed_in_sha256=_handed_in(taken),
+    )
 
 
 def _item_values(reception: Reception, taken: Taken, item: Item, examination: Examination, new_id: NewId) -> Values:
     arrival, sealed = taken.arrival, taken.original.sealed
     named = {"item": str(item.id)}
+    # A file that was stripped keeps neither the name that its sender's telephone gave it nor what the card says of it.
+    arrival = replace(arrival, untrusted_name="", untrusted_path="", claims={}) if taken.handed_in else arrival
     told = {
         "original_name": safe_text(arrival.untrusted_name),
         "path": safe_text(arrival.untrusted_path),
@@ -79,7 +89,7 @@ def _item_values(reception: Reception, taken: Taken, item: Item, examination: Ex
         ("format", {**named, **examination.format_values()}),
         ("extraction", {**named, **examination.extraction_values()}),
         ("claims", {**named, "sender": told["claims"], "embedded": examination.claim_values()}),
-        ("policy", {**named, **POLICY}),
+        ("policy", {**named, **policy_value(taken)}),
         ("record", item.to_log(told)),
     ]
     for purpose, staged in (("original", taken.original), ("metadata", taken.metadata)):
@@ -93,13 +103,32 @@ def _item_values(reception: Reception, taken: Taken, item: Item, examination: Ex
             )
             values.append(("record", stored.to_log()))
             values.append(("object", {**named, **_object_value(purpose, staged)}))
+    if isinstance(taken.handed_in, dict):
+        values.append(("intake", {**named, **taken.handed_in}))
     values += _file_record(reception, arrival, "stored", new_id, item_id=item.id, size=sealed.size)
     return tuple(values)
+
+
+def _handed_in(taken: Taken) -> str:
+    """The digest of what was handed in, where that is not what is kept; else empty."""
+    match taken.handed_in:
+        case {"handed_in": {"sha256": str(digest)}}:
+            return digest
+    return ""
+
+
+def policy_value(taken: Taken) -> dict[str, Json]:
+    """What the log says of step 5: under which policy, and whether the stored bytes are those that were handed in."""
+    outcome = "stripped" if taken.handed_in else "kept whole, could not be cleaned" if taken.mark else "kept whole"
+    value: dict[str, Json] = {"policy_id": taken.policy.id, "outcome": outcome}
+    return {**value, "reason": taken.mark} if taken.mark else value
 
 
 def enter_duplicate(transaction: Transaction, reception: Reception, taken: Taken, twin: Item, new_id: NewId) -> Linked:
     """Enter, in the log of the item that is here already, that the same content arrived again."""
     arrival, size = taken.arrival, taken.original.sealed.size
+    if taken.handed_in:
+        arrival = replace(arrival, untrusted_name="", untrusted_path="", claims={})
     duplicate: Json = {
         "item": str(twin.id),
         "name": safe_text(arrival.untrusted_name),
@@ -111,6 +140,7 @@ def enter_duplicate(transaction: Transaction, reception: Reception, taken: Taken
     values = (
         ("fixity", fixity),
         ("duplicate", duplicate),
+        *((("intake", {"item": str(twin.id), **taken.handed_in}),) if isinstance(taken.handed_in, dict) else ()),
         *_file_record(reception, arrival, "linked", new_id, item_id=twin.id, size=size),
     )
     entry = transaction.record(

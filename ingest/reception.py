@@ -43,12 +43,16 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """The file is in: content, record and entry are durable."""
+    """The file is in: content, record and entry are durable.
+
+    `handed_in_sha256` is that of what was sent (hex), where only a cleaned copy of it was kept; else empty.
+    """
 
     item: Item
     sha256: bytes
     entry: EntryRef
     problems: tuple[str, ...]
+    handed_in_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

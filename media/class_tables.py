@@ -17,6 +17,7 @@ def _names(text: str) -> frozenset[str]:
 
 RENDERING: Mapping[str, frozenset[str]] = MappingProxyType(
     {
+        "HTML": _names("Title"),  # the browser shows it
         "EXIF": _names(
             "Orientation ColorSpace YCbCrPositioning YCbCrSubSampling YCbCrCoefficients ReferenceBlackWhite "
             "WhitePoint PrimaryChromaticities XResolution YResolution ResolutionUnit Gamma TransferFunction "
@@ -82,7 +83,9 @@ RENDERING: Mapping[str, frozenset[str]] = MappingProxyType(
             "CopyrightFlag OriginalMedia ImageWidth ImageHeight AspectRatio FrameRate VideoBitrate"
         ),
         "AAC": _names("ProfileType SampleRate Channels"),
-        "AIFF": _names("NumChannels NumSampleFrames SampleSize SampleRate CompressionType"),
+        "AIFF": _names(
+            "NumChannels NumSampleFrames SampleSize SampleRate CompressionType CompressorName FormatVersionTime"
+        ),
         "H264": _names("ImageWidth ImageHeight"),
     }
 )
@@ -93,7 +96,7 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
         "ExifTool": _names("ExifToolVersion Warning Error"),
         "File": _names(
             "FileType FileTypeExtension MIMEType ExifByteOrder FileSize MIMEEncoding ByteOrderMark Newlines "
-            "LineCount WordCount Compression ID3Size CurrentIPTCDigest"
+            "LineCount WordCount Compression ID3Size CurrentIPTCDigest BMPVersion ImageLength"
         ),
         "EXIF": _names(
             "Compression StripOffsets StripByteCounts RowsPerStrip TileWidth TileLength TileOffsets "
@@ -120,8 +123,8 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
             "ChunkOffset64 CompositionTimeToSample CompositionToDecodeTimelineMapping "
             "IdependentAndDisposableSamples SampleTable AVCConfiguration HEVCConfiguration Unknown_esds "
             "Unknown_hvcC MovieFragmentSequence InitialObjectDescriptor BufferSize MaxBitrate AverageBitrate "
-            "SampleGroupDescription SampleToGroup PixelInformation Free Wide LayoutFlags MediaLanguageCode "
-            "PurchaseFileFormat Unknown_av1C Unknown_btrt Unknown_edts VideoFieldOrder"
+            "SampleGroupDescription SampleToGroup PixelInformation Free Wide LayoutFlags "
+            "PurchaseFileFormat Unknown_av1C Unknown_btrt VideoFieldOrder"
         ),
         "Matroska": _names(
             "EBMLVersion EBMLReadVersion DocType DocTypeVersion DocTypeReadVersion TimecodeScale Duration "
@@ -148,19 +151,23 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """What follows from the bytes themselves, by family."""
 
-NEUTRAL: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
+OWN_MARKS: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
     {
-        ("File", "BMPVersion"): frozenset({"Windows V3"}),
+        ("Vorbis", "Vendor"): frozenset({"Lavf", "ffmpeg"}),
         ("MPEG", "Encoder"): frozenset({"LAME"}),
+        ("File", "BMPVersion"): frozenset({"Windows V3"}),
         ("Matroska", "MuxingApp"): frozenset({"Lavf"}),
         ("Matroska", "WritingApp"): frozenset({"Lavf"}),
         ("QuickTime", "CompressorName"): frozenset({"H.264"}),
-        ("QuickTime", "HandlerVendorID"): frozenset({"Apple"}),
+        ("QuickTime", "HandlerVendorID"): frozenset({"Apple", "FFmpeg"}),
+        ("QuickTime", "MediaLanguageCode"): frozenset({"und", "Unknown (32767)"}),
         ("QuickTime", "VendorID"): frozenset({"FFmpeg"}),
-        ("Vorbis", "Vendor"): frozenset({"ffmpeg", "Lavf"}),
     }
 )
-"""Words that a format asks for and our own copies write; they tell nothing of the original."""
+"""Fields that a format demands, with the values that every copy of ours has and that therefore tell nothing."""
+
+WALKED: frozenset[tuple[str, str]] = frozenset({("QuickTime", "Unknown_edts")})
+"""Fields that ExifTool cannot read, and that a copy's inspector does: an edit list that hides nothing."""
 
 # Order matters: the first pattern that is found names the class.
 PATTERNS: tuple[tuple[re.Pattern[str], MetadataClass], ...] = tuple(

@@ -14,59 +14,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from blake3 import blake3
-
 from archive.durable import make_folder_durably, storage_errors, sync, sync_file_system
 from archive.errors import ConflictError, NotFoundError, TestigoError
+from archive.store.openfile import OpenFile
 from archive.store.port import StagedWrite, check_name
 from archive.store.staging import FOLDER, Session, StagedFile, sweep
-from archive.types import Digest, DigestAlgorithm
+from archive.types import Digest
 
 _STAGING = ".staging"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ_BLOCK = 4 * 1024 * 1024
-
-
-class _OpenFile:
-    """The `RangeSource` of a directory store."""
-
-    def __init__(self, fd: int, size: int) -> None:
-        self._fd = fd
-        self._size = size
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def size(self) -> int:
-        return self._size
-
-    def read_range(self, start: int, length: int) -> bytes:
-        if start < 0 or length < 0:
-            raise ValueError("a range begins at 0 or later and is not negative")
-        with storage_errors():
-            octets = os.pread(self._fd, length, start)
-            while len(octets) < length and (more := os.pread(self._fd, length - len(octets), start + len(octets))):
-                octets += more
-        return octets
-
-    def digest(self, buffer: memoryview) -> Digest:
-        # Read, not mapped: a page that a failing disk cannot give would end the whole process with SIGBUS.
-        hasher = blake3(max_threads=blake3.AUTO if self._size >= len(buffer) else 1)
-        start = 0
-        with storage_errors():
-            while start < self._size and (count := os.preadv(self._fd, [buffer], start)):
-                hasher.update(buffer[:count])
-                start += count
-        return Digest(DigestAlgorithm.BLAKE3, hasher.digest())
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            os.close(fd)
 
 
 class DirectoryStore:
@@ -131,11 +88,11 @@ class DirectoryStore:
         with self.open_range(name) as source:
             return source.read_range(start, length)
 
-    def open_range(self, name: str) -> _OpenFile:
+    def open_range(self, name: str) -> OpenFile:
         with storage_errors(), _expecting(name):
             fd = os.open(check_name(name), _READ, dir_fd=self._root)
             try:
-                return _OpenFile(fd, _size_of_file(os.fstat(fd)))
+                return OpenFile(fd, _size_of_file(os.fstat(fd)))
             except OSError:
                 os.close(fd)
                 raise

@@ -4,6 +4,8 @@ from archive.errors import InputError
 
 _SENTENCES = {
     "attachments": "it has files attached. Save each, and have it cleaned by itself.",
+    "cropped": "it shows only a part of a picture or page that it holds whole. Cut off what is not to be seen for good "
+    "(office programs call it compressing pictures), or print it to PDF.",
     "damaged": "it is damaged, or not built as its format demands, so that nothing can be said for what is in it.",
     "damaged-image": "a picture inside it is damaged.",
     "embedded-metadata": "something inside it holds metadata in a place where they cannot be taken out safely.",
@@ -16,10 +18,12 @@ _SENTENCES = {
     "hidden-layers": "it has layers that are switched off. Flatten it, or print it to PDF.",
     "linked-picture": "a picture in it lies elsewhere and is only linked. Put it into the document first.",
     "macros": "it holds programs (macros).",
+    "markup": "it is marked-up text of a kind that is not known here, which may hold more than it shows.",
     "media-inside": "its pages hold sound, film or attached files.",
     "not-text": "it is called a text but holds bytes that are none.",
     "scripts": "it holds scripts.",
     "signed": "it carries a digital signature, which cleaning would break.",
+    "source-notes": "it is the source of a program or of a page's style, whose notes name people and times.",
     "too-complex": "it is too large or too deeply nested to be cleaned within the limits.",
     "too-large": "it is too large to be cleaned.",
     "tracked-changes": "it holds tracked changes that only a person can decide on. Accept or reject them first.",

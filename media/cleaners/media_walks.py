@@ -34,10 +34,10 @@ def walk_boxes(copy: RangeSource) -> Iterator[str]:
         for box in walk(copy):
             if box.kind not in _BOXES:
                 yield f"an unknown box {box.kind.decode('latin-1')!r}"
-            elif box.kind in (b"free", b"wide") and any(copy.read_range(box.begin, min(box.end - box.begin, 1 << 16))):
-                yield "a filling box that is not empty"
             elif box.kind == b"meta" and box.end - box.begin > _EMPTY_META_OCTETS:
                 yield "a box of metadata that is not empty"
+            elif box.kind in (b"free", b"wide") and any(copy.read_range(box.begin, min(box.end - box.begin, 1 << 16))):
+                yield "a filling box that is not empty"
             elif box.kind in (b"mvhd", b"tkhd", b"mdhd") and _moments(copy.read_range(box.begin, 20)):
                 yield f"a time in the box {box.kind.decode()}"
         if any(track.hides for track in tracks(copy)):

@@ -5,6 +5,7 @@ less. Here that frame, which tells players how much silence the encoder added, i
 in it are blanked. Does no I/O of its own. Standard: ISO/IEC 11172-3, 2.4.1.3 (headers); the LAME tag, revision 1.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ _RATES = {
 """Kilobits a second by (1 for MPEG-1, else 2; layer as the header codes it: 3 is I, 2 is II, 1 is III)."""
 _SAMPLING = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _NAME = b"LAME     "
+_FILLED = re.compile(rb"(?:LAME\d\.\d+[a-z]?(?: \([a-z]+\))?)+")
+_LEAST_HEAD = 4
 _NAME_AT, _DELAY_AT, _CRC_AT, _TAG_OCTETS = 120, 141, 154, 156
 """Places in an Xing frame, counted from its mark."""
 
@@ -53,7 +56,7 @@ class Mp3Cleaner:
         """Copy the frames. The LAME tag keeps the encoder's delay and padding, which players skip."""
         count = 0
         for frame in frames(request.source):
-            sink.write(_blanked(frame) if count == 0 else frame)
+            sink.write(_without_name(_blanked(frame) if count == 0 else frame))
             count += 1
         if count == 0:
             raise InputError(
@@ -66,8 +69,8 @@ class Mp3Cleaner:
 def frames(source: RangeSource) -> Iterator[bytes]:
     """Give every frame of the stream, in order.
 
-    A frame counts where another one alike follows it at once, or where the last one did; so tags that happen to hold
-    the bits of a header are not taken for sound.
+    A frame counts where another one alike follows it at once, or where the last one did and no other begins inside it;
+    so tags that happen to hold the bits of a header are not taken for sound, nor is a frame whose end is missing.
     """
     place, window, follows = _after_id3v2(source), _Window(source), None
     while (at := window.find_sync(place)) is not None:
@@ -83,11 +86,24 @@ def frames(source: RangeSource) -> Iterator[bytes]:
             continue
         after = _header(window.get(at + header.length, 4))
         expected = follows is not None and at == place and follows == header.alike
-        if expected or (after is not None and after.alike == header.alike):
+        goes_on = after is not None and after.alike == header.alike
+        if goes_on or (expected and not _overtaken(window, at, header)):
             yield window.get(at, header.length)
             place, follows = at + header.length, header.alike
         else:
             place, follows = at + 1, None
+
+
+def _overtaken(window: "_Window", at: int, header: _Header) -> bool:
+    """Tell whether a frame begins inside another, which is then not whole; players skip such a one."""
+    octets = window.get(at, header.length + 4)
+    for place in range(1, header.length):
+        inner = _header(octets[place : place + 4]) if octets[place] == 0xFF else None
+        if inner is not None and inner.alike == header.alike:
+            after = _header(window.get(at + place + inner.length, 4))
+            if after is not None and after.alike == header.alike:
+                return True
+    return False
 
 
 def _cut_short(octets: bytes) -> bytes:
@@ -165,6 +181,11 @@ def _blanked(frame: bytes) -> bytes:
     changed[at + _DELAY_AT : at + _DELAY_AT + 3] = delay
     changed[at + _CRC_AT : at + _CRC_AT + 2] = _crc16(bytes(changed[: at + _CRC_AT])).to_bytes(2, "big")
     return bytes(changed)
+
+
+def _without_name(frame: bytes) -> bytes:
+    """Blank the name that LAME fills the unused end of a frame with; no decoder reads it."""
+    return _FILLED.sub(lambda found: b"U" * len(found[0]), frame) if b"LAME" in frame[_LEAST_HEAD:] else frame
 
 
 def _crc16(octets: bytes) -> int:

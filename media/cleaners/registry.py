@@ -1,5 +1,6 @@
 """Every cleaner and every inspector that the workbench has; the first cleaner that takes a format cleans it."""
 
+from media.cleaners.aiff import AiffCleaner, AiffInspector
 from media.cleaners.audio_video import AudioVideoCleaner
 from media.cleaners.av_inspector import AudioVideoInspector
 from media.cleaners.document_inspectors import DocumentInspector, PdfInspector
@@ -14,10 +15,17 @@ CLEANERS: tuple[CleanerFactory, ...] = (
     RawRefuser,
     AudioVideoCleaner,
     Mp3Cleaner,
+    AiffCleaner,
     PdfCleaner,
     OfficeCleaner,
     TextCleaner,
     DocumentRefuser,
 )
 
-INSPECTORS: tuple[InspectorFactory, ...] = (PictureInspector, AudioVideoInspector, PdfInspector, DocumentInspector)
+INSPECTORS: tuple[InspectorFactory, ...] = (
+    PictureInspector,
+    AudioVideoInspector,
+    AiffInspector,
+    PdfInspector,
+    DocumentInspector,
+)

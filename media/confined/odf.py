@@ -4,6 +4,8 @@ Standard: OASIS OpenDocument 1.3, part 2 (package) and part 3 (schema). Settings
 and configurations are not written. Recorded changes are accepted.
 """
 
+import re
+
 from media.confined.child import Refusal
 from media.confined.office_xml import (
     Element,
@@ -87,6 +89,8 @@ def _refuse_what_cannot_stay_true(members: dict[str, bytes]) -> None:
 
 def _clean_part(content: bytes) -> bytes:
     root = parse(content)
+    if local(root.tag) not in ("document-content", "document-styles") and space(root.tag) != _MATH:
+        raise Refusal("damaged")
     for each in elements(root):
         _refuse_hidden(each)
         _clean_attributes(each)
@@ -112,6 +116,8 @@ def _refuse_hidden(element: Element) -> None:
                 "section",
             ):
                 raise Refusal("hidden-data")
+            case ("clip", cut) if re.search(r"[1-9]", cut):
+                raise Refusal("cropped")
             case ("visibility", "collapse" | "filter" | "hidden"):
                 raise Refusal("hidden-data")
             case _:

@@ -3,9 +3,12 @@
 Standard: ECMA-376 part 1, 19 (PresentationML) and 20, 21 (DrawingML), VML.
 """
 
+import re
+
 from media.confined.child import Refusal
 from media.confined.office_xml import Element, elements, local, remove, remove_where, space, within
 
+_CUTS = ("l", "t", "r", "b", "cropleft", "croptop", "cropright", "cropbottom")
 _OFF = frozenset({"0", "false"})
 _SLIDE = frozenset({"custDataLst", "tags", "notesMasterIdLst", "handoutMasterIdLst", "modifyVerifier", "photoAlbum"})
 _IDENTIFIERS = frozenset(
@@ -33,13 +36,13 @@ def clean_drawing(root: Element) -> None:
         name = local(each.tag)
         if name in ("cNvPr", "docPr"):
             _rename(each)
+        elif name in ("srcRect", "imagedata") and _cuts_off(each):
+            raise Refusal("cropped")
         elif name == "theme" and "name" in each.attrib:
             each.set("name", "theme")
-        elif space(each.tag) in (_VML, _OFFICE):
+        if space(each.tag) in (_VML, _OFFICE):
             for attribute in _VML_NAMES & {str(key) for key in each.attrib}:
                 del each.attrib[attribute]
-        elif name == "OLEObject":
-            raise Refusal("embedded-object")
     for each in elements(root):
         if (
             local(each.tag) == "extLst"
@@ -48,6 +51,12 @@ def clean_drawing(root: Element) -> None:
             and within(each, root)
         ):
             remove(each)
+
+
+def _cuts_off(picture: Element) -> bool:
+    """Tell whether a picture is shown in part only: what was cut off is still in it."""
+    cuts = [str(picture.get(name, "")) for name in _CUTS]
+    return any(re.match(r"0*\.?0*[1-9]", cut) for cut in cuts)
 
 
 def _rename(element: Element) -> None:

@@ -50,7 +50,7 @@ def work(inputs: Inputs, _arguments: list[str]) -> bytes:
         raise Refusal("encrypted") from None
     except (pikepdf.PdfError, pikepdf.DataDecodingError, pikepdf.ForeignObjectError):
         raise Refusal("damaged") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, NotImplementedError):
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
         # An object is not of the type that the standard gives it, so nothing can be said for it.
         raise Refusal("damaged") from None
 
@@ -65,7 +65,15 @@ def _refuse_what_cannot_stay_true(pdf: Pdf) -> None:
             raise Refusal("signed")
     if "/XFA" in form and (root.get("/NeedsRendering", False) or not len(form.get("/Fields", Array()))):
         raise Refusal("xfa-form")
+    if any(_cuts_off(page) for page in pdf.pages):
+        raise Refusal("cropped")
     _refuse_hidden_layers(root.get("/OCProperties", Dictionary()))
+
+
+def _cuts_off(page: pikepdf.Page) -> bool:
+    """Tell whether a page shows less than it holds; a point at an edge is a rounding, not a cut."""
+    whole, shown = [[float(side) for side in box] for box in (page.mediabox, page.cropbox)]
+    return shown[0] > whole[0] + 1 or shown[1] > whole[1] + 1 or shown[2] < whole[2] - 1 or shown[3] < whole[3] - 1
 
 
 def _refuse_hidden_layers(layers: Object) -> None:

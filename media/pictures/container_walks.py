@@ -108,10 +108,29 @@ def walk_jp2(data: bytes, told: bool) -> Iterator[str]:
                     if any(True for _ in telling_words(data[inner.body + 3 : inner.end])):
                         yield "a colour profile that says more than colours"
         elif each.kind == b"jp2c":
-            if not data[: each.end].endswith(b"\xff\xd9"):
-                yield "bytes after the end of the picture"
+            yield from _code_stream(data, each.body, each.end)
         elif each.kind not in (b"jP  ", b"ftyp", *((b"uuid",) if told else ())):
             yield f"a box of its own ({printable(each.kind)})"
+
+
+def _code_stream(data: bytes, place: int, end: int) -> Iterator[str]:
+    """Walk the main header and every tile's header of a JPEG 2000 code stream, and the lengths of its tiles."""
+    place += 2
+    while place + 4 <= end:
+        marker, length = struct.unpack_from(">HH", data, place)
+        if marker == 0xFF64:
+            yield "a comment in the code stream"
+        if marker == 0xFF90:
+            (tile,) = struct.unpack_from(">I", data, place + 6)
+            inside, place = place + 12, place + tile if tile else end - 2
+            while data[inside : inside + 2] not in (b"\xff\x93", b""):
+                if data[inside : inside + 2] == b"\xff\x64":
+                    yield "a comment in the code stream"
+                inside += 2 + int.from_bytes(data[inside + 2 : inside + 4], "big")
+            continue
+        place += 2 + length
+    if data[place:end] != b"\xff\xd9":
+        yield "bytes after the end of the picture"
 
 
 def walk_tiff(data: bytes, told: bool) -> Iterator[str]:

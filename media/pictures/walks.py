@@ -83,6 +83,7 @@ def walk_png(data: bytes, told: bool) -> Iterator[str]:
         if name == b"iCCP":
             if not body.startswith(b"ICC\0\0"):
                 yield "a named colour profile"
+                return
             unpacker = zlib.decompressobj()
             yield from _profile(unpacker.decompress(body[5:], _LARGEST_PROFILE))
             if unpacker.unused_data or unpacker.unconsumed_tail:

@@ -77,19 +77,29 @@ class Disk:
             os.close(fd)
 
     def unmount(self) -> None:
-        """Wait until the killed program has let go of its files, and unmount.
+        """Wait until the killed program has let go of its files, and unmount, wholly.
 
-        Raises: AssertionError if something still holds them; a second mount beside the first would prove nothing.
+        A sandbox that is being set up elsewhere on this machine has a copy of every mount for a moment; while it has,
+        the same image would only be mounted a second time, as dead as before.
+        Raises: AssertionError if something still holds the files or the image; nothing would be proved.
         """
-        for _ in range(300):
-            done = subprocess.run(["umount", str(self.mount_point)], check=False, capture_output=True, text=True)
-            if done.returncode == 0:
+        said = ""
+        for _ in range(600):
+            if self._is_mounted():
+                done = subprocess.run(["umount", str(self.mount_point)], check=False, capture_output=True, text=True)
+                said = done.stderr.strip()
+            elif not subprocess.run(["losetup", "-j", str(self._image)], check=True, capture_output=True).stdout:
                 return
-            time.sleep(0.1)
-        raise AssertionError(f"{done.stderr.strip()} {_holders(self.mount_point)}")
+            time.sleep(0.05)
+        raise AssertionError(f"{said or 'the image is still in use'} {_holders(self.mount_point)}")
+
+    def _is_mounted(self) -> bool:
+        """Ask the kernel's list; the mount point itself answers nothing after a cut."""
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+        return any(line.split()[1] == str(self.mount_point) for line in mounts)
 
     def destroy(self) -> None:
-        if self.mount_point.is_mount():
+        if self._is_mounted():
             subprocess.run(["umount", "-l", str(self.mount_point)], check=True)
         self._image.unlink(missing_ok=True)
 

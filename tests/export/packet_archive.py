@@ -98,7 +98,7 @@ class PacketArchive(SmallArchive):
             ("format", {**named, "mime_type": mime_type, "name": name, "pronom": None}),
             ("extraction", {**named, "tool": "ExifTool", "outcome": "nothing" if file.report is None else "whole"}),
             ("claims", {**named, "sender": dict(file.sender), "embedded": dict(file.embedded)}),
-            ("policy", {**named, "at_ingest": "keep", "policy": "keep-whole", "version": "1"}),
+            ("policy", {**named, "policy_id": f"sha256:{64 * '0'}", "outcome": "kept whole"}),
             ("record", item.to_log({"original_name": file.name})),
         ]
         for purpose, content in (("original", file.content), ("metadata", file.report)):
