@@ -39,7 +39,7 @@ _AHEAD = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What preparing needs of other rooms."""
+    """What preparing needs of other rooms. `stripping` is None where every kind of evidence is kept whole."""
 
     vault: Vault
     workbench: Workbench

@@ -60,9 +60,10 @@ class HeldBack:
         try:
             self._sink.seek(offset)
             self._sink.write(piece)
-            self._sink.seek(self._passed)
         except io.UnsupportedOperation as error:
             raise _cannot_patch(offset, self.size) from error
+        finally:
+            self._sink.seek(self._passed)
 
     def _pass_on(self, length: int) -> None:
         with memoryview(self._tail) as tail:
