@@ -17,6 +17,7 @@ def _names(text: str) -> frozenset[str]:
 
 RENDERING: Mapping[str, frozenset[str]] = MappingProxyType(
     {
+        "HTML": _names("Title"),  # the browser shows it
         "EXIF": _names(
             "Orientation ColorSpace YCbCrPositioning YCbCrSubSampling YCbCrCoefficients ReferenceBlackWhite "
             "WhitePoint PrimaryChromaticities XResolution YResolution ResolutionUnit Gamma TransferFunction "

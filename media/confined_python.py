@@ -163,12 +163,16 @@ class ConfinedPython:
 
     def _copied(self, home: Path, names: Sequence[str]) -> Path:
         """Copy libraries to where everybody may read, for as long as the confinement lives."""
+        known = self._confinement.copies.get((str(home), *names))
+        if known is not None:
+            return known
         folder = tempfile.TemporaryDirectory(prefix="testigo-libraries-")
         copy = Path(self._confinement.closing.enter_context(folder))
         copy.chmod(0o755)
         for part in (part for name in names for part in (name, f"{name}.libs", *_BESIDE.get(name, ()))):
             if (home / part).is_dir():
                 shutil.copytree(home / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        self._confinement.copies[(str(home), *names)] = copy
         for module in (module for name in names for module in home.glob(f"_{name}.*.so")):
             shutil.copy(module, copy / module.name)
         return copy

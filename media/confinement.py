@@ -97,6 +97,8 @@ class Confinement:
         self._folders = tuple(tool.resolve().parent for tool in tools)
         self.closing = ExitStack()
         """What lives as long as this confinement and no longer."""
+        self.copies: dict[tuple[str, ...], Path] = {}
+        """Copies of libraries that the tools' user could not reach where they lie."""
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="confinement")
 
     def __enter__(self) -> Self:

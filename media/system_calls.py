@@ -1,9 +1,8 @@
 """Which system calls a media tool may not make, as a filter program for the kernel. No I/O.
 
-Namespaces do not cover everything: keyrings, sockets to the machine beneath a virtual one, and the ciphers of the
-kernel are the same inside the sandbox as outside, and much of the kernel that a tool never needs is where kernels
-break. Refused calls fail with EPERM, so that a library that only asks goes on; calls of another processor's numbering
-end the tool.
+Namespaces do not cover everything: keyrings, sockets to the machine beneath a virtual one, and the kernel's ciphers
+are the same inside as outside, and much of the kernel that a tool never needs is where kernels break.
+Refused calls fail with EPERM, so that a library that only asks goes on; calls of another numbering end the tool.
 
 Standard: seccomp(2), classic BPF as in linux/filter.h; bubblewrap loads it (`--seccomp`) just before the tool starts.
 """

@@ -111,7 +111,9 @@ class TextCleaner(_InPython):
 
     def clean(self, request: CleanRequest, sink: Sink) -> Cleaned:
         """Rewrite a text. Raises: as `Cleaner.clean`."""
-        sink.write(self._run("text_cleaner", request, _TEXTS[request.format.mime_type]))
+        traces = "\0".join(trace for trace in request.traces if "\0" not in trace).encode("utf-8", "replace")
+        kind = _TEXTS[request.format.mime_type]
+        sink.write(self._run("text_cleaner", request, kind, more={"traces": traces}))
         return Cleaned(tool=TOOL, version=VERSION, mime_type=request.format.mime_type, words_may_stay=True)
 
 

@@ -34,8 +34,6 @@ def clean_html(text: str) -> bytes:
         name = local(each.tag)
         if name in _UNSEEN:
             each.drop_tree()
-        elif name == "title":
-            each.text = ""  # A page must have one; a file's name stands in its place.
         elif (name == "meta" and not _kept_meta(each)) or (name == "link" and not _kept_link(each)):
             each.drop_tree()
         else:

@@ -87,6 +87,8 @@ def _refuse_what_cannot_stay_true(members: dict[str, bytes]) -> None:
 
 def _clean_part(content: bytes) -> bytes:
     root = parse(content)
+    if local(root.tag) not in ("document-content", "document-styles") and space(root.tag) != _MATH:
+        raise Refusal("damaged")
     for each in elements(root):
         _refuse_hidden(each)
         _clean_attributes(each)

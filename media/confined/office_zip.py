@@ -32,7 +32,7 @@ def read_members(content: bytes) -> dict[str, bytes]:
             if len(known) > MEMBERS or sum(each.file_size for each in known) > UNPACKED_OCTETS:
                 raise Refusal("too-large")
             for each in known:
-                if each.is_dir():
+                if each.filename.endswith("/"):
                     continue
                 if each.flag_bits & _ENCRYPTED_FLAG:
                     raise Refusal("encrypted")
@@ -44,7 +44,7 @@ def read_members(content: bytes) -> dict[str, bytes]:
                 if left < 0:
                     raise Refusal("too-large")
                 members[each.filename] = octets
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError):
         raise Refusal("damaged") from None
     return members
 

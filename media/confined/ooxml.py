@@ -86,6 +86,8 @@ class Package:
     def _clean_part(self, part: str, kind: str, dropped: set[str]) -> set[str]:
         """Clean one part; give the identifiers of the relationships that it still uses."""
         root = parse(self._members[part])
+        if kind == "officeDocument" and local(root.tag) not in ("document", "workbook", "presentation"):
+            raise Refusal("damaged")
         _drop_references(root, dropped)
         clean_drawing(root)
         match part.partition("/")[0], kind:

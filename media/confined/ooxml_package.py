@@ -1,4 +1,4 @@
-"""The frame of an OOXML document: which parts there are, what each is, and which leads to which. No I/O.
+"""The frame of an OOXML document: which parts there are, what each is, and which leads to which.
 
 Standard: ECMA-376 part 2 (Open Packaging Conventions). A part that no kept relationship leads to is not written.
 """

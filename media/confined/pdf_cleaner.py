@@ -50,7 +50,7 @@ def work(inputs: Inputs, _arguments: list[str]) -> bytes:
         raise Refusal("encrypted") from None
     except (pikepdf.PdfError, pikepdf.DataDecodingError, pikepdf.ForeignObjectError):
         raise Refusal("damaged") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, NotImplementedError):
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
         # An object is not of the type that the standard gives it, so nothing can be said for it.
         raise Refusal("damaged") from None
 

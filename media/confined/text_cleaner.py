@@ -1,6 +1,6 @@
 """Clean texts that say something of themselves: HTML, SVG, RTF, e-mail. A plain text is only looked at.
 
-The first argument says which of them the input is.
+The first argument says which of them the input is; `traces` are values, each ended by a zero, that no copy may hold.
 """
 
 import re
@@ -27,6 +27,21 @@ def work(inputs: Inputs, arguments: list[str]) -> bytes:
     content = bytes(inputs["file"])
     if len(content) > LONGEST:
         raise Refusal("too-large")
+    made = _cleaned(content, arguments)
+    for trace in (trace for trace in bytes(inputs.get("traces", b"")).split(b"\0") if trace):
+        if any(form in made for form in (trace, _in_rich_text(trace))):
+            raise Refusal("value-in-text")
+    return made
+
+
+def _in_rich_text(trace: bytes) -> bytes:
+    """Give a text as RTF writes it: what is not ASCII in numbers."""
+    return b"".join(
+        letter.encode() if letter.isascii() else b"\\u%d" % ord(letter) for letter in trace.decode("utf-8", "replace")
+    )
+
+
+def _cleaned(content: bytes, arguments: list[str]) -> bytes:
     try:
         match arguments:
             case ["plain"]:
@@ -48,6 +63,8 @@ def work(inputs: Inputs, arguments: list[str]) -> bytes:
 def clean_plain(content: bytes) -> bytes:
     """Give a plain text as it is: it has no place for metadata. Raises: Refusal where it is more than a text."""
     text, _ = decoded(content)
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):
+        raise Refusal("markup")
     if _UNSEEN.search(text):
         raise Refusal("unseen-characters")
     return content

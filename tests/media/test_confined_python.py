@@ -78,6 +78,18 @@ def test_a_child_that_misbehaves_is_stopped(python: ConfinedPython, word: str, c
     assert caught.value.code == code
 
 
+def test_a_child_runs_where_the_checkout_is_closed_to_the_tools_user(
+    python: ConfinedPython, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout in root's home: the folder of the libraries is not even bound into the sandbox."""
+    monkeypatch.setattr(confined_python, "readable_by_tools", lambda _folder, _user: False)
+    with open_confinement(SETTINGS) as confinement:
+        other = ConfinedPython(confinement, SETTINGS)
+        other._code = python._code
+        assert _run(other, "echo").output == b"bytes of a file pikepdflxml.etree"
+        assert all("site-packages" not in str(folder) for folder in other._prepared().folders)
+
+
 def test_libraries_that_the_tools_user_cannot_reach_are_copied_for_a_while(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
