@@ -173,3 +173,12 @@ def test_a_small_copy_from_before_the_picture_was_changed_is_found_out(archive: 
     assert differ == {"quarter.jpg": [True], IPHONE.name: [False]}
     sentences = [each["words"] for each in assessment(told["quarter.jpg"])["gives_away"]]
     assert any("differs from what is shown" in words for words in sentences)
+
+
+def test_an_item_whose_key_is_gone_does_not_keep_the_others_from_being_compared(archive: WayIn) -> None:
+    gone, kept = (take_in(archive, path)[path.name] for path in (NOKIA, IPHONE))
+    archive.rooms.key_files.destroy(gone.item.id)
+    with archive.unlocked():
+        assert work(archive)[0] == (JobState.DONE, "1 looked at, 0 linked")
+    with archive.rooms.database.reading() as session:
+        assert PURPOSE in objects_of(session, kept.item.id)
