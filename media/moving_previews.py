@@ -158,6 +158,7 @@ def proxy_options(rate: Fraction, to_sdr: bool) -> dict[str, Any]:
 def _proxy_outputs(given: Any, picture: Stream, sound: Stream | None, rate: Fraction, to_sdr: bool) -> Any:
     """Two outputs of one run: the copy, and a listing of the original's frames."""
     options = {**proxy_options(rate, to_sdr), **_SILENT, "bsf:v": "filter_units=remove_types=6"}
+    options |= {"metadata:s:v:0": "encoder=H.264", "empty_hdlr_name": 1}  # Or libraries would be named there.
     parts = [given[str(picture.index)]]
     if sound is not None:
         parts.append(given[str(sound.index)])

@@ -142,7 +142,7 @@ def _options(container: Container, picture: Stream | None, sound: Stream | None,
         encoded = picture in again
         codec = "h264" if encoded else picture.codec
         options |= _VIDEO_AGAIN if encoded else {}
-        if encoded and container.muxer == "mov":
+        if encoded:
             options["metadata:s:v:0"] = "encoder=H.264"  # Or the muxer would name the encoder's library there.
         if codec in _FILTERS:
             options["bsf:v"] = _FILTERS[codec]

@@ -20,7 +20,8 @@ def ffmpeg(*arguments: str | Path) -> None:
 
 def numbered(size: str, rate: str, seconds: float) -> list[str]:
     """Give the arguments of an input whose frames say their number."""
-    return ["-f", "lavfi", "-i", f"color=size={size}:rate={rate}:duration={seconds},format=yuv420p,{NUMBERED}"]
+    drawn = f"color=size=80x48:rate={rate}:duration={seconds},format=yuv420p,{NUMBERED}"
+    return ["-f", "lavfi", "-i", f"{drawn},scale={size.replace('x', ':')}:flags=neighbor"]
 
 
 def tone(seconds: float) -> list[str]:
@@ -97,3 +98,22 @@ def iphone_like(folder: Path, *, seconds: float = 4, begin: float | None = 0.5) 
 def tracks_of(path: Path) -> Sequence[str]:
     command = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0", str(path)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.replace(",", "").split()
+
+
+def shown_numbers(path: Path, *, ignore_edits: bool = False) -> list[int | None]:
+    """Read the number of every frame that a file shows, or with `ignore_edits` of every frame that it holds.
+
+    A picture that stands upright is turned back first: it comes of `iphone_like`.
+    """
+    ask = ["ffprobe", "-v", "error", "-select_streams", "V:0", "-show_entries", "stream=width,height", "-of", "csv=p=0"]
+    size = subprocess.run([*ask, str(path)], check=True, capture_output=True, text=True).stdout
+    width, height = (int(part) for part in size.strip().split(",")[:2])
+    turn = ["-vf", "transpose=1"] if width < height else []
+    width, height = max(width, height), min(width, height)
+    options = ["-ignore_editlist", "1"] if ignore_edits else []
+    command = ["ffmpeg", "-v", "error", "-noautorotate", *options, "-i", str(path), "-map", "0:V:0", "-vsync", "0"]
+    raw = subprocess.run(
+        [*command, *turn, "-pix_fmt", "gray", "-f", "rawvideo", "-"], check=True, capture_output=True
+    ).stdout
+    frames = [raw[at : at + width * height] for at in range(0, len(raw), width * height)]
+    return [number_in(frame, width, height) for frame in frames]

@@ -1,7 +1,6 @@
 """Video and sound lose all that they say of themselves and stay what is seen and heard."""
 
 import io
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from media.ranges import BytesRanges
 from media.workbench import Workbench
 from tests.conftest import CorpusFinder
 from tests.media.conftest import SETTINGS, VECTORS
-from tests.media.made_videos import exiftool, ffmpeg, framemd5, iphone_like, number_in, numbered, tone, tracks_of
+from tests.media.made_videos import exiftool, ffmpeg, framemd5, iphone_like, numbered, shown_numbers, tone, tracks_of
 
 KEPT = frozenset({MetadataClass.RENDERING, MetadataClass.STRUCTURE})
 SOUND_AND_VIDEO = (".mp4", ".mov", ".m4a", ".3gp", ".mkv", ".webm", ".avi", ".mp3", ".wav", ".ogg", ".opus", ".flac")
@@ -143,30 +142,11 @@ def test_a_telephones_video_keeps_picture_and_sound_and_nothing_else(
         assert exiftool("-s3", "-Rotation", copy) == exiftool("-s3", "-Rotation", made)
     else:
         assert "encoded anew" in cleaned.tool
-        shown = _numbers(made, ignore_edits=False)
-        assert shown[0] == 15 and 0 in _numbers(made, ignore_edits=True), "the original hides what was trimmed"
-        assert _numbers(copy, ignore_edits=True) == shown, "the copy has what the original shows, and hides nothing"
-
-
-def _numbers(path: Path, *, ignore_edits: bool) -> list[int | None]:
-    """Read the number of every frame that a file holds, or of those that its edit list shows."""
-    options = ["-ignore_editlist", "1"] if ignore_edits else []
-    command = ["ffmpeg", "-v", "error", "-noautorotate", *options, "-i", str(path), "-map", "0:V:0", "-vsync", "0"]
-    size = subprocess.run(
-        ["ffprobe", "-v", "error", "-select_streams", "V:0", "-show_entries", "stream=width,height", "-of", "csv=p=0"]
-        + [str(path)],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    width, height = (int(part) for part in size.strip().split(",")[:2])
-    turned = width < height
-    turn = ["-vf", "transpose=1"] if turned else []
-    if turned:
-        width, height = height, width
-    raw = subprocess.run(
-        [*command, *turn, "-pix_fmt", "gray", "-f", "rawvideo", "-"], check=True, capture_output=True
-    ).stdout
-    frames = [raw[at : at + width * height] for at in range(0, len(raw), width * height)]
-    return [number_in(frame, width, height) for frame in frames]
+        shown = shown_numbers(made)
+        assert shown[0] == 15 and 0 in shown_numbers(made, ignore_edits=True), "the original hides what was trimmed"
+        assert shown_numbers(copy, ignore_edits=True) == shown, (
+            "the copy has what the original shows, and hides nothing"
+        )
 
 
 def test_every_sound_and_video_of_the_corpus_is_cleaned_or_refused_with_a_reason(
