@@ -110,7 +110,7 @@ def test_what_an_item_looks_like_is_sealed_to_it_and_every_look_is_an_entry(arch
     assert b"pictures" not in sealed.read_bytes()
     assert b'"grade": "camera file"' in archive.stored(stored.item.id, PURPOSE)
     events = [(entry.entry.event, entry.get("purpose")) for entry in archive.log_of(stored.item)]
-    assert events[1:] == [
+    assert [event for event in events if "originals" in str(event[1])] == [
         ("access", "look at what an item shows, to find better originals"),
         ("metadata extraction", "looked at, to find better originals"),
     ]
