@@ -7,7 +7,7 @@ from typing import BinaryIO, cast
 import click
 
 from archive.access import Action, require
-from archive.catalogue.items import item_by_number, objects_of
+from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.jobs import JobKind
 from cli import Rooms
 from commands.clear_copy import ClearCopy
@@ -59,7 +59,7 @@ def _list(rooms: Rooms, talk: Talk, number: str, make: bool) -> int:
     with rooms.database.reading() as session:
         item, _ = item_by_number(session, number)
         objects = objects_of(session, item.id)
-    found = sorted(set(objects) - {"original", "metadata"})
+    found = sorted(set(objects) - NOT_SHOWN)
     if make and not found:
         require(rooms.actor, Action.RUN_JOBS)
         with rooms.database.writing() as session:

@@ -14,7 +14,7 @@ from archive.age.recipients import KeyIdentity
 from archive.age.seekable import SeekableReader
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
-from archive.catalogue.items import item_by_number, objects_of
+from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.catalogue.records import Item, StoredObject
 from archive.errors import AccessError, NotFoundError, TestigoError
 from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind
@@ -87,7 +87,7 @@ class ReadingRoom:
         with self._database.reading() as session:
             item, _ = item_by_number(session, number)
             stored = objects_of(session, item.id).get(kind)
-        if stored is None or kind in ("original", "metadata"):
+        if stored is None or kind in NOT_SHOWN:
             raise NotFoundError(
                 "archive/no-such-preview",
                 "This item has no preview of that kind. `testigo preview` with its number alone lists those it has.",

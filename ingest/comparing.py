@@ -106,7 +106,11 @@ class Comparing:
             items = [
                 item
                 for item, _ in list_items(session, incident_id=incident)
-                if item.evidence_kind in _KINDS and item.role == ItemRole.ORIGINAL and item.state == "kept"
+                if item.evidence_kind in _KINDS
+                and item.role == ItemRole.ORIGINAL
+                and item.state == "kept"
+                # One whose key was just destroyed must not keep the others from being compared.
+                and self._vault.key_files.has(item.id)
             ]
             objects = objects_by_item(session, [item.id for item in items])
         fresh = [item for item in items if PURPOSE not in objects[item.id]]

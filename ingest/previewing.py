@@ -14,7 +14,7 @@ from uuid import UUID
 
 from archive.age.seekable import SeekableReader
 from archive.catalogue.database import Database
-from archive.catalogue.items import items_by_id, objects_of
+from archive.catalogue.items import NOT_SHOWN, items_by_id, objects_of
 from archive.catalogue.records import Item, Json, StoredObject
 from archive.errors import InputError, LockedError, UnavailableError
 from archive.jobs import Job
@@ -69,7 +69,7 @@ class Previewing:
         item, objects = self._item(job)
         if item is None or "original" not in objects or not self._vault.key_files.has(item.id):
             return Done(words="the item or its key is gone")
-        if any(purpose not in ("original", "metadata") for purpose in objects):
+        if any(purpose not in NOT_SHOWN for purpose in objects):
             return Done(words="its previews are here already")
         if self._vault.agent.status() is None:
             raise LockedError("archive/locked", "The archive is locked. Previews are made after the next unlock.")

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Session
 from archive.catalogue.records import Item, StoredObject
 from archive.errors import NotFoundError
 
+NOT_SHOWN = frozenset({"original", "metadata", "likeness"})
+"""Purposes of an item's objects that are no previews: all others were made to be looked at."""
+
 _item = Item.table.c
 _object = StoredObject.table.c
 _AT_ONCE = 500
