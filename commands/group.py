@@ -24,6 +24,8 @@ _COMMANDS = {
     "receipt": "checks",
     "exposure": "checks",
     "packet": "packets",
+    "drop": "drops",
+    "serve": "serving",
     "worker": "upkeep",
     "jobs": "upkeep",
     "backup": "upkeep",

@@ -18,6 +18,8 @@ SUMMARIES = {
     "receipt": "Check a receipt file.",
     "exposure": "What each kind of demand could obtain today.",
     "packet": "Build an evidence packet, or check one.",
+    "drop": "Give out drop links, print their cards, revoke them.",
+    "serve": "Open the door for observers.",
     "worker": "Do the work that waits (time-stamps).",
     "jobs": "Show the work that waits, runs or failed.",
     "backup": "Copy the archive, key files apart.",

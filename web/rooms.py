@@ -1,0 +1,48 @@
+"""What the doors reach of the building: the room objects, handed in by the composition root."""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from flask import Flask, current_app
+
+from archive.settings import Settings
+from archive.types import Clock
+from ingest.droplinks import DropLinks
+
+_KEY = "testigo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebRooms:
+    """The rooms that the doors use. `session_key` signs cookies; it opens nothing."""
+
+    links: DropLinks
+    session_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    rooms: WebRooms
+    settings: Settings
+    clock: Clock
+
+
+def keep_rooms(app: Flask, rooms: WebRooms, settings: Settings, clock: Clock) -> None:
+    """Let the views of this application find its rooms."""
+    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, clock=clock)
+
+
+def rooms() -> WebRooms:
+    return _kept().rooms
+
+
+def settings() -> Settings:
+    return _kept().settings
+
+
+def clock() -> Clock:
+    return _kept().clock
+
+
+def _kept() -> _Kept:
+    return cast(_Kept, current_app.extensions[_KEY])
