@@ -85,7 +85,7 @@ async function remove(id) {
 
 // Files whose own code ended go with this page's code, once the person says so.
 async function rehome() {
-  for (const record of records.filter(isStranded)) await queue.change(record.id, { code, visit, url: null, accepted: 0, state: "queued" });
+  for (const record of records.filter(isStranded)) await queue.change(record.id, { code, visit, url: null, accepted: 0, told: false, state: "queued" });
   await kept(true);
 }
 const isStranded = (record) => record.state === "refused" && record.code !== code;

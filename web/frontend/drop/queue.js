@@ -6,7 +6,7 @@ const store = createStore("testigo-queue", "files");
 const settings = createStore("testigo-settings", "settings");
 const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("testigo-queue") : null;
 
-export const SENT = new Set(["safe", "different"]);
+export const SENT = new Set(["safe", "differs"]);
 
 export async function all() {
   return (await values(store)).sort((a, b) => a.added - b.added || a.order - b.order);

@@ -7,7 +7,7 @@ import { knowsWifi, onWifi, pauseAfter } from "./line.js";
 const MIB = 2 ** 20;
 const LARGEST_CHUNK = 5 * MIB;
 const SMALLEST_CHUNK = MIB / 4;
-const CHUNK_SECONDS = 8;
+const CHUNK_SECONDS = 5;
 const SILENCE_MS = 2500; // no octet left and none came: a lost signal does not always say so
 const HOPELESS_MS = 20_000;
 const ANSWER_MS = 180_000;
@@ -114,7 +114,7 @@ export class Sender {
       return false;
     }
     if (record.url && (status === 404 || status === 410)) {
-      await change(record.id, { url: null, accepted: 0 });
+      await change(record.id, { url: null, accepted: 0, told: false });
       await this.changed(true);
       return false;
     }
@@ -164,8 +164,8 @@ export class Sender {
         retryDelays: null,
         storeFingerprintForResuming: false,
         metadata: metadataOf(record),
-        onBeforeRequest: (request) => this.#addDigest(request, record, body.size, hear),
-        onUploadUrlAvailable: () => change(record.id, { url: upload.url, state: "sending" }).then(() => this.changed(true)),
+        onBeforeRequest: (request) => this.#tellDigest(request, record, upload, hear),
+        onUploadUrlAvailable: () => change(record.id, { url: upload.url, state: "sending", told: record.told || Boolean(record.sha256) }).then(() => this.changed(true)),
         onProgress: (sent) => {
           hear();
           this.moment.sent = sent;
@@ -196,18 +196,27 @@ export class Sender {
     change(record.id, { accepted }).then(() => this.changed(true));
   }
 
-  // The phone's own digest goes with each request once it is known, and with the last one in any case.
-  async #addDigest(request, record, size, hear) {
+  // The phone's own digest goes to the archive as soon as it is known, and in any case before the last octet does.
+  async #tellDigest(request, record, upload, hear) {
     if (request.getMethod() !== "PATCH") return;
     const from = Number(request.getHeader("Upload-Offset"));
-    const last = from + this.#chunk >= size;
+    if (from) this.#accepted(record, from);
+    const last = from + this.#chunk >= record.size;
     const known = () => this.records().find((other) => other.id === record.id);
     while (last && known() && !known().sha256 && !known().unreadable) {
       hear();
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    const digest = known()?.sha256;
-    if (digest) request.setHeader("Upload-Sha256", digest);
+    const now = known();
+    if (!now?.sha256 || now.told) return;
+    const response = await fetch(`${upload.url}/digest`, {
+      method: "POST",
+      headers: { "Tus-Resumable": "1.0.0", "Content-Type": "application/json" },
+      body: JSON.stringify({ sha256: now.sha256 }),
+    });
+    if (!response.ok) throw Object.assign(new Error("not told"), { originalResponse: { getStatus: () => response.status } });
+    await change(record.id, { told: true });
+    await this.changed(true);
   }
 
   // Only the archive's own word makes a file safe.
@@ -220,7 +229,7 @@ export class Sender {
       }
       const { state } = await response.json();
       if (SENT.has(state)) {
-        await change(record.id, { state });
+        await change(record.id, { state, accepted: record.size });
         await removeCopy(record.id);
         this.files.delete(record.id);
         await this.changed(true);
@@ -234,9 +243,11 @@ export class Sender {
 const STOPPED = new Error("stopped by the person");
 
 function metadataOf(record) {
-  const metadata = { filename: record.name, filetype: record.type, modified: String(record.modified) };
-  if (record.sha256) metadata.sha256 = record.sha256;
-  return { ...metadata, link: record.code, visit: record.visit, ...(record.seal && { sealed: "age", plain_sha256: record.plainSha256 }) };
+  const { name, type, modified, code, visit, sha256 } = record;
+  const metadata = { code, visit, filename: name, filetype: type, last_modified: String(modified) };
+  if (sha256) metadata.sha256 = sha256;
+  if (record.seal) Object.assign(metadata, { sealed: "age", plain_sha256: record.plainSha256 });
+  return metadata;
 }
 
 function reasonOf(response) {

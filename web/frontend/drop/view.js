@@ -17,7 +17,7 @@ export function stateOf(records, sender, now = Date.now()) {
   if (!records.length) return "empty";
   if (!waiting.length) {
     if (records.some((record) => record.state === "refused")) return "refused";
-    return records.some((record) => record.state === "different") ? "different" : "safe";
+    return records.some((record) => record.state === "differs") ? "differs" : "safe";
   }
   if (sender.paused) return "paused";
   if (sender.moment.trouble === "offline" || !navigator.onLine) return now - waiting[0].added > OLD_MS ? "old" : "offline";
@@ -30,7 +30,7 @@ export function stateOf(records, sender, now = Date.now()) {
 }
 
 const LOOKS = {
-  safe: "note-ok", different: "note-warn", refused: "note-bad", offline: "note-warn", old: "note-warn", server: "note-warn",
+  safe: "note-ok", differs: "note-warn", refused: "note-bad", offline: "note-warn", old: "note-warn", server: "note-warn",
   wifi: "note-warn", paused: "note-warn", lost: "note-warn",
 };
 
@@ -110,7 +110,7 @@ function newRow(record, act) {
 }
 
 const TAGS = {
-  safe: "tag-ok", different: "tag-warn", refused: "tag-bad", waiting: "tag-warn", lost: "tag-warn",
+  safe: "tag-ok", differs: "tag-warn", refused: "tag-bad", waiting: "tag-warn", lost: "tag-warn",
   sending: "tag-plain", next: "tag-plain", checking: "tag-plain",
 };
 
@@ -125,7 +125,7 @@ function fill(row, record, sender) {
   bar.value = done;
   const parts = {
     safe: () => `${size(record.size)} · ${say("row_same")}`,
-    different: () => say("row_different"),
+    differs: () => say("row_differs"),
     refused: () => record.reason || say("row_refused"),
     lost: () => say("row_lost"),
   };
