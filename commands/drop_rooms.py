@@ -1,12 +1,18 @@
 """The rooms of the drop, put together from those of the archive: part of the composition root (see `cli.Rooms`)."""
 
+import shutil
+from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import Rooms
 
 if TYPE_CHECKING:
     from ingest.droplinks import DropLinks
+    from ingest.finishing import Finishing
+    from ingest.uploads import Uploads
+    from ingest.visits import Visits
 
 
 class DropRooms:
@@ -26,3 +32,58 @@ class DropRooms:
             clock=self._rooms.clock,
             new_id=self._rooms.new_id,
         )
+
+    @property
+    def staging(self) -> Path:
+        """Where unfinished uploads wait, sealed: beside the store and the keys, in neither."""
+        return self._rooms.home / "uploads"
+
+    @property
+    def _unfinished(self) -> timedelta:
+        return timedelta(hours=self._rooms.settings.ingest.unfinished_hours)
+
+    @cached_property
+    def visits(self) -> "Visits":
+        from ingest.visits import Visits
+
+        return Visits(
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            vault=self._rooms.vault,
+            links=self.links,
+            clock=self._rooms.clock,
+        )
+
+    @cached_property
+    def finishing(self) -> "Finishing":
+        from ingest.finishing import Finishing
+
+        return Finishing(
+            root=self.staging,
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            intake=self._rooms.intake,
+            vault=self._rooms.vault,
+            unfinished=self._unfinished,
+            clock=self._rooms.clock,
+        )
+
+    @cached_property
+    def uploads(self) -> "Uploads":
+        from archive.durable import make_folder_durably
+        from ingest.uploads import Uploads
+
+        make_folder_durably(self.staging)
+        return Uploads(
+            root=self.staging,
+            database=self._rooms.database,
+            visits=self.visits,
+            finishing=self.finishing,
+            settings=self._rooms.settings.ingest,
+            free_octets=lambda: shutil.disk_usage(self.staging).free,
+            clock=self._rooms.clock,
+        )
+
+    def close(self) -> None:
+        if "finishing" in vars(self):
+            self.finishing.close()

@@ -170,7 +170,7 @@ def _address(rooms: Rooms, code: str) -> str:
 def _card(rooms: Rooms, code: str) -> str:
     from web.cards import drop_card
 
-    return drop_card(application(rooms), code=code, address=_address(rooms, code))
+    return drop_card(application(rooms, DropRooms(rooms)), code=code, address=_address(rooms, code))
 
 
 COMMANDS: dict[str, click.Command] = {"drop": drop}

@@ -23,14 +23,14 @@ _GRACE_S = 30
 _LOOPBACK = ("127.", "[::1]", "localhost", "unix:")
 
 
-def application(rooms: Rooms) -> "Flask":
+def application(rooms: Rooms, drop: DropRooms) -> "Flask":
     """Put the doors before the rooms of one archive."""
     from web import WebRooms, create_app
 
     with rooms.database.reading() as session:
         intake_key = read_secret(session, "intake-key")
     session_key = hmac.digest(intake_key, b"testigo web session\0", hashlib.sha256)
-    web_rooms = WebRooms(links=DropRooms(rooms).links, session_key=session_key)
+    web_rooms = WebRooms(links=drop.links, visits=drop.visits, uploads=drop.uploads, session_key=session_key)
     return create_app(web_rooms, rooms.settings, rooms.clock)
 
 
@@ -51,8 +51,9 @@ def serve(rooms: Rooms, listen: str | None, threads: int | None) -> int:
     address = listen or web.listen
     if not address.startswith(_LOOPBACK):
         talk.warn("This address is reached from the network without TLS. Put a proxy in front (docs/operations.md).")
-    _ = rooms.key_files, rooms.store  # What is missing is told now, not to the first observer.
+    _ = rooms.present_key_files, rooms.store  # What is missing is told now, not to the first observer.
     talk.say(f"Serving on http://{address} (end with Ctrl-C).")
+    rooms.close()  # Nothing that is open may cross the fork.
     run_server(rooms.asked, rooms.run_folder, address, threads or web.threads)
     return 0
 
@@ -64,15 +65,25 @@ def run_server(asked: Asked, run_folder: Path, address: str, threads: int) -> No
     """
     from gunicorn.app.base import BaseApplication
 
+    rooms = Rooms(asked)
+    drop = DropRooms(rooms)
+
     class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         def load_config(self) -> None:
             for name, value in _options(run_folder, address, threads).items():
                 self.cfg.set(name, value)
+            self.cfg.set("worker_exit", lambda _server, _worker: _close(rooms, drop))
 
         def load(self) -> Any:
-            return application(Rooms(asked))
+            return application(rooms, drop)
 
     Server().run()
+
+
+def _close(rooms: Rooms, drop: DropRooms) -> None:
+    """Let what is being made an item come to its end, then give back what was opened."""
+    drop.close()
+    rooms.close()
 
 
 def _options(run_folder: Path, address: str, threads: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from flask_babel import lazy_gettext as _l
 from werkzeug.exceptions import HTTPException
 
 from archive import errors
+from web.body import BrokenOffError
 
 STATUS: dict[type[errors.TestigoError], int] = {
     errors.ConfigError: 500,
@@ -28,6 +29,7 @@ STATUS: dict[type[errors.TestigoError], int] = {
 STATUS_BY_CODE = {
     "uploads/too-large": 413,
     "uploads/quota": 413,
+    "uploads/beyond-length": 413,
     "uploads/no-room": 507,
     "archive/store-full": 507,
     "uploads/expired": 410,
@@ -74,6 +76,7 @@ WORDS: dict[str, Any] = {
         "The archive has another number of bytes than was said. Nothing is lost. Sending goes on."
     ),
     "uploads/retired": _l("The same file is being sent by a newer request. Nothing is lost. This one has stopped."),
+    "uploads/beyond-length": _l("More arrived than was announced. What was announced is kept. Send the file again."),
     "uploads/differs": _l("What arrived is not the same as on your side. Both are kept. Send the file once more."),
     "visits/no-such-visit": _l("There is no such sending here any more. What you sent is kept. Use your return code."),
     "visits/no-such-code": _l("This code is not known. Check each digit and try again. Nothing was changed."),
@@ -85,6 +88,7 @@ WORDS: dict[str, Any] = {
     ),
     "web/too-many-tries": _l("Too many tries. Nothing was changed. Wait a little, then try again."),
     "web/bad-form": _l("This form could not be read. What arrived before is kept. Open the page again and repeat it."),
+    "web/broken-off": _l("The line broke off. What arrived is kept. Sending goes on from there."),
     "web/no-such-page": _l("There is no such page. Check the address, or ask for a new link."),
     "web/wrong-method": _l("This page cannot be used in this way. Nothing was changed. Open it again from its start."),
     "web/unforeseen": _l("Something went wrong on our side. What you sent is kept. Try again in a few minutes."),
@@ -109,6 +113,7 @@ def words_of(error: errors.TestigoError) -> str:
 
 def wire(app: Flask) -> None:
     app.register_error_handler(errors.TestigoError, _ours)
+    app.register_error_handler(BrokenOffError, _broken_off)
     app.register_error_handler(HTTPException, _of_the_protocol)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -131,6 +136,11 @@ def _of_the_protocol(error: HTTPException) -> Response:
     if valid:
         response.headers["Allow"] = ", ".join(sorted(valid))
     return response
+
+
+def _broken_off(_: BrokenOffError) -> Response:
+    """Answer a sender that fell silent; where its line is gone, nobody hears it."""
+    return _answer(408, "web/broken-off", str(WORDS["web/broken-off"]))
 
 
 def _unforeseen(error: Exception) -> Response:

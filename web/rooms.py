@@ -8,6 +8,8 @@ from flask import Flask, current_app
 from archive.settings import Settings
 from archive.types import Clock
 from ingest.droplinks import DropLinks
+from ingest.uploads import Uploads
+from ingest.visits import Visits
 
 _KEY = "testigo"
 
@@ -17,6 +19,8 @@ class WebRooms:
     """The rooms that the doors use. `session_key` signs cookies; it opens nothing."""
 
     links: DropLinks
+    visits: Visits
+    uploads: Uploads
     session_key: bytes = field(repr=False)
 
 

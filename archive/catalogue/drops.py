@@ -1,7 +1,6 @@
 """Queries about drop links, visits and what they delivered."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -82,10 +81,10 @@ def open_uploads(session: Session) -> int:
     return session.execute(statement).scalar() or 0
 
 
-def stale_uploads(session: Session, before: datetime) -> list[UploadRow]:
-    """Return the uploads that did not go on since `before`."""
-    statement = select(UploadRow).where(UploadRow.state == RECEIVING, UploadRow.changed_time < before)
-    return list(session.execute(statement.order_by(UploadRow.changed_time)).scalars())
+def unfinished_uploads(session: Session) -> list[UploadRow]:
+    """Return the uploads that are no items yet, the oldest first."""
+    statement = select(UploadRow).where(UploadRow.state == RECEIVING).order_by(UploadRow.changed_time, UploadRow.name)
+    return list(session.execute(statement).scalars())
 
 
 def uploads_of(session: Session, visit_id: UUID) -> list[UploadRow]:
