@@ -20,7 +20,6 @@ from archive.age.recipients import parse_recipient
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import (
-    ENDED,
     RECEIVING,
     delivery_of,
     files_through,
@@ -34,7 +33,7 @@ from archive.segments import SegmentWriter, begin_upload, discard_upload, settle
 from archive.settings import IngestSettings
 from archive.turns import no_such_upload
 from archive.types import Clock
-from archive.uploadtold import keep_told, told_by_address
+from archive.uploadtold import Place, keep_place, keep_told, told_by_address
 from ingest.finishing import Finishing, Told
 from ingest.visits import Visits
 
@@ -103,6 +102,7 @@ class Uploads:
         self._refuse_without_room(declared)
         address = begin_upload(self._root)
         try:
+            keep_place(self._root, upload_name(address), Place(visit_id=visit.id, declared=declared))
             keep_told(self._root, address, _keyring(visit), told.format())
             now = self._enter(address, visit, link, declared)
         except BaseException:  # Raised again; what was made for it goes.
@@ -158,6 +158,8 @@ class Uploads:
             raise no_such_upload()
         writer = SegmentWriter(self._root, address, _keyring(visit), trial=checksum is not None)
         try:
+            # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
+            self._refuse_ended(self._row(address))
             if writer.offset != offset:
                 raise _wrong_offset(writer.offset, offset)
             if length is not None and offset + length > row.declared:
@@ -195,12 +197,8 @@ class Uploads:
 
         Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/expired`.
         """
-        row = self._row(address)
-        self._refuse_ended(row)
-        if row.received < row.declared and settled_offset(self._root, address) == 0:
-            self._close(address)
-            discard_upload(self._root, upload_name(address))
-            return
+        self._refuse_ended(self._row(address))
+        self._finishing.close_upload(upload_name(address))
         self._finishing.finish_soon(address, given_up=True)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -275,12 +273,6 @@ class Uploads:
     def _whole(self, address: bytes, progress: Progress) -> Progress:
         self._finishing.finish_soon(address)
         return progress
-
-    def _close(self, address: bytes) -> None:
-        with self._database.writing() as session:
-            session.execute(
-                update(UploadRow).where(UploadRow.name == bytes.fromhex(upload_name(address))).values(state=ENDED)
-            )
 
     def _row(self, address: bytes) -> UploadRow:
         with self._database.reading() as session:

@@ -11,6 +11,8 @@ from archive.catalogue.records import Consent, Delivery, DropLink, Incident, Que
 from archive.errors import NotFoundError
 
 RECEIVING = "receiving"
+CLOSING = "closing"
+"""Takes no more octets; what arrived is about to become an item."""
 ENDED = "ended"
 
 _link = DropLink.table.c
@@ -83,7 +85,11 @@ def open_uploads(session: Session) -> int:
 
 def unfinished_uploads(session: Session) -> list[UploadRow]:
     """Return the uploads that are no items yet, the oldest first."""
-    statement = select(UploadRow).where(UploadRow.state == RECEIVING).order_by(UploadRow.changed_time, UploadRow.name)
+    statement = (
+        select(UploadRow)
+        .where(UploadRow.state.in_([RECEIVING, CLOSING]))
+        .order_by(UploadRow.changed_time, UploadRow.name)
+    )
     return list(session.execute(statement).scalars())
 
 
