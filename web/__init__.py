@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from archive.access import Action
 from archive.settings import Settings
 from archive.types import Clock
-from web import errors, languages, observer, security, tus
+from web import assets, errors, languages, observer, security, tus
 from web.rooms import WebRooms, keep_rooms
 
 __all__ = ["WebRooms", "create_app"]
@@ -52,6 +52,7 @@ def create_app(rooms: WebRooms, settings: Settings, clock: Clock) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     keep_rooms(app, rooms, settings, clock)
     languages.wire(app)
+    assets.wire(app)
     app.register_blueprint(observer.blueprint)
     app.register_blueprint(tus.blueprint)
     app.view_functions["static"] = security.requires(Action.VISIT)(app.view_functions["static"])
