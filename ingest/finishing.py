@@ -20,7 +20,16 @@ from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
-from archive.catalogue.drops import CLOSING, ENDED, RECEIVING, delivery_of, unfinished_uploads, visit_by_id
+from archive.catalogue.drops import (
+    CLOSING,
+    ENDED,
+    RECEIVING,
+    Upload,
+    delivery_of,
+    unfinished_uploads,
+    upload_by_name,
+    visit_by_id,
+)
 from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.records import Delivery, Visit
 from archive.errors import NotFoundError
@@ -130,7 +139,6 @@ class Finishing:
                 for row in unfinished_uploads(session)
                 if everything or row.changed_time < before or row.received == row.declared
             ]
-            session.expunge_all()
         open_rows = [row for row in rows if not self._is_delivered(row)]
         if not open_rows:
             return 0
@@ -172,7 +180,7 @@ class Finishing:
             if not mine:
                 return False
             with self._database.reading() as session:
-                row = session.get(UploadRow, bytes.fromhex(name))
+                row = upload_by_name(session, bytes.fromhex(name))
                 visit = visit_by_id(session, row.visit_id) if row is not None else None
                 is_in = delivery_of(session, bytes.fromhex(name)) is not None
                 declared = row.declared if row is not None else 0
@@ -243,7 +251,7 @@ class Finishing:
         except NotFoundError:
             return
 
-    def _is_delivered(self, row: UploadRow) -> bool:
+    def _is_delivered(self, row: Upload) -> bool:
         with self._database.reading() as session:
             found = delivery_of(session, row.name) is not None
         if found:
@@ -284,7 +292,12 @@ class UploadBearer:
             values = (("purpose", "compared with what its sender has"), ("code", "uploads/differs"))
             transaction.record(Draft(event=EventKind.VALIDATION, outcome=Outcome.FAILURE, values=values, items=(part,)))
         visit = visit_by_id(transaction.session, self._visit.id) or self._visit
-        slip: dict[str, Json] = {"sha256": came.sha256.hex(), "size": came.size}
+        slip: dict[str, Json] = {
+            "sha256": came.sha256.hex(),
+            "size": came.size,
+            "reveals": list(came.reveals),
+            "comparison": delivery.comparison,
+        }
         keep_slip(transaction.session, visit, delivery.id, number, entry, slip)
 
     def _delivery(self, came: CameIn) -> Delivery:

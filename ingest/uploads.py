@@ -21,10 +21,12 @@ from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import (
     RECEIVING,
+    Upload,
     delivery_of,
     files_through,
     octets_through,
     open_uploads,
+    upload_by_name,
     visit_by_id,
 )
 from archive.catalogue.records import Delivery, DropLink, Visit
@@ -178,6 +180,17 @@ class Uploads:
         progress = self._progress_of(self._advance(address, end))
         return self._whole(address, progress) if end == row.declared else progress
 
+    def receive_whole(self, token: bytes, untrusted_code: str, told: Told, source: Source, most: int) -> None:
+        """Take a file whose length nobody said, as a form without scripts brings it, and return when it is in.
+
+        Raises: as `create` and `append`; InputError `uploads/beyond-length` for more than `most` octets.
+        """
+        address, _ = self.create(token, untrusted_code, told, most)
+        progress = self.append(address, 0, source, None)
+        if progress.offset < progress.declared:
+            self._declare(address, progress.offset)
+        self._finishing.finish(address)
+
     def tell_digest(self, address: bytes, sha256: str) -> None:
         """Take the SHA-256 that a client has computed meanwhile; the first word counts.
 
@@ -260,7 +273,7 @@ class Uploads:
             return
         self._advance(address, writer.close())
 
-    def _advance(self, address: bytes, offset: int) -> UploadRow:
+    def _advance(self, address: bytes, offset: int) -> Upload:
         name = bytes.fromhex(upload_name(address))
         with self._database.writing() as session:
             session.execute(
@@ -268,26 +281,33 @@ class Uploads:
                 .where(UploadRow.name == name, UploadRow.state == RECEIVING)
                 .values(received=offset, changed_time=self._clock())
             )
-            return session.get_one(UploadRow, name)
+        return self._row(address)
+
+    def _declare(self, address: bytes, octets: int) -> None:
+        """Write down the length of a file that turned out at its end."""
+        name = upload_name(address)
+        row = self._row(address)
+        keep_place(self._root, name, Place(visit_id=row.visit_id, declared=octets))
+        with self._database.writing() as session:
+            session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(declared=octets))
 
     def _whole(self, address: bytes, progress: Progress) -> Progress:
         self._finishing.finish_soon(address)
         return progress
 
-    def _row(self, address: bytes) -> UploadRow:
+    def _row(self, address: bytes) -> Upload:
         with self._database.reading() as session:
-            row = session.get(UploadRow, bytes.fromhex(upload_name(address)))
-            if row is None:
-                raise no_such_upload()
-            session.expunge(row)
-            return row
+            row = upload_by_name(session, bytes.fromhex(upload_name(address)))
+        if row is None:
+            raise no_such_upload()
+        return row
 
-    def _progress_of(self, row: UploadRow) -> Progress:
+    def _progress_of(self, row: Upload) -> Progress:
         return Progress(
             offset=row.received, declared=row.declared, expires=row.changed_time + self._lifetime, state=row.state
         )
 
-    def _refuse_ended(self, row: UploadRow) -> None:
+    def _refuse_ended(self, row: Upload) -> None:
         if row.state != RECEIVING and row.received < row.declared:
             raise ConflictError("uploads/expired", "This upload has ended. What arrived is kept. Send the file again.")
 
