@@ -49,6 +49,7 @@ __all__ = [
     "begin_upload",
     "discard_upload",
     "list_uploads",
+    "retire_writer",
     "settled_offset",
     "upload_folder",
     "upload_name",
@@ -94,6 +95,16 @@ def discard_upload(root: Path, name: str) -> None:
         for left in root.glob(f"{_DISCARDED}*"):
             shutil.rmtree(left, ignore_errors=True)  # Another removal may be at the same one.
     sync_folder(root)
+
+
+def retire_writer(root: Path, name: str) -> None:
+    """Take the turn from whoever writes an upload. Raises: NotFoundError `uploads/no-such-upload`."""
+    turn = Turn(upload_folder(root, name))
+    try:
+        with turn.taken():
+            pass
+    finally:
+        turn.close()
 
 
 def settled_offset(root: Path, address: bytes, *, at_least: int = 0) -> int:

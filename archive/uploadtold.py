@@ -1,23 +1,52 @@
 """What a client told of its upload (the file's name, its digest): sealed beside the segments, as they are sealed.
 
     <upload>/told/000000.age, .key
+    <upload>/place                     in clear: the visit that it belongs to, and its declared length
 
 So the client's next request can read it, an unlocked office can, and a seized disk cannot.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from archive.age.keyring import Keyring
 from archive.age.payload import CHUNK_OCTETS
 from archive.age.wrapping import Identity, unwrap_file_key
-from archive.durable import make_folder_durably
+from archive.durable import make_folder_durably, write_durably
 from archive.errors import NotFoundError
 from archive.segmentfiles import KeyOf, NewSegment, StoredSegment, remove_segment, segment_numbers
 from archive.segmentkeys import upload_name
 from archive.segments import upload_folder
 
 MOST_OCTETS = CHUNK_OCTETS - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an upload belongs, so that a rebuilt catalogue finds its visit again."""
+
+    visit_id: UUID
+    declared: int
+
+
+def keep_place(root: Path, name: str, place: Place) -> None:
+    value = {"declared": place.declared, "v": 1, "visit": str(place.visit_id)}
+    text = json.dumps(value, separators=(",", ":"))
+    write_durably(upload_folder(root, name) / "place", text.encode("ascii"))
+
+
+def place_of(root: Path, name: str) -> Place | None:
+    """Return where an upload belongs; None where nothing readable says so."""
+    try:
+        match json.loads((upload_folder(root, name) / "place").read_bytes()):
+            case {"declared": int(declared), "v": 1, "visit": str(visit)}:
+                return Place(visit_id=UUID(visit), declared=declared)
+    except (OSError, ValueError, NotFoundError):
+        return None
+    return None
 
 
 def keep_told(root: Path, address: bytes, keyring: Keyring, plain: bytes) -> None:

@@ -11,6 +11,9 @@ from cli import Rooms
 if TYPE_CHECKING:
     from ingest.droplinks import DropLinks
     from ingest.finishing import Finishing
+    from ingest.handing_over import HandingOver
+    from ingest.return_codes import ReturnCodes
+    from ingest.returning import Returning
     from ingest.uploads import Uploads
     from ingest.visits import Visits
 
@@ -82,6 +85,39 @@ class DropRooms:
             settings=self._rooms.settings.ingest,
             free_octets=lambda: shutil.disk_usage(self.staging).free,
             clock=self._rooms.clock,
+        )
+
+    @cached_property
+    def _codes(self) -> "ReturnCodes":
+        from ingest.return_codes import ReturnCodes
+
+        return ReturnCodes(self._rooms.database)
+
+    @cached_property
+    def handing_over(self) -> "HandingOver":
+        from ingest.handing_over import HandingOver
+
+        return HandingOver(
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            publisher=self._rooms.publisher,
+            intake=self._rooms.intake,
+            visits=self.visits,
+            codes=self._codes,
+            new_id=self._rooms.new_id,
+        )
+
+    @cached_property
+    def returning(self) -> "Returning":
+        from ingest.returning import Returning
+
+        return Returning(
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            publisher=self._rooms.publisher,
+            register=self._rooms.register,
+            codes=self._codes,
+            new_id=self._rooms.new_id,
         )
 
     def close(self) -> None:

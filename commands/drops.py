@@ -141,6 +141,24 @@ def drop_revoke(rooms: Rooms, number: str, reason: str) -> int:
     return 0
 
 
+@drop.command("ask")
+@click.argument("receipt", metavar="RECEIPT")
+@click.argument("words", metavar="QUESTION")
+@common
+def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
+    """Ask the sender of a receipt something; they read it when they come back with their code.
+
+    \b
+    Example:
+      testigo drop ask TG-2026-00412 "Which way did they drive?"
+    """
+    talk = Talk(rooms.asked)
+    question = DropRooms(rooms).returning.ask(rooms.actor, receipt, words)
+    talk.say("Asked. The sender sees it at the next visit; nobody else does.")
+    talk.document({"message_type": "summary", "ok": True, "question": str(question.id)})
+    return 0
+
+
 @drop.command("card")
 @click.argument("code")
 @click.argument("destination", type=GivenPath())

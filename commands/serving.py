@@ -30,7 +30,14 @@ def application(rooms: Rooms, drop: DropRooms) -> "Flask":
     with rooms.database.reading() as session:
         intake_key = read_secret(session, "intake-key")
     session_key = hmac.digest(intake_key, b"testigo web session\0", hashlib.sha256)
-    web_rooms = WebRooms(links=drop.links, visits=drop.visits, uploads=drop.uploads, session_key=session_key)
+    web_rooms = WebRooms(
+        links=drop.links,
+        visits=drop.visits,
+        uploads=drop.uploads,
+        handing_over=drop.handing_over,
+        returning=drop.returning,
+        session_key=session_key,
+    )
     return create_app(web_rooms, rooms.settings, rooms.clock)
 
 

@@ -7,7 +7,8 @@ It closes with a reconciliation: seen = stored + linked + refused.
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -33,7 +34,8 @@ from custody.publication import Publisher
 from ingest.entering import safe_text
 from ingest.folder import FoundFile, Listing, list_source, look_at, modified_text, open_source_file
 from ingest.held import hold_import
-from ingest.intake import Intake, content_mac
+from ingest.intake import Intake
+from ingest.preparing import content_mac
 from ingest.progress import Tally, Watch
 from ingest.reception import Arrival, Reception, Result
 from ingest.reconciliation import Forecast, ImportRequest, Reconciliation
@@ -172,11 +174,12 @@ class BatchImport:
                 octets=(sum(file.size for file in listing.files if macs[file.path] in ended), listing.size),
             )
             results: list[tuple[str, Result]] = []
-            for group, octets in self._groups(listing, request, macs, ended, tally):
-                self._leave_room(octets)
-                for arrival, result in zip(group, self._intake.receive(reception, group), strict=True):
-                    results.append((arrival.untrusted_path, result))
-                    tally.end(arrival.untrusted_path, result)
+            groups = self._with_room(self._groups(listing, request, macs, ended, tally))
+            with closing(self._intake.receive_groups(reception, groups)) as received:
+                for group, ends in received:
+                    for arrival, result in zip(group, ends, strict=True):
+                        results.append((arrival.untrusted_path, result))
+                        tally.end(arrival.untrusted_path, result)
             return self._close(batch, request, listing, results, set(macs.values()))
 
     def _close(
@@ -192,14 +195,18 @@ class BatchImport:
         counts = {
             name: sum(1 for file in ended.values() if file.outcome == name) for name in ("stored", "linked", "refused")
         }
-        closing = Reconciliation(
+        reconciliation = Reconciliation(
             number=batch.number,
             seen=len(listed | set(ended)),
             results=tuple(results),
             unclaimed=_unclaimed(request, listing),
             **counts,
         )
-        told: dict[str, Json] = {"seen": closing.seen, **counts, "claims_without_file": len(closing.unclaimed)}
+        told: dict[str, Json] = {
+            "seen": reconciliation.seen,
+            **counts,
+            "claims_without_file": len(reconciliation.unclaimed),
+        }
         self._ledger.record(
             Draft(
                 event=EventKind.IMPORT,
@@ -212,11 +219,17 @@ class BatchImport:
             )
         )
         self._publisher.publish()
-        return closing
+        return reconciliation
 
     @property
     def _reserve(self) -> int:
         return self._settings.reserve_mib << 20
+
+    def _with_room(self, groups: Iterable[tuple[list[Arrival], int]]) -> Iterator[list[Arrival]]:
+        """Give each group on where there is room for it, when everything before it lies in the store."""
+        for group, octets in groups:
+            self._leave_room(octets)
+            yield group
 
     def _leave_room(self, octets: int) -> None:
         """Refuse a group of that size where it would eat into the room that is kept back for the log."""

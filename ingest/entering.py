@@ -150,7 +150,23 @@ def _came_in(outcome: str, item: Item, taken: Taken, transaction: Transaction) -
         sha256=sealed.sha256.value,
         size=sealed.size,
         now=transaction.now,
+        reveals=_reveals(taken.examination),
     )
+
+
+def _reveals(examination: Examination | None) -> tuple[str, ...]:
+    """Name the kinds of what a file says about itself, for whoever brought it."""
+    if examination is None:
+        return ()
+    claims = examination.claims
+    devices = {claim.kind for claim in claims.devices}
+    found = {
+        "place": bool(claims.places),
+        "time": bool(claims.times),
+        "device": bool(devices - {"software"}),
+        "software": "software" in devices,
+    }
+    return tuple(kind for kind, is_there in found.items() if is_there)
 
 
 def _borne(arrival: Arrival, came: CameIn) -> Values:

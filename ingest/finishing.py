@@ -14,20 +14,30 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Self, cast
 
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
-from archive.catalogue.drops import ENDED, delivery_of, unfinished_uploads, visit_by_id
+from archive.catalogue.drops import (
+    CLOSING,
+    ENDED,
+    RECEIVING,
+    Upload,
+    delivery_of,
+    unfinished_uploads,
+    upload_by_name,
+    visit_by_id,
+)
 from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.records import Delivery, Visit
 from archive.errors import NotFoundError
-from archive.segments import SegmentReader, discard_upload, upload_folder, upload_name
+from archive.segmentfiles import segment_numbers
+from archive.segments import SegmentReader, discard_upload, list_uploads, retire_writer, upload_folder, upload_name
 from archive.turns import alone
 from archive.types import Actor, Clock, Outcome, Owner, OwnerKind
-from archive.uploadtold import told_by_address, told_by_identities
+from archive.uploadtold import place_of, told_by_address, told_by_identities
 from archive.vault import Vault
 from custody.canonical import Json, canonical_bytes, parse_canonical
 from custody.drafts import Draft, ItemPart, Values
@@ -121,6 +131,7 @@ class Finishing:
         `everything` takes also those that may yet go on. The access that opens them is an entry, written first.
         Raises: LockedError `archive/locked`.
         """
+        self.adopt()
         with self._database.reading() as session:
             before = self._clock() - self._unfinished
             rows = [
@@ -128,7 +139,6 @@ class Finishing:
                 for row in unfinished_uploads(session)
                 if everything or row.changed_time < before or row.received == row.declared
             ]
-            session.expunge_all()
         open_rows = [row for row in rows if not self._is_delivered(row)]
         if not open_rows:
             return 0
@@ -170,14 +180,53 @@ class Finishing:
             if not mine:
                 return False
             with self._database.reading() as session:
-                row = session.get(UploadRow, bytes.fromhex(name))
+                row = upload_by_name(session, bytes.fromhex(name))
                 visit = visit_by_id(session, row.visit_id) if row is not None else None
                 is_in = delivery_of(session, bytes.fromhex(name)) is not None
                 declared = row.declared if row is not None else 0
-            if not is_in and visit is not None:
+            if visit is None:
+                return False  # A rebuilt catalogue has not adopted it yet; nothing of it may go.
+            if not is_in and (not why or self.close_upload(name)):
                 self._take_in(name, visit, told, declared, source, why)
             self._clean_up(name)
             return not is_in
+
+    def close_upload(self, name: str) -> bool:
+        """See that nothing more is acknowledged of an upload; tell whether anything ever arrived.
+
+        Raises: NotFoundError `uploads/no-such-upload`.
+        """
+        with self._database.writing() as session:
+            session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(state=CLOSING))
+        retire_writer(self._root, name)
+        return bool(segment_numbers(upload_folder(self._root, name)))
+
+    def adopt(self) -> int:
+        """Make rows for uploads that the catalogue does not know, as after a rebuild; return how many."""
+        names = list_uploads(self._root)
+        with self._database.writing() as session:
+            known = set(session.execute(select(UploadRow.name)).scalars())
+            rows = []
+            for name in names:
+                place = place_of(self._root, name) if bytes.fromhex(name) not in known else None
+                visit = visit_by_id(session, place.visit_id) if place is not None else None
+                if place is not None and visit is not None:
+                    now = self._clock()
+                    rows.append(
+                        {
+                            "name": bytes.fromhex(name),
+                            "visit_id": visit.id,
+                            "drop_link_id": visit.drop_link_id,
+                            "declared": place.declared,
+                            "received": 0,
+                            "state": RECEIVING,
+                            "created_time": now,
+                            "changed_time": now,
+                        }
+                    )
+            if rows:
+                session.execute(insert(UploadRow), rows)
+        return len(rows)
 
     def _take_in(
         self, name: str, visit: Visit, told: Told, declared: int, source: Callable[[], SegmentReader], why: str
@@ -202,7 +251,7 @@ class Finishing:
         except NotFoundError:
             return
 
-    def _is_delivered(self, row: UploadRow) -> bool:
+    def _is_delivered(self, row: Upload) -> bool:
         with self._database.reading() as session:
             found = delivery_of(session, row.name) is not None
         if found:
@@ -243,7 +292,12 @@ class UploadBearer:
             values = (("purpose", "compared with what its sender has"), ("code", "uploads/differs"))
             transaction.record(Draft(event=EventKind.VALIDATION, outcome=Outcome.FAILURE, values=values, items=(part,)))
         visit = visit_by_id(transaction.session, self._visit.id) or self._visit
-        slip: dict[str, Json] = {"sha256": came.sha256.hex(), "size": came.size}
+        slip: dict[str, Json] = {
+            "sha256": came.sha256.hex(),
+            "size": came.size,
+            "reveals": list(came.reveals),
+            "comparison": delivery.comparison,
+        }
         keep_slip(transaction.session, visit, delivery.id, number, entry, slip)
 
     def _delivery(self, came: CameIn) -> Delivery:

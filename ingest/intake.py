@@ -12,13 +12,7 @@ Nothing here needs a key that opens the archive: steps 3 and 4 read through the 
 memory. Until step 6 an object is an orphan, which a sweep removes; after step 6 no crash loses it.
 """
 
-import hashlib
-import hmac
-import io
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from threading import Event
-from typing import BinaryIO, cast
+from collections.abc import Generator, Iterable, Sequence
 
 from archive.age.keyring import Keyring
 from archive.catalogue.accounts import read_secret
@@ -26,19 +20,16 @@ from archive.catalogue.database import Database
 from archive.catalogue.items import items_with_content
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
-from archive.errors import ConflictError, InputError
-from archive.keyfiles import OwnerKey
+from archive.errors import ConflictError
 from archive.settings import IngestSettings
-from archive.types import ItemId, NewId, Owner, OwnerKind
+from archive.types import NewId
 from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
+from ingest.preparing import Prepared, Preparing, Rooms
 from ingest.reception import Arrival, Reception, Refused, Result
 from media.workbench import Workbench
-
-_MOST_HELD_OPEN = 64
-"""How many files a group keeps open; a process may hold some thousand at most, and other groups run beside."""
 
 
 class Intake:
@@ -59,7 +50,7 @@ class Intake:
         self._vault = vault
         self._ledger = ledger
         self._publisher = publisher
-        self._workbench = workbench
+        self._rooms = Rooms(vault=vault, workbench=workbench, database=database, new_id=new_id)
         self._database = database
         self._settings = settings
         self._equality = equality
@@ -71,22 +62,28 @@ class Intake:
         Raises: UnavailableError and IntegrityError where the archive itself fails: then no file of the group is in.
         A file that cannot be read is a `Refused`, entered in the log, and does not hold up the others.
         """
-        keyring = Keyring.parse(reception.organisation.vault_keyring)
-        with self._database.reading() as session:
-            intake_key = read_secret(session, "intake-key")
-        sealed = self._seal_all(arrivals, keyring, intake_key)
-        try:
-            fresh = self._first_of_each_content(sealed)
-            self._vault.publish([each.original for each in fresh])
-            for start in range(0, len(fresh), _MOST_HELD_OPEN):
-                some = fresh[start : start + _MOST_HELD_OPEN]
-                self._vault.key_files.keep_many([each.key for each in some], keyring)
-            self._examine(fresh)
-            results = self._commit(reception, arrivals, sealed, fresh)
-        finally:
-            _drop(sealed)
-        self._publisher.publish()
+        ((_, results),) = self.receive_groups(reception, (arrivals,))
         return results
+
+    def receive_groups(
+        self, reception: Reception, groups: Iterable[Sequence[Arrival]]
+    ) -> Generator[tuple[Sequence[Arrival], list[Result]], None, None]:
+        """Take groups in, one after the other, each as `receive` does; yield each with its results.
+
+        While one is committed the next two are prepared, so `groups` is asked ahead, by another thread. Close what this
+        returns when it is not read to its end.
+        """
+        keyring = Keyring.parse(reception.organisation.vault_keyring)
+        intake_key = None
+        if self._equality:
+            with self._database.reading() as session:
+                intake_key = read_secret(session, "intake-key")
+        with Preparing(self._rooms, keyring, intake_key, groups) as preparing:
+            for group in preparing:
+                self._vault.publish([each.metadata for each in group.fresh if each.metadata is not None])
+                results = self._commit(reception, group)
+                self._publisher.publish()
+                yield group.arrivals, results
 
     @property
     def equality(self) -> bool:
@@ -97,81 +94,11 @@ class Intake:
         """Remove what killed runs left half sealed; nothing of a living one's. Return how many there were."""
         return self._vault.store.sweep_staging()
 
-    # ── steps 1 and 2 ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _seal_all(self, arrivals: Sequence[Arrival], keyring: Keyring, intake_key: bytes) -> list[Taken | Refused]:
-        """Seal every arrival, two at a time; all of them, or none is left in staging."""
-        stop, many = Event(), len(arrivals) > _MOST_HELD_OPEN
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="intake") as pool:
-            futures = [pool.submit(self._seal, arrival, keyring, intake_key, stop, many) for arrival in arrivals]
-            try:
-                ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                for future in ended:
-                    future.result()  # Raises what broke the group off, before the others end.
-                return [future.result() for future in futures]
-            except BaseException:  # Raised again.
-                # An interrupt, too, must not wait for gigabytes that are being read, nor leave them staged.
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                _drop([future.result() for future in futures if _came_to_an_end(future)])
-                raise
-
-    def _seal(self, arrival: Arrival, keyring: Keyring, intake_key: bytes, stop: Event, many: bool) -> Taken | Refused:
-        item_id = ItemId(self._new_id())
-        key = OwnerKey.generate(Owner(kind=OwnerKind.ITEM, id=item_id), keyring.kind)
-        try:
-            with arrival.open() as source:
-                original = self._vault.stage(cast(BinaryIO, _Stoppable(source, stop)), key.recipient)
-        except InputError as error:  # Any other is the archive's own: nobody's file is to blame.
-            return Refused(error=error)
-        if many:
-            original.staged.close()
-        digest = original.sealed.sha256.value
-        mac = content_mac(intake_key, digest) if self._equality else None
-        return Taken(arrival=arrival, key=key, original=original, content_mac=mac)
-
-    def _first_of_each_content(self, sealed: Sequence[Taken | Refused]) -> list[Taken]:
-        """Leave out what is here already, in the archive or earlier in this group."""
-        here = [each for each in sealed if isinstance(each, Taken)]
-        macs = [each.content_mac for each in here if each.content_mac is not None]
-        with self._database.reading() as session:
-            known = set(items_with_content(session, macs))
-        fresh: list[Taken] = []
-        for each in here:
-            if each.content_mac is None or each.content_mac not in known:
-                fresh.append(each)
-                if each.content_mac is not None:
-                    known.add(each.content_mac)
-        return fresh
-
-    # ── steps 3 and 4 ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _examine(self, fresh: Sequence[Taken]) -> None:
-        """Identify and extract, several files at once; seal what the tools said, whole, under the item's key."""
-        many = len(fresh) > _MOST_HELD_OPEN
-        with ThreadPoolExecutor(max_workers=self._workbench.workers, thread_name_prefix="examine") as pool:
-            list(pool.map(lambda each: self._examine_one(each, many), fresh))
-        self._vault.publish([each.metadata for each in fresh if each.metadata is not None])
-
-    def _examine_one(self, each: Taken, many: bool) -> None:
-        with self._vault.reopen(each.original) as source:
-            each.examination = self._workbench.examine(source, each.original.sealed.head)
-        report = each.examination.report()
-        if report:
-            each.metadata = self._vault.stage(io.BytesIO(report), each.key.recipient)
-            if many:
-                each.metadata.staged.close()
-
     # ── steps 5 and 6 ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _commit(
-        self,
-        reception: Reception,
-        arrivals: Sequence[Arrival],
-        sealed: Sequence[Taken | Refused],
-        fresh: Sequence[Taken],
-    ) -> list[Result]:
+    def _commit(self, reception: Reception, group: Prepared) -> list[Result]:
         results: list[Result] = []
+        sealed, fresh = group.sealed, group.fresh
         stored = [staged for each in fresh for staged in (each.original, each.metadata) if staged is not None]
         with self._ledger.transaction() as transaction:
             self._vault.confirm(stored, [each.key.owner.id for each in fresh])
@@ -181,7 +108,7 @@ class Intake:
             is_fresh = {id(each) for each in fresh if each.content_mac not in known}
             year, count = transaction.now.year, len(is_fresh)
             numbers = iter(next_numbers(transaction.session, NumberKind.ITEM, year, count) if count else [])
-            for arrival, each in zip(arrivals, sealed, strict=True):
+            for arrival, each in zip(group.arrivals, sealed, strict=True):
                 if isinstance(each, Refused):
                     results.append(enter_refusal(transaction, reception, arrival, each, self._new_id))
                 elif id(each) in is_fresh:
@@ -196,27 +123,6 @@ class Intake:
         return results
 
 
-class _Stoppable:
-    """A source that ends its reading where the import was interrupted."""
-
-    def __init__(self, source: BinaryIO, stop: Event) -> None:
-        self._source = source
-        self._stop = stop
-
-    def readinto(self, buffer: memoryview) -> int:
-        if self._stop.is_set():
-            raise _InterruptedError
-        return self._source.readinto(buffer)  # type: ignore[attr-defined, no-any-return]  # of BinaryIO
-
-
-class _InterruptedError(Exception):
-    """Ends a reading thread; never leaves this module."""
-
-
-def _came_to_an_end(future: Future[Taken | Refused]) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is None
-
-
 def _still_there(twin: Item | None) -> Item:
     if twin is None:
         raise ConflictError(
@@ -225,17 +131,3 @@ def _still_there(twin: Item | None) -> Item:
             "taken in. Do the same again.",
         )
     return twin
-
-
-def _drop(sealed: Sequence[Taken | Refused]) -> None:
-    """Drop what is staged and was not published; after a publication this does nothing."""
-    for each in sealed:
-        if isinstance(each, Taken):
-            each.original.staged.abort()
-            if each.metadata is not None:
-                each.metadata.staged.abort()
-
-
-def content_mac(intake_key: bytes, sha256: bytes) -> bytes:
-    """Give the value by which equal content is found while locked, without its digest standing in the catalogue."""
-    return hmac.digest(intake_key, b"testigo content\0" + sha256, hashlib.sha256)

@@ -37,7 +37,10 @@ class Bearer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameIn:
-    """What is known of a file when it is entered. `item_id` is the item that it became, or was already."""
+    """What is known of a file when it is entered. `item_id` is the item that it became, or was already.
+
+    `reveals` are the kinds of what it says about itself: place, time, device, software.
+    """
 
     outcome: str
     item_id: UUID
@@ -45,6 +48,7 @@ class CameIn:
     sha256: bytes
     size: int
     now: datetime
+    reveals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,12 +20,13 @@ from archive.age.recipients import parse_recipient
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import (
-    ENDED,
     RECEIVING,
+    Upload,
     delivery_of,
     files_through,
     octets_through,
     open_uploads,
+    upload_by_name,
     visit_by_id,
 )
 from archive.catalogue.records import Delivery, DropLink, Visit
@@ -34,7 +35,7 @@ from archive.segments import SegmentWriter, begin_upload, discard_upload, settle
 from archive.settings import IngestSettings
 from archive.turns import no_such_upload
 from archive.types import Clock
-from archive.uploadtold import keep_told, told_by_address
+from archive.uploadtold import Place, keep_place, keep_told, told_by_address
 from ingest.finishing import Finishing, Told
 from ingest.visits import Visits
 
@@ -103,6 +104,7 @@ class Uploads:
         self._refuse_without_room(declared)
         address = begin_upload(self._root)
         try:
+            keep_place(self._root, upload_name(address), Place(visit_id=visit.id, declared=declared))
             keep_told(self._root, address, _keyring(visit), told.format())
             now = self._enter(address, visit, link, declared)
         except BaseException:  # Raised again; what was made for it goes.
@@ -158,6 +160,8 @@ class Uploads:
             raise no_such_upload()
         writer = SegmentWriter(self._root, address, _keyring(visit), trial=checksum is not None)
         try:
+            # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
+            self._refuse_ended(self._row(address))
             if writer.offset != offset:
                 raise _wrong_offset(writer.offset, offset)
             if length is not None and offset + length > row.declared:
@@ -175,6 +179,17 @@ class Uploads:
             writer.abandon()
         progress = self._progress_of(self._advance(address, end))
         return self._whole(address, progress) if end == row.declared else progress
+
+    def receive_whole(self, token: bytes, untrusted_code: str, told: Told, source: Source, most: int) -> None:
+        """Take a file whose length nobody said, as a form without scripts brings it, and return when it is in.
+
+        Raises: as `create` and `append`; InputError `uploads/beyond-length` for more than `most` octets.
+        """
+        address, _ = self.create(token, untrusted_code, told, most)
+        progress = self.append(address, 0, source, None)
+        if progress.offset < progress.declared:
+            self._declare(address, progress.offset)
+        self._finishing.finish(address)
 
     def tell_digest(self, address: bytes, sha256: str) -> None:
         """Take the SHA-256 that a client has computed meanwhile; the first word counts.
@@ -195,12 +210,8 @@ class Uploads:
 
         Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/expired`.
         """
-        row = self._row(address)
-        self._refuse_ended(row)
-        if row.received < row.declared and settled_offset(self._root, address) == 0:
-            self._close(address)
-            discard_upload(self._root, upload_name(address))
-            return
+        self._refuse_ended(self._row(address))
+        self._finishing.close_upload(upload_name(address))
         self._finishing.finish_soon(address, given_up=True)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,7 +273,7 @@ class Uploads:
             return
         self._advance(address, writer.close())
 
-    def _advance(self, address: bytes, offset: int) -> UploadRow:
+    def _advance(self, address: bytes, offset: int) -> Upload:
         name = bytes.fromhex(upload_name(address))
         with self._database.writing() as session:
             session.execute(
@@ -270,32 +281,33 @@ class Uploads:
                 .where(UploadRow.name == name, UploadRow.state == RECEIVING)
                 .values(received=offset, changed_time=self._clock())
             )
-            return session.get_one(UploadRow, name)
+        return self._row(address)
+
+    def _declare(self, address: bytes, octets: int) -> None:
+        """Write down the length of a file that turned out at its end."""
+        name = upload_name(address)
+        row = self._row(address)
+        keep_place(self._root, name, Place(visit_id=row.visit_id, declared=octets))
+        with self._database.writing() as session:
+            session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(declared=octets))
 
     def _whole(self, address: bytes, progress: Progress) -> Progress:
         self._finishing.finish_soon(address)
         return progress
 
-    def _close(self, address: bytes) -> None:
-        with self._database.writing() as session:
-            session.execute(
-                update(UploadRow).where(UploadRow.name == bytes.fromhex(upload_name(address))).values(state=ENDED)
-            )
-
-    def _row(self, address: bytes) -> UploadRow:
+    def _row(self, address: bytes) -> Upload:
         with self._database.reading() as session:
-            row = session.get(UploadRow, bytes.fromhex(upload_name(address)))
-            if row is None:
-                raise no_such_upload()
-            session.expunge(row)
-            return row
+            row = upload_by_name(session, bytes.fromhex(upload_name(address)))
+        if row is None:
+            raise no_such_upload()
+        return row
 
-    def _progress_of(self, row: UploadRow) -> Progress:
+    def _progress_of(self, row: Upload) -> Progress:
         return Progress(
             offset=row.received, declared=row.declared, expires=row.changed_time + self._lifetime, state=row.state
         )
 
-    def _refuse_ended(self, row: UploadRow) -> None:
+    def _refuse_ended(self, row: Upload) -> None:
         if row.state != RECEIVING and row.received < row.declared:
             raise ConflictError("uploads/expired", "This upload has ended. What arrived is kept. Send the file again.")
 

@@ -18,7 +18,16 @@ from archive.age.stream import seal_bytes
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import SlipRow
-from archive.catalogue.drops import RECEIVING, deliveries_of, link_by_id, slips_of, uploads_of, visit_by_id
+from archive.catalogue.drops import (
+    RECEIVING,
+    deliveries_of,
+    files_through,
+    link_by_id,
+    octets_through,
+    slips_of,
+    uploads_of,
+    visit_by_id,
+)
 from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.records import Delivery, DropLink, Incident, Organisation, Visit
 from archive.errors import NotFoundError
@@ -29,7 +38,7 @@ from custody.commitments import Disclosure
 from custody.drafts import Draft
 from custody.entries import EventKind
 from custody.ledger import EntryRef, Ledger
-from ingest.droplinks import DropLinks, no_such_code
+from ingest.droplinks import DropLinks, OpenLink, no_such_code
 from ingest.tokens import visit_id, visit_identity
 
 OPEN, HANDED_OVER, STOPPED = "open", "handed over", "stopped"
@@ -97,6 +106,20 @@ class Visits:
             transaction.record(Draft(event=EventKind.IMPORT, actor=sender(visit.id), values=values))
         return visit, link
 
+    def link_again(self, token: bytes | None) -> OpenLink:
+        """Return the link of a visit that was begun before, for whoever adds to it.
+
+        Raises: NotFoundError `drop/no-such-code` where there is none, or it takes nothing more.
+        """
+        with self._database.reading() as session:
+            visit = visit_by_id(session, visit_id(token)) if token is not None else None
+            if visit is None:
+                raise no_such_code()
+            link = self._still_open(session, visit)
+            octets_left = link.most_octets - octets_through(session, link.id)
+            files_left = link.most_files - files_through(session, link.id)
+        return OpenLink(link=link, label="", octets_left=octets_left, files_left=files_left)
+
     def find(self, token: bytes) -> Visit:
         """Raises: NotFoundError `visits/no-such-visit`."""
         with self._database.reading() as session:
@@ -145,6 +168,8 @@ class Slip:
     entry: EntryRef
     sha256: bytes
     size: int
+    reveals: tuple[str, ...]
+    comparison: str
 
 
 def keep_slip(
@@ -201,6 +226,8 @@ def _slip(value: Any) -> Slip:
         ),
         sha256=bytes.fromhex(value["sha256"]),
         size=value["size"],
+        reveals=tuple(value["reveals"]),
+        comparison=value["comparison"],
     )
 
 

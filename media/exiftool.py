@@ -62,9 +62,17 @@ class ConfinedExifTool(exiftool.ExifTool):  # type: ignore[misc]  # pyexiftool s
     for a process that died, and stops when more than a pipe of warnings was written.
     """
 
-    def __init__(self, executable: str, confinement: Confinement, settings: MediaSettings) -> None:
+    def __init__(
+        self,
+        executable: str,
+        confinement: Confinement,
+        settings: MediaSettings,
+        *,
+        start_seconds: float = _START_SECONDS,
+    ) -> None:
         super().__init__(executable=executable, common_args=list(COMMON_OPTIONS), encoding="utf-8")
         self._confinement = confinement
+        self._start_seconds = start_seconds
         self._limits = Limits(
             memory_octets=settings.memory_mib * MIB,
             cpu_seconds=settings.wall_seconds * _CPU_SHARE,
@@ -97,8 +105,8 @@ class ConfinedExifTool(exiftool.ExifTool):  # type: ignore[misc]  # pyexiftool s
         self._ver = self._parse_ver()
 
     def execute(self, *params: str, raw_bytes: bool = False) -> str | bytes:
-        """Execute one command that reads no file."""
-        bounds = Bounds(deadline=time.monotonic() + _START_SECONDS, output_octets=self._output_octets)
+        """Execute one command that reads no file, as the question for its version with which it starts."""
+        bounds = Bounds(deadline=time.monotonic() + self._start_seconds, output_octets=self._output_octets)
         answer = self._ask(params, None, bounds)
         return answer if raw_bytes else answer.decode("utf-8", "replace")
 
@@ -190,13 +198,13 @@ class MetadataReader:
 
     def _read(self, source: RangeSource, *options: str, deadline: float) -> bytes:
         """Ask the running process; blame a file for a death only if it killed a fresh one."""
-        tool, fresh = self._running_tool()
+        tool, fresh = self._running_tool(deadline)
         try:
             return self._timed_read(tool, source, options, deadline)
         except UnavailableError as error:
             if fresh or error.code != "media/tool-died":
                 raise
-        tool, _ = self._running_tool()
+        tool, _ = self._running_tool(deadline)
         return self._timed_read(tool, source, options, deadline)
 
     def _timed_read(
@@ -212,7 +220,8 @@ class MetadataReader:
         self._busy_seconds += time.monotonic() - started
         return raw
 
-    def _running_tool(self) -> tuple[ConfinedExifTool, bool]:
+    def _running_tool(self, deadline: float) -> tuple[ConfinedExifTool, bool]:
+        """Give the process, started within the file's own time where none runs."""
         settings = self._settings
         # Processor time is limited for a process, not for a file: what is left must suffice for one more.
         spent = self._busy_seconds > settings.wall_seconds * (_CPU_SHARE - 1)
@@ -221,7 +230,8 @@ class MetadataReader:
             self.close()
         if self._tool is not None:
             return self._tool, False
-        tool = ConfinedExifTool(self._executable, self._confinement, settings)
+        start_seconds = min(deadline - time.monotonic(), _START_SECONDS)
+        tool = ConfinedExifTool(self._executable, self._confinement, settings, start_seconds=start_seconds)
         try:
             tool.run()
         except BaseException:

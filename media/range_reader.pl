@@ -10,8 +10,12 @@
 
 use strict;
 use warnings;
+use POSIX ();
 
 package Testigo::RangeHandle;
+
+use constant { PEEK => 0x02, DONTWAIT => 0x40 };    # of recv, on Linux
+use constant WATCH_SECONDS => 5;
 
 use constant BLOCK => 131_072;    # two chunks of the sealed store
 use constant KEPT_BLOCKS => 16;
@@ -25,6 +29,20 @@ sub bind_socket {
     my ($number) = @_;
     open($socket, '+<&=', $number) or die "range socket: $!\n";
     return binmode($socket);
+}
+
+# ExifTool waits for more where its argument stream ends, for ever where nobody is left who could give it. Dying with
+# one's parent is asked of the kernel only after the start, too late where the parent was killed in that moment.
+sub leave_when_alone {
+    my $look = sub {
+        my $octet;
+        my $heard = recv($socket, $octet, 1, PEEK | DONTWAIT);
+        POSIX::_exit(0) if defined $heard && !length $octet;
+        alarm(WATCH_SECONDS);
+    };
+    # A call that waits goes on afterwards; when the other end is closed it ends by itself.
+    POSIX::sigaction(POSIX::SIGALRM(), POSIX::SigAction->new($look, POSIX::SigSet->new, POSIX::SA_RESTART()));
+    return alarm(WATCH_SECONDS);
 }
 
 sub take {
@@ -182,6 +200,7 @@ push @IO::File::ISA, 'IO::String';
 package Image::ExifTool;
 
 Testigo::RangeHandle::bind_socket($ENV{TESTIGO_RANGE_SOCKET});
+Testigo::RangeHandle::leave_when_alone();
 
 {
     no warnings 'redefine';

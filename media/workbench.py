@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from types import TracebackType
 from typing import Self
 
@@ -117,6 +118,7 @@ class Workbench:
             open_confinement(settings, tools=(Path(exiftool), Path(ffprobe)))
         )
         self._probe = StreamProbe(ffprobe, self._confinement, settings)
+        self._probing = BoundedSemaphore(self.workers)
         self._readers: queue.LifoQueue[MetadataReader] = queue.LifoQueue()
         for _ in range(self.workers):
             reader = MetadataReader(exiftool, self._confinement, settings)
@@ -148,12 +150,16 @@ class Workbench:
         if head is None:
             head = ranges.read_range(0, min(HEAD_OCTETS, ranges.size))
         with self._reader() as reader:
-            deadline = time.monotonic() + self._settings.wall_seconds
-            metadata_deadline = time.monotonic() + self._settings.wall_seconds * _METADATA_SHARE
-            extraction = reader.extract(ranges, deadline=metadata_deadline)
-            tags, problem = _read_tags(extraction)
-            found = identify(head, ranges, tags)
-            streams = self._probe.probe(ranges, deadline=deadline) if found.kind in _PLAYED else None
+            started = time.monotonic()
+            extraction = reader.extract(ranges, deadline=started + self._settings.wall_seconds * _METADATA_SHARE)
+            left = self._settings.wall_seconds - (time.monotonic() - started)
+        # The tool is free for the next file while its answer is read.
+        tags, problem = _read_tags(extraction)
+        found = identify(head, ranges, tags)
+        streams = None
+        if found.kind in _PLAYED:
+            with self._probing:
+                streams = self._probe.probe(ranges, deadline=time.monotonic() + left)
         claims = read_claims(tags)
         problems = (extraction.problem, problem, streams if isinstance(streams, Problem) else None)
         return Examination(

@@ -20,7 +20,7 @@ from archive.errors import NotFoundError, UnavailableError
 
 _TOKEN_OCTETS = 32
 _FREE_TRIES = 5
-_LONGEST_WAIT_S = 8.0
+_LONGEST_WAIT_S = 4.0
 _MOST_WAITING = 32
 _MOST_KNOWN = 10_000
 _FORGET_S = 3600.0
@@ -30,9 +30,13 @@ def visit_token() -> str:
     """Return this browser's visit token, made when it is first needed."""
     token = session.get("visit")
     if not isinstance(token, str) or token_octets(token) is None:
-        token = session["visit"] = urlsafe_b64encode(os.urandom(_TOKEN_OCTETS)).decode("ascii").rstrip("=")
+        token = session["visit"] = token_text(os.urandom(_TOKEN_OCTETS))
         session.permanent = True
     return token
+
+
+def token_text(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).decode("ascii").rstrip("=")
 
 
 def token_octets(text: str) -> bytes | None:

@@ -5,10 +5,11 @@ translated; any other error is told by its class, so that no page ever falls bac
 """
 
 import logging
+import os
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_babel import lazy_gettext as _l
 from werkzeug.exceptions import HTTPException
 
@@ -81,6 +82,10 @@ WORDS: dict[str, Any] = {
     "visits/no-such-visit": _l("There is no such sending here any more. What you sent is kept. Use your return code."),
     "visits/no-such-code": _l("This code is not known. Check each digit and try again. Nothing was changed."),
     "visits/nothing-sent": _l("Nothing has arrived yet. Choose files or write what you saw, then ask for the receipt."),
+    "visits/enter-code": _l("Enter your return code again. Nothing was changed."),
+    "visits/handed-over": _l("The receipt for this was given before. What you sent is kept. Use your return code."),
+    "visits/stopped": _l("You said stop before. Nothing was changed."),
+    "visits/no-such-question": _l("There is no such question any more. Nothing was changed."),
     "visits/unfinished": _l("Some files are still being checked. Nothing is lost. Ask again in a moment."),
     "custody/not-published": _l("Your files are in; the receipt is being made. Ask again in a moment."),
     "web/stale-page": _l(
@@ -94,6 +99,7 @@ WORDS: dict[str, Any] = {
     "web/unforeseen": _l("Something went wrong on our side. What you sent is kept. Try again in a few minutes."),
 }
 _BY_STATUS = {404: "web/no-such-page", 405: "web/wrong-method"}
+_TRACEBACK_VARIABLE = "TESTIGO_TRACEBACK"
 _log = logging.getLogger("testigo.web")
 
 
@@ -145,7 +151,7 @@ def _broken_off(_: BrokenOffError) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     # The door: what no room foresaw still ends in words. Its text may quote what was sent, so only its type is written.
-    _log.error("unforeseen: %s", type(error).__name__, exc_info=error if g.get("show_traceback") else None)
+    _log.error("unforeseen: %s", type(error).__name__, exc_info=error if os.environ.get(_TRACEBACK_VARIABLE) else None)
     return _answer(500, "web/unforeseen", str(WORDS["web/unforeseen"]))
 
 

@@ -8,11 +8,14 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from archive.access import Action
-from web.client import same_pace, visit_token
+from web.client import same_pace, token_octets, visit_token
 from web.rooms import rooms, settings
 from web.security import OPEN_TO_THE_LENS, proves_itself, requires
 
 blueprint = Blueprint("observer", __name__)
+
+AGAIN = "-"
+"""In place of a code: the visit that this browser has begun, or came back to."""
 
 _THEMES = ("auto", "light", "dark")
 
@@ -38,10 +41,11 @@ def enter_code() -> str | AnyResponse:
 def drop(code: str) -> Response:
     """Show the drop page. Template: `link` (OpenLink: `label`, `questions`, `octets_left`), `code`, `visit` (the token
     that the page's script sends as `visit` with each upload), `limit_mib` of the form without scripts."""
+    token = visit_token()
     with same_pace():
-        link = rooms().links.find(code)
+        link = rooms().visits.link_again(token_octets(token)) if code == AGAIN else rooms().links.find(code)
     page = render_template(
-        "observer/drop.html", link=link, code=code, visit=visit_token(), limit_mib=settings().web.form_file_mib
+        "observer/drop.html", link=link, code=code, visit=token, limit_mib=settings().web.form_file_mib
     )
     response = make_response(page)
     response.headers["Permissions-Policy"] = OPEN_TO_THE_LENS

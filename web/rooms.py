@@ -8,6 +8,8 @@ from flask import Flask, current_app
 from archive.settings import Settings
 from archive.types import Clock
 from ingest.droplinks import DropLinks
+from ingest.handing_over import HandingOver
+from ingest.returning import Returning
 from ingest.uploads import Uploads
 from ingest.visits import Visits
 
@@ -21,6 +23,8 @@ class WebRooms:
     links: DropLinks
     visits: Visits
     uploads: Uploads
+    handing_over: HandingOver
+    returning: Returning
     session_key: bytes = field(repr=False)
 
 

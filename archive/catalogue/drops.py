@@ -1,6 +1,8 @@
 """Queries about drop links, visits and what they delivered."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -11,6 +13,8 @@ from archive.catalogue.records import Consent, Delivery, DropLink, Incident, Que
 from archive.errors import NotFoundError
 
 RECEIVING = "receiving"
+CLOSING = "closing"
+"""Takes no more octets; what arrived is about to become an item."""
 ENDED = "ended"
 
 _link = DropLink.table.c
@@ -18,6 +22,36 @@ _visit = Visit.table.c
 _delivery = Delivery.table.c
 _consent = Consent.table.c
 _question = Question.table.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One upload as its row says. Shapes: `name` is the digest of its address."""
+
+    name: bytes
+    visit_id: UUID
+    drop_link_id: UUID
+    declared: int
+    received: int
+    state: str
+    changed_time: datetime
+
+
+def _upload(row: UploadRow) -> Upload:
+    return Upload(
+        name=row.name,
+        visit_id=row.visit_id,
+        drop_link_id=row.drop_link_id,
+        declared=row.declared,
+        received=row.received,
+        state=row.state,
+        changed_time=row.changed_time,
+    )
+
+
+def upload_by_name(session: Session, name: bytes) -> Upload | None:
+    row = session.get(UploadRow, name)
+    return _upload(row) if row is not None else None
 
 
 def link_by_mac(session: Session, code_mac: bytes) -> tuple[DropLink, int] | None:
@@ -81,15 +115,19 @@ def open_uploads(session: Session) -> int:
     return session.execute(statement).scalar() or 0
 
 
-def unfinished_uploads(session: Session) -> list[UploadRow]:
+def unfinished_uploads(session: Session) -> list[Upload]:
     """Return the uploads that are no items yet, the oldest first."""
-    statement = select(UploadRow).where(UploadRow.state == RECEIVING).order_by(UploadRow.changed_time, UploadRow.name)
-    return list(session.execute(statement).scalars())
+    statement = (
+        select(UploadRow)
+        .where(UploadRow.state.in_([RECEIVING, CLOSING]))
+        .order_by(UploadRow.changed_time, UploadRow.name)
+    )
+    return [_upload(row) for row in session.execute(statement).scalars()]
 
 
-def uploads_of(session: Session, visit_id: UUID) -> list[UploadRow]:
+def uploads_of(session: Session, visit_id: UUID) -> list[Upload]:
     statement = select(UploadRow).where(UploadRow.visit_id == visit_id).order_by(UploadRow.created_time, UploadRow.name)
-    return list(session.execute(statement).scalars())
+    return [_upload(row) for row in session.execute(statement).scalars()]
 
 
 def visit_by_id(session: Session, visit_id: UUID) -> Visit | None:

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -151,6 +151,8 @@ class Run:
             self.follow(seconds=LONGEST_RUN)
             status = self._process.wait()
         self._process.stdout.close()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # A tracer that stands aside and still watches what is left.
         self._errors.seek(0)
         errors = self._errors.read().decode(errors="replace")
         self._errors.close()

@@ -122,4 +122,6 @@ def _injecting(point: Point) -> list[str]:
     inject = _INJECTION[point.fault].format(n=point.number)
     # A full or dead disk fails every later call of every kind, not only of the kind where it began; after the first
     # failure strace cannot begin with the others, so this is the nearest that can be had: the one kind, for good.
-    return [*_STRACE, "-o", "/dev/null", "-e", f"trace={point.call}", "-e", f"inject={point.call}:{inject}"]
+    # Traced from aside (-D), the program's own end is what is waited for, and not that of a tool's helper: one that is
+    # killed between two of its own steps may stay, waiting for its other half, and says nothing of the program.
+    return [*_STRACE, "-D", "-o", "/dev/null", "-e", f"trace={point.call}", "-e", f"inject={point.call}:{inject}"]

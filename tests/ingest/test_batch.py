@@ -218,12 +218,16 @@ def test_names_of_any_octets_come_in_each_once(archive: WayIn, tmp_path: Path) -
 
 
 def _import_while(archive: WayIn, card: Path, change: Callable[[], None]) -> Reconciliation:
-    """Import one file at a time; change the card when the first has ended and all have been listed."""
+    """Import one file at a time; change the card when all have been listed and the first, with its sidecar, is read."""
     request = _request(archive, card)
     batch = archive.rooms.batch_import.begin(request)
+    first = sum(path.stat().st_size for path in (card / "DCIM" / "100").glob("IMG_1.*"))
+    changed = False
 
     def watch(step: Step) -> None:
-        if step.result is not None and step.files_done == 1:
+        nonlocal changed
+        if not changed and step.octets_done == first:
+            changed = True
             change()
 
     return archive.rooms.batch_import.run(batch, request, watch)
@@ -249,7 +253,7 @@ def test_a_folder_that_becomes_a_link_after_it_was_listed_is_not_followed(tmp_pa
 
     with WayIn(tmp_path / "archive", settings=SETTINGS + "group_files = 1\n") as archive:
         outcomes = _outcomes(_import_while(archive, card, swap))
-    assert outcomes.pop("DCIM/100/IMG_1.txt") is Stored  # It and its sidecar were in before.
+    assert outcomes.pop("DCIM/100/IMG_1.txt") is Stored  # It and its sidecar were read before.
     assert outcomes.pop("DCIM/100/IMG_1.xmp") is Stored
     assert outcomes == {"DCIM/100/IMG_2.txt": Refused, "again.txt": Linked, "notes.txt": Stored}
 

@@ -16,7 +16,7 @@ from archive.catalogue.items import objects_of
 from archive.errors import InputError, UnavailableError
 from custody.checkpoint import Checkpoint
 from custody.signed_note import SignedNote
-from ingest.reception import Linked, Refused, Stored
+from ingest.reception import Arrival, Linked, Refused, Result, Stored
 from tests.way_in import SAMPLES, Watcher, WayIn, arrival
 
 
@@ -161,6 +161,54 @@ def test_a_group_that_is_broken_off_leaves_nothing(shared: WayIn, failure: type[
     with pytest.raises(failure):
         shared.take_in([arrival("in.bin", os.urandom(50_000)), arrival("broken.bin", broken), arrival("x", b"x1")])
     assert (shared.rooms.ledger.size(), shared.objects(), shared.rooms.key_files.list(), shared.rows("item")) == before
+    assert not shared.staged()
+
+
+def test_groups_prepared_ahead_link_what_an_earlier_one_brings_and_leave_no_orphan(shared: WayIn) -> None:
+    contents = [os.urandom(40_000), os.urandom(50)]
+    groups = [[arrival(f"{n}.bin", contents[n % 2])] for n in range(7)]
+    objects, keys = len(shared.objects()), len(shared.rooms.key_files.list())
+    received = list(shared.rooms.intake.receive_groups(shared.reception, groups))
+    assert [group for group, _ in received] == groups
+    results = [result for _, (result,) in received]
+    assert [type(result) for result in results] == [Stored] * 2 + [Linked] * 5
+    assert [result.sha256 for result in results if not isinstance(result, Refused)] == [
+        hashlib.sha256(contents[n % 2]).digest() for n in range(7)
+    ]
+    assert len(shared.objects()) == objects + 4  # Each with what was found out about it.
+    assert len(shared.rooms.key_files.list()) == keys + 2
+    assert not shared.staged()
+
+
+def test_a_group_that_fails_does_not_take_with_it_the_one_before_and_ends_those_after(shared: WayIn) -> None:
+    opened: list[int] = []
+
+    def fail() -> BinaryIO:
+        raise UnavailableError("archive/store-failing", "The disk fails.")
+
+    def groups() -> Iterator[list[Arrival]]:
+        for n in range(9):
+            opened.append(n)
+            yield [arrival(f"{n}.bin", fail if n == 2 else os.urandom(2000))]
+
+    before = shared.rows("item")
+    received: list[Result] = []
+    with pytest.raises(UnavailableError):
+        for _, results in shared.rooms.intake.receive_groups(shared.reception, groups()):
+            received += results
+    assert [type(result) for result in received] == [Stored, Stored]
+    assert opened == [0, 1, 2]
+    assert shared.rows("item") == before + 2
+    assert not shared.staged()
+
+
+def test_an_import_that_is_given_up_leaves_nothing_of_the_groups_prepared_ahead_in_staging(shared: WayIn) -> None:
+    before = shared.rows("item")
+    groups = [[arrival(f"{n}.bin", os.urandom(3000)), arrival(f"{n}.txt", os.urandom(9))] for n in range(20)]
+    received = shared.rooms.intake.receive_groups(shared.reception, groups)
+    assert len(next(received)[1]) == 2
+    received.close()
+    assert shared.rows("item") == before + 2
     assert not shared.staged()
 
 

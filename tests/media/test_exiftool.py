@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from media.tags import Tag, parse_tags
 from tests.conftest import CorpusFinder
 from tests.media.conftest import SETTINGS, VECTORS
 
+ROOT = Path(__file__).resolve().parents[2]
 PHOTO = VECTORS / "gps-and-serial-number.jpg"
 # Here ExifTool by itself gives a tag without its family; `range_reader.pl` says why.
 TOLD_BETTER = {"debian.mp3", "dirty.mp3", "id3v1v2-combined.mp3"}
@@ -190,6 +192,47 @@ def test_a_tool_that_misbehaves_is_ended_and_the_reason_recorded(hostile_reader:
     assert extraction.problem is not None
     assert extraction.problem.code == code
     assert hostile_reader._tool is None
+
+
+def test_a_tool_that_never_starts_costs_no_more_than_the_files_own_time(
+    open_folder: Path, confinement: Confinement
+) -> None:
+    program = open_folder / "exiftool"
+    program.write_text("#!/usr/bin/perl\nsleep 60;\n")
+    program.chmod(0o755)
+    tools = Confinement(confinement.level, run_as=SETTINGS.run_as, tools=[program])
+    with tools, MetadataReader(str(program), tools, SETTINGS) as mute_reader:
+        started = time.monotonic()
+        extraction = _extract(mute_reader, b"content", seconds=2)
+    assert time.monotonic() - started < 4
+    assert extraction.problem is not None
+    assert extraction.problem.code == "media/time-limit"
+
+
+def test_a_tool_whose_parent_was_killed_while_it_started_does_not_stay() -> None:
+    ours, theirs = socket.socketpair()
+    reader = ["-config", str(ROOT / "media" / "range_reader.pl"), "-stay_open", "True", "-@", "-"]
+    with subprocess.Popen(
+        [find_tool("exiftool"), *reader],
+        env={"PATH": "/usr/bin:/bin", "TESTIGO_RANGE_SOCKET": str(theirs.fileno())},
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as tool:
+        try:
+            theirs.close()
+            assert tool.stdin is not None
+            assert tool.stdout is not None
+            tool.stdin.write(b"-ver\n-execute1\n")
+            tool.stdin.flush()
+            assert tool.stdout.readline()[:1].isdigit()
+            with pytest.raises(subprocess.TimeoutExpired):
+                tool.wait(6)  # It stays while its parent lives, beyond the first look.
+            tool.stdin.close()
+            ours.close()
+            assert tool.wait(20) == 0
+        finally:
+            tool.kill()
 
 
 def test_where_embedded_tracks_take_too_long_the_rest_is_read_and_that_is_said(

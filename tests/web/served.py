@@ -31,6 +31,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    set_cookies: tuple[str, ...] = ()
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -61,7 +62,11 @@ class Served:
         words = ("serve", "--listen", f"127.0.0.1:{self.port}", "--threads", "32", *options)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command_line(*words), env=environment(self.home), stdout=log, stderr=log, start_new_session=True
+                command_line(*words),
+                env=environment(self.home, TESTIGO_TRACEBACK="1"),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         for _ in range(600):
             try:
@@ -100,7 +105,8 @@ class Served:
         try:
             line.request(method, path, body=body, headers=dict(headers or {}))
             answer = line.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+            cookies = tuple(answer.headers.get_all("Set-Cookie") or ())
+            return Answer(answer.status, dict(answer.getheaders()), answer.read(), cookies)
         finally:
             line.close()
 
@@ -159,8 +165,7 @@ class Browser:
         return {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
 
     def _keep(self, answer: Answer) -> Answer:
-        for name, value in answer.headers.items():
-            if name.lower() == "set-cookie":
-                cookie, _, content = value.partition(";")[0].partition("=")
-                self.cookies[cookie] = content
+        for line in answer.set_cookies:
+            name, _, content = line.partition(";")[0].partition("=")
+            self.cookies[name] = content
         return answer

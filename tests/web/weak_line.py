@@ -1,4 +1,4 @@
-"""A bad network on loopback: slow, late, and cut when a test says so. It counts what the browser sent, which is the measure."""
+"""A bad network on loopback: slow, late, and cut when a test says so. It counts what the browser sent."""
 
 import asyncio
 import threading
