@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -46,15 +45,16 @@ class LastingPhone:
 
     def kill(self) -> None:
         """End every process of this profile in an instant."""
-        listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-        for line in listed.splitlines():
-            number, _, words = line.strip().partition(" ")
-            if f"--user-data-dir={self._profile}" in words:
-                with_pid = int(number)
-                try:
-                    os.kill(with_pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+        mark = f"--user-data-dir={self._profile}".encode()
+        killed = 0
+        for command in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if mark in command.read_bytes().split(b"\0"):
+                    os.kill(int(command.parent.name), signal.SIGKILL)
+                    killed += 1
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        assert killed, "no browser was killed"
         self.context = None
         for name in ("SingletonLock", "SingletonSocket", "SingletonCookie"):
             (self._profile / name).unlink(missing_ok=True)
