@@ -100,7 +100,7 @@ def forgotten() -> str:
 @requires(Action.VISIT)
 def theme() -> AnyResponse:
     chosen = request.form.get("theme", "")
-    response = redirect(url_for("observer.enter_code"), 303)
+    response = redirect(url_for("observer.safety"), 303)
     if chosen in _THEMES:
         response.set_cookie("theme", chosen, max_age=365 * 24 * 3600, httponly=True, samesite="Lax")
     return response

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from playwright.sync_api import BrowserContext, Page, Playwright, ViewportSize, expect
 
 CHROMIUM = "/usr/bin/chromium"
 # A container gives Chromium no namespaces of its own; what it opens here is our own site on loopback.
 FLAGS = ("--no-sandbox", "--disable-dev-shm-usage")
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "web" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
@@ -18,7 +18,8 @@ from tests.web.phone import AXE, CHROMIUM, FLAGS, ROOT, film, phone, wait_for_st
 from tests.web.served import Served, serving
 
 LANGUAGES = ("en", "es-US", "ko", "fil", "bn")
-THEMES = ("light", "dark")
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 WIDTHS = (320, 390, 1280)
 PAGES = (
     "drop",
@@ -78,21 +79,24 @@ def been_there(served: Served, browser: Browser, tmp_path_factory: pytest.TempPa
     return {"cookies": state["cookies"], "code": code}
 
 
+PATHS = {
+    "code": "/d",
+    "unknown": "/d/ZZZZZZ",
+    "return": "/r",
+    "iphone": "/help/iphone",
+    "nothing-here": "/nowhere",
+    "me": "/r/me",
+    "stop": "/r/me/stop",
+}
+
+
 def address(served: Served, name: str) -> str:
-    paths = {
-        "drop": f"/d/{served.code}", "code": "/d", "unknown": "/d/ZZZZZZ", "return": "/r", "check": "/check", "safety": "/safety",
-        "iphone": "/help/iphone", "forgotten": "/forgotten", "nothing-here": "/nowhere", "receipt": "/receipt", "me": "/r/me", "stop": "/r/me/stop",
-    }  # fmt: skip
-    return f"http://localhost:{served.port}{paths[name]}"
+    path = f"/d/{served.code}" if name == "drop" else PATHS.get(name, f"/{name}")
+    return f"http://localhost:{served.port}{path}"
 
 
-def context_of(browser: Browser, been_there: dict[str, Any], theme: str, width: int, **more: Any) -> BrowserContext:
-    context = browser.new_context(
-        viewport={"width": width, "height": 800},
-        color_scheme=theme,
-        service_workers="block",
-        **more,  # type: ignore[arg-type]  # a literal
-    )
+def context_of(browser: Browser, been_there: dict[str, Any], theme: Theme, width: int) -> BrowserContext:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme, service_workers="block")
     context.add_cookies(been_there["cookies"])
     return context
 
@@ -131,7 +135,7 @@ def look(served: Served, context: BrowserContext, name: str, language: str) -> l
     ("language", "theme", "width"), [("en", "light", 320), ("bn", "dark", 320), ("ko", "light", 1280)]
 )
 def test_pages_can_be_used_by_everyone(
-    served: Served, browser: Browser, been_there: dict[str, Any], language: str, theme: str, width: int
+    served: Served, browser: Browser, been_there: dict[str, Any], language: str, theme: Theme, width: int
 ) -> None:
     context = context_of(browser, been_there, theme, width)
     faults = [fault for name in PAGES for fault in look(served, context, name, language)]
@@ -142,7 +146,7 @@ def test_pages_can_be_used_by_everyone(
 @pytest.mark.long
 @pytest.mark.parametrize(("theme", "width"), list(product(THEMES, WIDTHS)))
 def test_every_page_in_every_language_can_be_used_by_everyone(
-    served: Served, browser: Browser, been_there: dict[str, Any], theme: str, width: int
+    served: Served, browser: Browser, been_there: dict[str, Any], theme: Theme, width: int
 ) -> None:
     context = context_of(browser, been_there, theme, width)
     faults = [fault for name, language in product(PAGES, LANGUAGES) for fault in look(served, context, name, language)]

@@ -70,26 +70,58 @@ def test_files_are_sent_at_once_and_are_the_same_in_the_archive(
     assert {sha256(path) for path in files} <= set(stored_digests(served))
 
 
-def test_three_cuts_cost_no_tap_and_almost_nothing_sent_twice(
-    served: Served, playwright: Playwright, tmp_path: Path
-) -> None:
-    clip = film(tmp_path, "clip.mp4", 6 * MIB)
+def cut_three_times(served: Served, playwright: Playwright, clip: Path, seconds: float) -> None:
     with WeakLine(served.port, rate=1_000_000) as line, phone(playwright) as context:
         page = context.new_page()
         page.goto(f"{line.url}/d/{served.code}")
-        before = line.sent
+        before, whole = line.sent, clip.stat().st_size
         page.set_input_files("#files", clip)
         for share in (0.2, 0.45, 0.7):
-            until(lambda share=share: line.sent - before > share * clip.stat().st_size)  # type: ignore[misc]  # mypy cannot infer the lambda
+            wait_until_sent(line, before + share * whole)
             line.cut()
             assert wait_for_state(page, "offline", 3) < 3
             expect(page.locator("#state-text")).to_contain_text("Nothing is lost.")
-            time.sleep(1)
+            time.sleep(seconds)
             line.mend()
             assert until(lambda: state(page) != "offline", 10) < 3
         wait_for_state(page, "safe")
-        assert line.sent - before < clip.stat().st_size + 3 * 64 * KIB + OVERHEAD
+        assert line.sent - before < whole + 3 * 64 * KIB + OVERHEAD
     assert sha256(clip) in stored_digests(served)
+
+
+def wait_until_sent(line: WeakLine, octets: float) -> None:
+    until(lambda: line.sent > octets)
+
+
+def test_three_cuts_cost_no_tap_and_almost_nothing_sent_twice(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    cut_three_times(served, playwright, film(tmp_path, "clip.mp4", 6 * MIB), 1)
+
+
+@pytest.mark.long
+def test_three_long_cuts_of_a_long_film_cost_no_tap(served: Served, playwright: Playwright, tmp_path: Path) -> None:
+    cut_three_times(served, playwright, film(tmp_path, "clip.mp4", 20 * MIB), 3)
+
+
+@pytest.mark.long
+def test_a_first_sending_on_a_very_bad_network(served: Served, playwright: Playwright, tmp_path: Path) -> None:
+    """400 kbit/s down for the page; 1 Mbit/s up with 300 ms for the files."""
+    files = [film(tmp_path, f"{number}.mp4", size * MIB) for number, size in enumerate((1, 4, 15))]
+    with WeakLine(served.port, rate=125_000, down_rate=50_000, latency=0.15) as line, phone(playwright) as context:
+        page = context.new_page()
+        began = time.monotonic()
+        page.goto(f"{line.url}/d/{served.code}", wait_until="domcontentloaded")
+        expect(page.get_by_label("Choose videos and photos")).to_be_visible()
+        assert time.monotonic() - began < 2, "the page is usable within 2 s"
+        page.wait_for_load_state()
+        before = line.sent
+        page.set_input_files("#files", files)
+        assert until(lambda: line.sent - before > 4 * KIB) < 3, "the first byte leaves within 3 s of choosing"
+        wait_for_state(page, "safe", 400)
+        page.locator("#receipt-now").click()
+        page.wait_for_url("**/receipt")
+    assert {sha256(path) for path in files} <= set(stored_digests(served))
 
 
 def test_a_killed_browser_goes_on_by_itself(served: Served, playwright: Playwright, tmp_path: Path) -> None:

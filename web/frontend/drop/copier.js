@@ -3,39 +3,25 @@ import { change } from "./queue.js";
 import { scriptURL } from "./page.js";
 
 export class Copier {
-  #spool = null;
-  #seal = null;
+  #worker = null;
 
-  constructor({ addresses, recipients, changed }) {
-    Object.assign(this, { addresses, recipients, changed });
+  constructor({ address, changed }) {
+    Object.assign(this, { address, changed });
   }
 
-  get seals() {
-    return Boolean(this.addresses.seal && this.recipients.length);
+  take(id, file) {
+    this.#worker ??= this.#start();
+    this.#worker.postMessage({ id, file, copy: true });
   }
 
-  take(record, file) {
-    if (record.seal) this.#sealer().postMessage({ id: record.id, file, recipients: this.recipients });
-    else this.#spooler().postMessage({ id: record.id, file, copy: true });
-  }
-
-  #spooler() {
-    return (this.#spool ??= this.#start(this.addresses.spool));
-  }
-
-  #sealer() {
-    return (this.#seal ??= this.#start(this.addresses.seal));
-  }
-
-  #start(address) {
-    const worker = new Worker(scriptURL(address));
+  #start() {
+    const worker = new Worker(scriptURL(this.address));
     worker.onmessage = ({ data }) => this.#hear(data);
     return worker;
   }
 
   async #hear({ id, done, ...outcome }) {
     if (done !== undefined) return;
-    if (outcome.sealed) outcome.size = outcome.sealedSize;
     await change(id, outcome);
     await this.changed(true);
   }

@@ -9,7 +9,7 @@ import { Sender } from "./sender.js";
 import { draw } from "./view.js";
 
 const form = by("drop");
-const { tus, code, spool, seal, recipients } = form.dataset;
+const { tus, code, spool } = form.dataset;
 const visit = form.elements.visit.value;
 const files = new Map();
 const rate = new Rate();
@@ -17,7 +17,7 @@ let records = [];
 let drawing = 0;
 
 const sender = new Sender({ endpoint: tus, records: () => records, files, rate, changed });
-const copier = new Copier({ addresses: { spool, seal }, recipients: (recipients ?? "").split(" ").filter(Boolean), changed: kept });
+const copier = new Copier({ address: spool, changed: kept });
 const answers = new Answers({ form, records: () => records, done: finished });
 
 async function changed(reload = false) {
@@ -57,19 +57,18 @@ async function take(chosen) {
 }
 
 async function takeOne(file) {
-  const again = records.find((record) => record.lost && record.name === file.name && record.plainSize === file.size);
+  const again = records.find((record) => record.lost && record.name === file.name && record.size === file.size);
   const id = again?.id ?? queue.newId();
   files.set(id, file);
   if (again) await queue.change(id, { page: queue.page, unreadable: false });
   else {
     await queue.add({
       id, code, visit, name: file.name, type: file.type || "application/octet-stream", modified: file.lastModified,
-      size: file.size, plainSize: file.size, state: "queued", added: Date.now(), order: (order += 1), page: queue.page,
-      seal: copier.seals,
+      size: file.size, state: "queued", added: Date.now(), order: (order += 1), page: queue.page,
     });
   }
   await kept(true);
-  copier.take({ id, seal: copier.seals }, file);
+  copier.take(id, file);
 }
 
 // What was begun is taken back at the archive too: whoever chose the wrong picture means all of it.

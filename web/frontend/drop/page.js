@@ -16,9 +16,9 @@ export const count = (n) => number(0).format(n);
 
 export function size(octets) {
   for (const [unit, name] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
-    if (octets >= unit) return `${number(octets < 10 * unit ? 1 : 0).format(octets / unit)} ${name}`;
+    if (octets >= unit) return `${number(octets < 10 * unit ? 1 : 0).format(octets / unit)}\u00a0${name}`;
   }
-  return `${count(octets)} B`;
+  return `${count(octets)}\u00a0B`;
 }
 
 // Text goes in as text: no word of a file's name can become markup.

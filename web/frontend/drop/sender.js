@@ -52,7 +52,7 @@ export class Sender {
   }
 
   #hasSource(record) {
-    return record.copied || (!record.seal && this.files.has(record.id)) || record.state === "checking";
+    return record.copied || this.files.has(record.id) || record.state === "checking";
   }
 
   async #run() {
@@ -134,8 +134,7 @@ export class Sender {
   }
 
   async #send(record) {
-    const source = this.files.get(record.id) ?? (await copyOf(record.id));
-    const body = record.seal ? await copyOf(record.id) : source;
+    const body = this.files.get(record.id) ?? (await copyOf(record.id));
     await new Promise((resolve, reject) => {
       const settle = (how) => (value) => {
         clearInterval(watch);
@@ -246,7 +245,6 @@ function metadataOf(record) {
   const { name, type, modified, code, visit, sha256 } = record;
   const metadata = { code, visit, filename: name, filetype: type, last_modified: String(modified) };
   if (sha256) metadata.sha256 = sha256;
-  if (record.seal) Object.assign(metadata, { sealed: "age", plain_sha256: record.plainSha256 });
   return metadata;
 }
 

@@ -25,7 +25,6 @@ export function stateOf(records, sender, now = Date.now()) {
   if (!waiting.some((record) => sender.mayGo(record))) return "wifi";
   if (waiting.every((record) => record.lost)) return "lost";
   if (waiting.every((record) => record.state === "checking")) return "checking";
-  if (!sender.moment.sending && waiting.every((record) => record.seal && !record.copied)) return "preparing";
   return "sending";
 }
 
