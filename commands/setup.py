@@ -17,6 +17,7 @@ from archive.settings import KeyKind as KeyKindSetting
 from archive.types import Role, StaffId
 from cli import Rooms, os_user
 from commands.door import GivenPath, common
+from commands.drop_rooms import rescue_stale
 from commands.talk import Talk, ask_passphrase
 from custody.drafts import Draft
 from custody.entries import EventKind
@@ -209,10 +210,13 @@ def unlock(rooms: Rooms, minutes: int | None, passphrase_file: Path | None) -> i
         clock=rooms.clock,
     )
     waiting = rooms.jobs.release_waiting()
+    rescued = rescue_stale(rooms)
     rooms.publisher.publish()
     talk.say(f"Unlocked until {status.until:%Y-%m-%d %H:%M} UTC, for {lifetime} minutes.")
     if not status.memory_locked:
         talk.aside("Note: the agent's memory could not be kept out of swap. `testigo doctor` says what to do.")
+    if rescued:
+        talk.say(f"{rescued} uploads whose senders are gone became items, as far as they had come.")
     if waiting:
         talk.say(f"{waiting} jobs that waited for this will now be done by `testigo worker`.")
     talk.document({"message_type": "summary", "ok": True, "until": status.until.isoformat(), "released_jobs": waiting})

@@ -12,6 +12,7 @@ from ingest.handing_over import HandingOver
 from ingest.returning import Returning
 from ingest.uploads import Uploads
 from ingest.visits import Visits
+from web.pace import Pace
 
 _KEY = "testigo"
 
@@ -33,11 +34,12 @@ class _Kept:
     rooms: WebRooms
     settings: Settings
     clock: Clock
+    pace: Pace
 
 
 def keep_rooms(app: Flask, rooms: WebRooms, settings: Settings, clock: Clock) -> None:
     """Let the views of this application find its rooms."""
-    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, clock=clock)
+    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, clock=clock, pace=Pace())
 
 
 def rooms() -> WebRooms:
@@ -50,6 +52,10 @@ def settings() -> Settings:
 
 def clock() -> Clock:
     return _kept().clock
+
+
+def pace() -> Pace:
+    return _kept().pace
 
 
 def _kept() -> _Kept:
