@@ -253,18 +253,21 @@ def lock(rooms: Rooms) -> int:
 
 
 @click.command("doctor")
+@click.option("--url", help="Check instead the way through this public address: sends 6 MiB, and cuts it.")
 @common
-def doctor(rooms: Rooms) -> int:
+def doctor(rooms: Rooms, url: str | None) -> int:
     """Check this machine: tools, confinement, clock, disk, swap, keys.
 
     \b
     Example:
       testigo doctor
+      testigo doctor --url https://drop.example.org
     """
     from commands.doctor import Verdict, examine
+    from commands.proxy_path import check_path
 
     talk = Talk(rooms.asked)
-    findings = examine(rooms)
+    findings = check_path(url) if url is not None else examine(rooms)
     for finding in findings:
         talk.document(
             {"message_type": "finding", "check": finding.check, "verdict": finding.verdict, "words": finding.words}

@@ -13,6 +13,7 @@ from ingest.returning import Returning
 from ingest.uploads import Uploads
 from ingest.visits import Visits
 from web.pace import Pace
+from web.probes import Probes
 
 _KEY = "testigo"
 
@@ -35,11 +36,12 @@ class _Kept:
     settings: Settings
     clock: Clock
     pace: Pace
+    probes: Probes
 
 
 def keep_rooms(app: Flask, rooms: WebRooms, settings: Settings, clock: Clock) -> None:
     """Let the views of this application find its rooms."""
-    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, clock=clock, pace=Pace())
+    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, clock=clock, pace=Pace(), probes=Probes())
 
 
 def rooms() -> WebRooms:
@@ -56,6 +58,10 @@ def clock() -> Clock:
 
 def pace() -> Pace:
     return _kept().pace
+
+
+def probes() -> Probes:
+    return _kept().probes
 
 
 def _kept() -> _Kept:

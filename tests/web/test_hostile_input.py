@@ -118,7 +118,9 @@ def test_hostile_names_and_words_read_back_the_same(door: Door, strings: list[st
         ("use", "press"),
         *((name, told) for name in ("happened", "told", "where")),
     ]
-    body, kind = multipart(fields, [(name, f"content {place}".encode()) for place, name in enumerate(names)])
+    body, kind = multipart(
+        fields, [(name, f"content {place} of {len(strings)}".encode()) for place, name in enumerate(names)]
+    )
     answer = client.post(f"/d/{door.code}", data=body, content_type=kind)
     assert answer.status_code == 303, answer.get_data(as_text=True)
     receipt = client.get("/receipt").get_data(as_text=True)
@@ -200,7 +202,8 @@ def test_every_answer_bears_the_policy_and_every_endpoint_a_rule(door: Door) -> 
 
     client = door.client()
     for path in ("/d", f"/d/{door.code}", "/nope", "/r", "/check", "/exit", "/tus/x", "/visit.json", "/sw.js"):
-        headers = client.get(path).headers
+        with client.get(path) as answer:
+            headers = answer.headers
         assert headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY, path
         assert headers["Referrer-Policy"] == "no-referrer" and headers["X-Content-Type-Options"] == "nosniff"
         assert "unsafe" not in headers["Content-Security-Policy"]
