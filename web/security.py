@@ -111,6 +111,6 @@ def _mark(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers[name] = value
     response.headers.setdefault("Permissions-Policy", CLOSED_ALL)
-    if request.endpoint != "static":
+    if request.endpoint not in ("static", "service_worker"):
         response.headers["Cache-Control"] = "no-store"
     return response

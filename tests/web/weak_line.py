@@ -9,6 +9,7 @@ from typing import Any, Self
 
 _PIECE = 4096
 _SMALL_BUFFER = 16 * 1024
+_MOST_UNDER_WAY = 64
 
 
 class WeakLine:
@@ -18,7 +19,6 @@ class WeakLine:
         self.rate, self.down_rate, self.latency = rate, down_rate, latency
         self.sent = 0
         self.received = 0
-        self.first_sent: list[tuple[float, int]] = []
         self._target = port
         self._dead = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,18 +86,33 @@ class WeakLine:
                 onward.transport.abort()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
-        due = time.monotonic()
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_MOST_UNDER_WAY)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._depart(reader, under_way, self.rate if up else self.down_rate))
+            both.create_task(self._arrive(under_way, writer, up=up))
+
+    async def _depart(
+        self, reader: asyncio.StreamReader, under_way: "asyncio.Queue[tuple[float, bytes]]", rate: float
+    ) -> None:
+        due = 0.0
         while piece := await reader.read(_PIECE):
-            rate = self.rate if up else self.down_rate
             if rate:
                 due = max(due, time.monotonic()) + len(piece) / rate
                 await asyncio.sleep(max(0, due - time.monotonic()))
-            if self.latency:
-                await asyncio.sleep(self.latency / 50 if up and rate else self.latency)
+            await under_way.put((time.monotonic() + self.latency, piece))
+        await under_way.put((0.0, b""))
+
+    async def _arrive(
+        self, under_way: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter, *, up: bool
+    ) -> None:
+        while True:
+            when, piece = await under_way.get()
+            if not piece:
+                break
+            await asyncio.sleep(max(0, when - time.monotonic()))
             writer.write(piece)
             if up:
                 self.sent += len(piece)
-                self.first_sent.append((time.monotonic(), self.sent))
             else:
                 self.received += len(piece)
             await writer.drain()

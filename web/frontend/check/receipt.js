@@ -30,7 +30,8 @@ export function checkReceipt(text) {
 
 function parse(text) {
   const receipt = canonical(text);
-  must(receipt.v === 1 && Object.keys(receipt).length === 7 && Array.isArray(receipt.items), "unreadable");
+  const members = { 1: 7, 2: 8 }[receipt.v]; // the second version states the use that the sender allowed
+  must(Object.keys(receipt).length === members && Array.isArray(receipt.items), "unreadable");
   return receipt;
 }
 

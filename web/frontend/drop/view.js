@@ -56,6 +56,7 @@ export function draw(records, sender, rate, act) {
   by("all").value = sum(records, (record) => shown(record, sender));
   by("pause").hidden = state !== "sending" && state !== "paused" && state !== "wifi";
   put(by("pause"), say(sender.paused ? "go_on" : "pause"));
+  by("receipt-now").hidden = state !== "safe";
   by("hurry").hidden = !["offline", "old", "server"].includes(state);
   rows(records, sender, act);
   announce(state, `${title} ${text.join(" ")}`);
