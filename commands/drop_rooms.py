@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from ingest.visits import Visits
 
 
+def rescue_stale(rooms: Rooms) -> int:
+    """Where the archive is unlocked: make items of uploads whose clients are gone; return how many."""
+    if rooms.agent.status() is None:
+        return 0
+    drop = DropRooms(rooms)
+    try:
+        return drop.finishing.rescue(rooms.actor)
+    finally:
+        drop.close()
+
+
 class DropRooms:
     """Each built when it is first needed, as in `cli.Rooms`."""
 
@@ -54,13 +65,16 @@ class DropRooms:
             ledger=self._rooms.ledger,
             vault=self._rooms.vault,
             links=self.links,
+            publisher=self._rooms.publisher,
             clock=self._rooms.clock,
         )
 
     @cached_property
     def finishing(self) -> "Finishing":
+        from archive.durable import make_folder_durably
         from ingest.finishing import Finishing
 
+        make_folder_durably(self.staging)
         return Finishing(
             root=self.staging,
             database=self._rooms.database,
@@ -73,10 +87,8 @@ class DropRooms:
 
     @cached_property
     def uploads(self) -> "Uploads":
-        from archive.durable import make_folder_durably
         from ingest.uploads import Uploads
 
-        make_folder_durably(self.staging)
         return Uploads(
             root=self.staging,
             database=self._rooms.database,

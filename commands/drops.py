@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from archive.access import Action, require
 from archive.durable import write_durably
 from archive.errors import NotFoundError
 from cli import Rooms
@@ -156,6 +157,28 @@ def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
     question = DropRooms(rooms).returning.ask(rooms.actor, receipt, words)
     talk.say("Asked. The sender sees it at the next visit; nobody else does.")
     talk.document({"message_type": "summary", "ok": True, "question": str(question.id)})
+    return 0
+
+
+@drop.command("rescue")
+@click.option("--all", "everything", is_flag=True, help="Also those that may yet go on; their senders begin anew.")
+@common
+def drop_rescue(rooms: Rooms, everything: bool) -> int:
+    """Make items of unfinished uploads whose senders are gone, marked incomplete (unlocked; entered in the log).
+
+    \b
+    Example:
+      testigo drop rescue
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.OPEN_RECORD)
+    drop = DropRooms(rooms)
+    try:
+        rescued = drop.finishing.rescue(rooms.actor, everything=everything)
+    finally:
+        drop.close()
+    talk.say(f"{rescued} unfinished uploads became items." if rescued else "No upload waits to be rescued.")
+    talk.document({"message_type": "summary", "ok": True, "rescued": rescued})
     return 0
 
 

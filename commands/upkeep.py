@@ -11,6 +11,7 @@ from archive.errors import UnavailableError
 from archive.jobs import Job, JobState
 from cli import DONE_IN_PART, Rooms
 from commands.door import GivenPath, common
+from commands.drop_rooms import rescue_stale
 from commands.talk import Talk, octets
 from custody.drafts import Draft
 from custody.entries import EventKind
@@ -42,10 +43,12 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
         talk.document({"message_type": "job", "id": job.id, "subject": job.subject, "state": state, "words": words})
 
     rooms.stamping.work(watch)
+    rescue_stale(rooms)
     while not once:
         time.sleep(_PAUSE_S)
         try:
             rooms.stamping.work(watch)
+            rescue_stale(rooms)
         except UnavailableError as error:  # Another process was writing for long, or a disk was full: it may pass.
             talk.insist(f"{error.message} ({error.code})")
     return DONE_IN_PART if failed else 0

@@ -186,10 +186,11 @@ class Finishing:
                 declared = row.declared if row is not None else 0
             if visit is None:
                 return False  # A rebuilt catalogue has not adopted it yet; nothing of it may go.
-            if not is_in and (not why or self.close_upload(name)):
+            is_wanted = not is_in and (not why or self.close_upload(name))
+            if is_wanted:
                 self._take_in(name, visit, told, declared, source, why)
             self._clean_up(name)
-            return not is_in
+            return is_wanted
 
     def close_upload(self, name: str) -> bool:
         """See that nothing more is acknowledged of an upload; tell whether anything ever arrived.

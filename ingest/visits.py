@@ -38,6 +38,7 @@ from custody.commitments import Disclosure
 from custody.drafts import Draft
 from custody.entries import EventKind
 from custody.ledger import EntryRef, Ledger
+from custody.publication import Publisher
 from ingest.droplinks import DropLinks, OpenLink, no_such_code
 from ingest.tokens import visit_id, visit_identity
 
@@ -65,12 +66,14 @@ class Visits:
         ledger: Ledger,
         vault: Vault,
         links: DropLinks,
+        publisher: Publisher,
         clock: Clock,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._vault = vault
         self._links = links
+        self._publisher = publisher
         self._clock = clock
 
     def begin(self, token: bytes, untrusted_code: str) -> tuple[Visit, DropLink]:
@@ -104,6 +107,8 @@ class Visits:
             )
             values = (("purpose", "delivery begun"), ("record", visit.to_log()))
             transaction.record(Draft(event=EventKind.IMPORT, actor=sender(visit.id), values=values))
+        # What comes from now on can be found again only by the visit, also where the catalogue is lost.
+        self._publisher.publish()
         return visit, link
 
     def link_again(self, token: bytes | None) -> OpenLink:

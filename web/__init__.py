@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from archive.access import Action
 from archive.settings import Settings
 from archive.types import Clock
-from web import assets, errors, languages, observer, receipts, returning, security, tus
+from web import assets, errors, languages, observer, probe, receipts, returning, security, tus
 from web.rooms import WebRooms, keep_rooms
 
 __all__ = ["WebRooms", "create_app"]
@@ -54,6 +54,7 @@ def create_app(rooms: WebRooms, settings: Settings, clock: Clock) -> Flask:
     languages.wire(app)
     assets.wire(app)
     app.register_blueprint(observer.blueprint)
+    app.register_blueprint(probe.blueprint)
     app.register_blueprint(receipts.blueprint)
     app.register_blueprint(returning.blueprint)
     app.register_blueprint(tus.blueprint)

@@ -12,6 +12,8 @@ from ingest.handing_over import HandingOver
 from ingest.returning import Returning
 from ingest.uploads import Uploads
 from ingest.visits import Visits
+from web.pace import Pace
+from web.probes import Probes
 
 _KEY = "testigo"
 
@@ -33,11 +35,13 @@ class _Kept:
     rooms: WebRooms
     settings: Settings
     clock: Clock
+    pace: Pace
+    probes: Probes
 
 
 def keep_rooms(app: Flask, rooms: WebRooms, settings: Settings, clock: Clock) -> None:
     """Let the views of this application find its rooms."""
-    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, clock=clock)
+    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, clock=clock, pace=Pace(), probes=Probes())
 
 
 def rooms() -> WebRooms:
@@ -50,6 +54,14 @@ def settings() -> Settings:
 
 def clock() -> Clock:
     return _kept().clock
+
+
+def pace() -> Pace:
+    return _kept().pace
+
+
+def probes() -> Probes:
+    return _kept().probes
 
 
 def _kept() -> _Kept:
