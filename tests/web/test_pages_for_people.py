@@ -105,18 +105,22 @@ def faults_of(page: Page) -> list[str]:
     """What axe finds, what reaches over the side, and targets that a thumb would miss."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate(
-        "(tags) => axe.run(document, { runOnly: tags, resultTypes: ['violations'] }).then((all) => all.violations.map("
-        "(one) => `${one.id}: ${one.nodes.map((node) => node.target + ' ' + node.failureSummary).slice(0, 3).join(' | ')}`))",
+        "(tags) => axe.run(document, { runOnly: tags }).then((all) => all.violations.map("
+        "(one) => one.id + ': ' + one.nodes.slice(0, 3).map((node) => node.target + ' ' + node.failureSummary)))",
         list(RULES),
     )
     over = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
     small = page.evaluate(
-        """(least) => [...document.querySelectorAll("a, button, summary, select, textarea, input:not([type=hidden])")]
+        """([least, main]) => [...document.querySelectorAll("a, button, summary, select, textarea, input:not([type=hidden])")]
             .filter((one) => one.checkVisibility() && !one.classList.contains("skip"))
             .map((one) => [one.closest("label.choice, label.check") ?? one, one])
-            .filter(([box]) => { const { width, height } = box.getBoundingClientRect(); return width < least || height < least; })
+            .filter(([box, one]) => {
+                const { width, height } = box.getBoundingClientRect();
+                return Math.min(width, height) < least
+                    || (one.matches(".btn") && height < main);
+            })
             .map(([, one]) => `small target: ${one.outerHTML.slice(0, 90)}`)""",
-        SMALLEST_TARGET,
+        [SMALLEST_TARGET, MAIN_TARGET],
     )
     return [*found, *([f"reaches {over} px over the side"] if over > 0 else []), *small]
 

@@ -1,4 +1,4 @@
-"""A person hands over what they filmed, in a real browser, on a bad network: nothing is lost and nothing is asked twice.
+"""A person hands over what they filmed, in a real browser, on a bad network: nothing is lost, nothing asked twice.
 
 The measure is taken on the line between browser and server, and in what the archive has stored at the end.
 """
