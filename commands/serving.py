@@ -1,8 +1,10 @@
 """`serve`, and the application that it serves."""
 
+import ctypes
 import hashlib
 import hmac
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _GRACE_S = 30
+_M_ARENA_MAX = -8
 _LOOPBACK = ("127.", "[::1]", "localhost", "unix:")
 
 
@@ -72,6 +75,7 @@ def run_server(asked: Asked, run_folder: Path, address: str, threads: int) -> No
     """
     from gunicorn.app.base import BaseApplication
 
+    _share_memory()
     rooms = Rooms(asked)
     drop = DropRooms(rooms)
 
@@ -85,6 +89,12 @@ def run_server(asked: Asked, run_folder: Path, address: str, threads: int) -> No
             return application(rooms, drop)
 
     Server().run()
+
+
+def _share_memory() -> None:
+    """Have all threads take memory from two places; by itself the C library keeps one for each and gives none back."""
+    with suppress(AttributeError, OSError):  # Not every C library has this, and none needs it.
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _close(rooms: Rooms, drop: DropRooms) -> None:

@@ -33,10 +33,7 @@ def run_load(served: Served, *, phones: int, size: int, rate: float) -> Load:
     begun = time.monotonic()
     threads = [threading.Thread(target=_phone, args=(served, load, data, rate)) for _ in range(phones)]
     fast = threading.Thread(target=_fast, args=(served, load))
-    beside = [
-        threading.Thread(target=_ask, args=(served, load, over)),
-        threading.Thread(target=_watch, args=(served, load, over)),
-    ]
+    beside = [threading.Thread(target=each, args=(served, load, over)) for each in (_ask, _watch)]
     for thread in [*threads, fast, *beside]:
         thread.start()
     for thread in [*threads, fast]:

@@ -5,7 +5,6 @@ import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -84,7 +83,7 @@ def test_a_proxy_that_holds_back_or_has_a_limit_is_named(served: Served) -> None
         assert verdicts(port)["proxy body limit"] is Verdict.FAIL
 
 
-def test_an_address_where_nothing_is_and_one_that_is_none(served: Served, tmp_path: Path) -> None:
+def test_an_address_where_nothing_is_and_one_that_is_none(served: Served) -> None:
     (found,) = check_path("http://127.0.0.1:9")
     assert found.verdict is Verdict.FAIL
     assert run_testigo(served.home, "doctor", "--url", "drop.example.org").returncode == 1
