@@ -1,5 +1,7 @@
 """Which language a page speaks: the reader's choice, else the browser's wish, else English."""
 
+from gettext import GNUTranslations
+from pathlib import Path
 from typing import Any
 
 from babel import Locale
@@ -11,6 +13,7 @@ LANGUAGES = {"en": "English", "es_US": "Español", "ko": "한국어", "fil": "Ta
 
 _ALIASES = {"tl": "fil", "es": "es_US"}
 _COOKIE = "lang"
+_DRAFT = "draft"
 _THEMES = ("auto", "light", "dark")
 _A_YEAR = 365 * 24 * 3600
 
@@ -41,6 +44,16 @@ def shared() -> dict[str, Any]:
         "direction": Locale.parse(chosen()).text_direction,
         "theme": theme if theme in _THEMES else "auto",
     }
+
+
+def adopted_by(code: str) -> str | None:
+    """Name the native reader who answers for a language's words; None while it is a draft. English is the source."""
+    if code == "en":
+        return "Testigo"
+    path = Path(__file__).parent / "translations" / code / "LC_MESSAGES" / "messages.mo"
+    with path.open("rb") as catalogue:
+        reader = GNUTranslations(catalogue).info().get("last-translator", _DRAFT)
+    return None if reader == _DRAFT else str(reader)
 
 
 def _known(text: str | None) -> str | None:

@@ -30,7 +30,7 @@ HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 _CLOSED = (
-    "accelerometer=(), autoplay=(), bluetooth=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), "
+    "accelerometer=(), autoplay=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), "
     "magnetometer=(), midi=(), payment=(), serial=(), usb=(), xr-spatial-tracking=()"
 )
 CLOSED_ALL = f"{_CLOSED}, camera=(), microphone=()"

@@ -14,8 +14,11 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
+from tests.way_in import run_testigo
 from tests.web.phone import AXE, CHROMIUM, FLAGS, ROOT, film, phone, wait_for_state
 from tests.web.served import Served, serving
+from web.languages import LANGUAGES as LANGUAGES_BY_NAME
+from web.languages import adopted_by
 
 LANGUAGES = ("en", "es-US", "ko", "fil", "bn")
 Theme = Literal["light", "dark"]
@@ -112,7 +115,7 @@ def faults_of(page: Page) -> list[str]:
     )
     over = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
     small = page.evaluate(
-        """([least, main]) => [...document.querySelectorAll("a, button, summary, select, textarea, input:not([type=hidden])")]
+        """([least, main]) => [...document.querySelectorAll("a, button, summary, textarea, input:not([type=hidden])")]
             .filter((one) => one.checkVisibility() && !one.classList.contains("skip"))
             .map((one) => [one.closest("label.choice, label.check") ?? one, one])
             .filter(([box, one]) => {
@@ -307,6 +310,13 @@ def test_the_bundles_are_made_of_the_sources_beside_them(tmp_path: Path) -> None
 def test_the_lock_file_of_the_bundles_names_no_address() -> None:
     lock = (ROOT / "web" / "frontend" / "package-lock.json").read_text(encoding="utf-8")
     assert "resolved" not in lock and "integrity" in lock
+
+
+def test_the_operator_sees_which_languages_are_drafts(served: Served) -> None:
+    said = run_testigo(served.home, "doctor").stdout
+    line = next(line for line in said.splitlines() if "languages" in line)
+    for code, name in LANGUAGES_BY_NAME.items():
+        assert (name in said) == (adopted_by(code) is None), line
 
 
 def test_no_word_is_missing_in_any_language() -> None:
