@@ -134,7 +134,6 @@ class DropLinks:
             key = read_secret(session, "intake-key")
             found = link_by_mac(session, code_mac(key, code))
             left = self._left(session, found[0]) if found is not None else None
-        # Labels are opened for every code alike, so that the time does not tell which codes there are.
         label = self._label(code, key, found)
         if found is None or left is None or left[0] <= 0 or left[1] <= 0:
             raise no_such_code()
@@ -145,6 +144,14 @@ class DropLinks:
         with self._database.reading() as session:
             found = link_by_mac(session, code_mac(read_secret(session, "intake-key"), tidy_code(untrusted_code)))
         return found[0] if found is not None else None
+
+    def label(self, untrusted_code: str) -> str:
+        """Return what the dispatcher wrote for whoever opens the link of this code."""
+        code = tidy_code(untrusted_code)
+        with self._database.reading() as session:
+            key = read_secret(session, "intake-key")
+            found = link_by_mac(session, code_mac(key, code))
+        return self._label(code, key, found)
 
     def list(self, actor: Actor) -> list[tuple[DropLink, str, int, int]]:
         """Return each link with its incident's number, and the visits and octets that came through it."""

@@ -5,7 +5,7 @@ sender's own recipients go what a receipt opens and what the office asks; of the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -110,6 +110,18 @@ class Visits:
         # What comes from now on can be found again only by the visit, also where the catalogue is lost.
         self._publisher.publish()
         return visit, link
+
+    def link_for(self, token: bytes | None, untrusted_code: str) -> OpenLink:
+        """Return the link of a code, for whoever opens its page, also again: a link for one observer is theirs.
+
+        Raises: NotFoundError `drop/no-such-code`.
+        """
+        link = self._links.belongs(untrusted_code)
+        with self._database.reading() as session:
+            visit = visit_by_id(session, visit_id(token)) if token is not None else None
+        if link is None or visit is None or visit.drop_link_id != link.id:
+            return self._links.find(untrusted_code)
+        return replace(self.link_again(token), label=self._links.label(untrusted_code))
 
     def link_again(self, token: bytes | None) -> OpenLink:
         """Return the link of a visit that was begun before, for whoever adds to it.

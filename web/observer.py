@@ -43,7 +43,8 @@ def drop(code: str) -> Response:
     that the page's script sends as `visit` with each upload), `limit_mib` of the form without scripts."""
     token = visit_token()
     with same_pace():
-        link = rooms().visits.link_again(token_octets(token)) if code == AGAIN else rooms().links.find(code)
+        ours = token_octets(token)
+        link = rooms().visits.link_again(ours) if code == AGAIN else rooms().visits.link_for(ours, code)
     page = render_template(
         "observer/drop.html", link=link, code=code, visit=token, limit_mib=settings().web.form_file_mib
     )

@@ -117,7 +117,9 @@ def _take_file(code: str, form: FormStream, part: FilePart) -> None:
     check_form_token(form.fields.get("csrf_token"))
     told = Told(name=part.untrusted_name, type=part.untrusted_type, way="form without scripts")
     with same_pace():
-        most = settings().web.form_file_mib * _MIB
+        # How long a file of a form is shows at its end; until then it counts as the whole form.
+        limit = settings().web.form_file_mib * _MIB
+        most = min(limit, request.content_length or limit)
         rooms().uploads.receive_whole(_token(form.fields), code, told, part.stream, most)
 
 

@@ -180,6 +180,20 @@ def test_wrong_codes_are_slowed_and_lock_nobody_else(served: Served) -> None:
     assert Browser(served).get("/r/me").status == 403
 
 
+def test_a_form_goes_through_a_link_that_takes_little(served: Served) -> None:
+    small = served.new_link("--quota-mib", "1", "--once")
+    browser = Browser(served)
+    page = browser.get(f"/d/{small}").text
+    files = [("a.bin", content(300_000, 61)), ("b.bin", content(300_000, 62))]
+    body, kind = multipart([("csrf_token", token_in(page))], files)
+    assert browser.post(f"/d/{small}", body, kind).status == 303
+    assert len(parse_receipt(browser.get("/receipt.json").body).items) == 2
+    assert browser.get(f"/d/{small}").status == 200, "whoever began may open the page again"
+    assert Browser(served).get(f"/d/{small}").status == 404
+    body, kind = multipart([("csrf_token", token_in(page))], [("c.bin", content(1_500_000, 63))])
+    assert browser.post(f"/d/{small}", body, kind).status == 413
+
+
 def test_a_form_of_another_site_is_refused_before_a_byte_is_taken(served: Served) -> None:
     browser = Browser(served)
     browser.get(f"/d/{served.code}")
