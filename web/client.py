@@ -25,6 +25,17 @@ def visit_token() -> str:
     return token
 
 
+def visit_through(link: str, *, again: bool) -> str:
+    """Return this browser's visit through a link; `again` goes on with the visit that there is.
+
+    A visit is for one incident: another link begins another, or files would be kept under the incident of the first.
+    """
+    if not again and session.get("link") not in (None, link):
+        session.pop("visit", None)
+    session["link"] = link
+    return visit_token()
+
+
 def token_text(octets: bytes) -> str:
     return urlsafe_b64encode(octets).decode("ascii").rstrip("=")
 

@@ -1,4 +1,4 @@
-"""What a person is told when a file arrives changed, is not taken, or the phone cannot keep it; and what is done.
+"""What a person is told when a file arrives changed, is not taken, or cannot be kept on the phone."""
 
 from collections.abc import Iterator
 from pathlib import Path
