@@ -19,8 +19,8 @@ $(READY): scripts/setup pyproject.toml $(wildcard requirements*.txt) $(wildcard 
 demo: $(READY) ## the main job on real sample files, from an empty archive to a verified packet
 	@.venv/bin/python demo/run.py
 
-run: $(READY) ## the worker for the archive in ./var (or TESTIGO_HOME): time-stamps and other queued work
-	@testigo worker
+run: $(READY) ## the door for observers, for the archive in ./var (or TESTIGO_HOME)
+	@testigo serve
 
 test: $(READY) ## everything a stranger needs to believe that it works, within 15 minutes
 	@$(PYTEST)

@@ -33,6 +33,17 @@ class Action(StrEnum):
     ADMIT_STAFF = "admit-staff"
     ROTATE_KEYS = "rotate-keys"
     READ_EXPOSURE = "read-exposure"
+    VISIT = "visit"
+    DELIVER = "deliver"
+    RETURN = "return"
+    GIVE_DROP_LINK = "give-drop-link"
+    LIST_DROP_LINKS = "list-drop-links"
+    JUDGE_REPORT = "judge-report"
+    ASK_SENDER = "ask-sender"
+
+
+ANYONE = frozenset({Action.VISIT, Action.DELIVER, Action.RETURN})
+"""What needs no account: open the public pages, send through a drop link, come back with a return code."""
 
 
 class Condition(StrEnum):
@@ -62,6 +73,13 @@ _ALWAYS: dict[Action, frozenset[Role]] = {
     Action.ADMIT_STAFF: frozenset({Role.COORDINATOR}),
     Action.ROTATE_KEYS: frozenset({Role.COORDINATOR}),
     Action.READ_EXPOSURE: _ALL_STAFF,
+    Action.VISIT: frozenset(Role),
+    Action.DELIVER: frozenset(Role),
+    Action.RETURN: frozenset(Role),
+    Action.GIVE_DROP_LINK: frozenset({Role.DISPATCHER, Role.ATTORNEY, Role.COORDINATOR}),
+    Action.LIST_DROP_LINKS: _ALL_STAFF | {Role.DISPATCHER},
+    Action.JUDGE_REPORT: frozenset({Role.DISPATCHER, Role.COORDINATOR}),
+    Action.ASK_SENDER: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
 }
 
 _SECOND_PERSON: dict[Action, frozenset[Role]] = {

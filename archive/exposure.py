@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from sqlalchemy import func, select
 
+from archive.catalogue import drop_models  # noqa: F401 - what is in its tables can be demanded too
 from archive.catalogue.database import Database
 from archive.catalogue.models import COLUMN_CLASSES, Base, DisclosureRow
 from archive.types import OwnerKind
@@ -77,7 +78,7 @@ _ALSO = {
     Demand.COUNSEL: ("the names, contacts and consent forms in the identity keyring",),
 }
 _OPENS = {
-    Demand.UNLOCKED: {OwnerKind.ITEM, OwnerKind.INCIDENT, OwnerKind.PERSON, OwnerKind.STAFF},
+    Demand.UNLOCKED: {OwnerKind.ITEM, OwnerKind.INCIDENT, OwnerKind.PERSON, OwnerKind.STAFF, OwnerKind.VISIT},
     Demand.COUNSEL: {OwnerKind.IDENTITY},
 }
 

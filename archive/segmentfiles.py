@@ -44,6 +44,12 @@ def remove_stray_keys(folder: Path) -> None:
         remove_durably(_path(folder, number, "key"))
 
 
+def remove_segment(folder: Path, number: int) -> None:
+    """Remove a segment, then its key; a key without its segment is swept by the next writer."""
+    remove_durably(_path(folder, number, "age"))
+    remove_durably(_path(folder, number, "key"))
+
+
 class NewSegment:
     """A segment being written. Promises: no chunk number is sealed twice; numbers rise and nothing goes back."""
 
@@ -158,8 +164,7 @@ class StoredSegment:
         """
         path = _path(self._folder, self.number, "age")
         if not self._opened_octets:
-            remove_durably(path)
-            remove_durably(_path(self._folder, self.number, "key"))
+            remove_segment(self._folder, self.number)
             return
         with storage_errors(), path.open("r+b") as file:
             if self.unread_octets:

@@ -1,31 +1,46 @@
 """Where an unfinished upload waits: sealed segments of whole chunks, each under a fresh key, and nothing in clear.
 
-    <root>/<digest of the address>/lock
+    <root>/<digest of the address>/lock          whose turn it is
     <root>/<digest of the address>/000001.age    an age file to the vault keyring; its end may be missing
     <root>/<digest of the address>/000001.key    its key under the address, and its place
 
-Every opening of an upload for writing begins a new segment with a new key, and within a segment chunk numbers only
-rise: no key ever seals a number twice, whatever a crash has taken back. A segment begins only when all before it is
-durable and cut to what opens, so that segments join without a gap. Staging is never an object.
+Every opening of an upload for writing takes the turn from whoever had it and begins a new segment with a new key, and
+within a segment chunk numbers only rise: no key ever seals a number twice, whatever a crash has taken back. A segment
+begins only when all before it is durable and cut to what opens, so that segments join without a gap. Staging is never
+an object.
 """
 
-import fcntl
 import io
 import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from archive.age.keyring import Keyring
 from archive.age.payload import CHUNK_OCTETS, Octets
 from archive.age.wrapping import Identity, unwrap_file_key
-from archive.durable import make_folder_durably, storage_errors, sweep_partials, sync_folder
-from archive.errors import ConflictError, IntegrityError, NotFoundError
-from archive.segmentfiles import KeyOf, NewSegment, StoredSegment, remove_stray_keys, segment_numbers
+from archive.durable import (
+    make_folder_durably,
+    remove_durably,
+    storage_errors,
+    sweep_partials,
+    sync_folder,
+    write_durably,
+)
+from archive.errors import IntegrityError
+from archive.segmentfiles import (
+    KeyOf,
+    NewSegment,
+    StoredSegment,
+    remove_segment,
+    remove_stray_keys,
+    segment_numbers,
+)
 from archive.segmentkeys import ADDRESS_OCTETS, segment_changed, upload_name
+from archive.turns import Turn, no_such_upload
 
 __all__ = [
     "SEGMENT_OCTETS",
@@ -34,13 +49,16 @@ __all__ = [
     "begin_upload",
     "discard_upload",
     "list_uploads",
+    "retire_writer",
+    "settled_offset",
+    "upload_folder",
     "upload_name",
 ]
 
 SEGMENT_OCTETS = 64 * 1024 * 1024
 """Plain octets of a full segment: the most that is opened again when an upload goes on."""
 
-_LOCK = "lock"
+_TRIAL = "trial"
 _DISCARDED = ".discarded-"
 _BATCH_OCTETS = 16 * CHUNK_OCTETS
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -61,52 +79,83 @@ def list_uploads(root: Path) -> tuple[str, ...]:
 
 
 def discard_upload(root: Path, name: str) -> None:
-    """Remove an upload, all of it or none, and what interrupted removals left.
+    """Remove an upload, all of it or none, and what interrupted removals left. Whoever writes it writes nothing more.
 
-    Raises: ConflictError `uploads/busy`; NotFoundError `uploads/no-such-upload`.
+    Raises: NotFoundError `uploads/no-such-upload`.
     """
-    folder = _folder(root, name)
-    lock = _hold(folder)
+    folder = upload_folder(root, name)
+    turn = Turn(folder)
     try:
-        with storage_errors():
+        with turn.taken(), storage_errors():
             folder.rename(root / f"{_DISCARDED}{name}")
         sync_folder(root)
     finally:
-        os.close(lock)
+        turn.close()
     with storage_errors():
         for left in root.glob(f"{_DISCARDED}*"):
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)  # Another removal may be at the same one.
     sync_folder(root)
 
 
-class SegmentWriter:
-    """Go on with an upload where its durable octets end. One writer at a time, and not for two threads at once.
+def retire_writer(root: Path, name: str) -> None:
+    """Take the turn from whoever writes an upload. Raises: NotFoundError `uploads/no-such-upload`."""
+    turn = Turn(upload_folder(root, name))
+    try:
+        with turn.taken():
+            pass
+    finally:
+        turn.close()
 
-    `offset` is where the next octet goes. A writer that failed takes nothing more; another one goes on.
-    Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/busy`; IntegrityError
-    `uploads/segment-changed`, and `uploads/octets-lost` where fewer than `at_least` octets are left.
+
+def settled_offset(root: Path, address: bytes, *, at_least: int = 0) -> int:
+    """Take the turn from whoever writes, leave only what opens, make it durable, and return where it ends."""
+    folder = upload_folder(root, upload_name(address))
+    turn = Turn(folder)
+    try:
+        with turn.taken():
+            return _settle(folder, address, at_least)[1]
+    finally:
+        turn.close()
+
+
+class SegmentWriter:
+    """Go on with an upload where its durable octets end. The newest writer alone writes; not for two threads at once.
+
+    `offset` is where the next octet goes. A writer that failed takes nothing more; another one goes on. What is written
+    on `trial` counts only once it was confirmed; until then whoever comes next removes it.
+    Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/retired` once another has begun;
+    IntegrityError `uploads/segment-changed`, and `uploads/octets-lost` where fewer than `at_least` octets are left.
     """
 
     def __init__(
-        self, root: Path, address: bytes, keyring: Keyring, *, at_least: int = 0, segment_octets: int = SEGMENT_OCTETS
+        self,
+        root: Path,
+        address: bytes,
+        keyring: Keyring,
+        *,
+        at_least: int = 0,
+        segment_octets: int = SEGMENT_OCTETS,
+        trial: bool = False,
     ) -> None:
         if segment_octets <= 0 or segment_octets % CHUNK_OCTETS:
             raise ValueError("a segment holds whole chunks")
-        self._folder = _folder(root, upload_name(address))
+        self._folder = upload_folder(root, upload_name(address))
         self._address = address
         self._keyring = keyring
         self._segment_chunks = segment_octets // CHUNK_OCTETS
         self._tail = bytearray()
         self._segment: NewSegment | None = None
-        self._lock: int | None = _hold(self._folder)
-        with self._used_up_by_failure():
+        self._turn: Turn | None = Turn(self._folder)
+        with self._used_up_by_failure(), self._turn.taken():
             self._number, self._sealed_to = _settle(self._folder, address, at_least)
+            if trial:
+                write_durably(self._folder / _TRIAL, str(self._number + 1).encode("ascii"))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._lock is not None:
+        if kind is None and self._turn is not None:
             self.close()
         else:
             self.abandon()
@@ -135,9 +184,27 @@ class SegmentWriter:
         """Make the whole chunks durable and return where they end: so much may be acknowledged."""
         self._refuse_closed()
         if self._segment is not None:
-            with self._used_up_by_failure():
+            with self._used_up_by_failure(), self._held():
                 self._segment.sync()
         return self._sealed_to
+
+    def confirm(self) -> int:
+        """Close, and let what was written on trial count from now on."""
+        self._refuse_closed()
+        tail, self._tail = self._tail, bytearray()
+        self._seal(memoryview(tail))
+        with self._used_up_by_failure(), self._held():
+            if self._segment is not None:
+                self._segment.sync()
+            remove_durably(self._folder / _TRIAL)
+        self.abandon()
+        return self._sealed_to
+
+    def reject(self) -> None:
+        """Take back what this writer wrote on trial, and let the upload go."""
+        with self._used_up_by_failure(), self._held():
+            _drop_trial(self._folder)
+        self.abandon()
 
     def close(self) -> int:
         """Seal what waits, make everything durable, let the upload go, and return where it ends."""
@@ -153,13 +220,13 @@ class SegmentWriter:
         if self._segment is not None:
             self._segment.close()
             self._segment = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._turn is not None:
+            self._turn.close()
+            self._turn = None
 
     def _seal(self, plain: memoryview) -> None:
         while plain:
-            with self._used_up_by_failure():
+            with self._used_up_by_failure(), self._held():
                 segment = self._current()
                 room = min(_BATCH_OCTETS, (self._segment_chunks - segment.chunks) * CHUNK_OCTETS)
                 segment.seal(plain[:room])
@@ -179,8 +246,13 @@ class SegmentWriter:
         return self._segment
 
     def _refuse_closed(self) -> None:
-        if self._lock is None:
+        if self._turn is None:
             raise ValueError("this writer was closed, or has failed")
+
+    def _held(self) -> AbstractContextManager[None]:
+        if self._turn is None:
+            raise ValueError("this writer was closed, or has failed")
+        return self._turn.held()
 
     @contextmanager
     def _used_up_by_failure(self) -> Iterator[None]:
@@ -202,7 +274,7 @@ class SegmentReader(io.RawIOBase):
     def __init__(self, root: Path, name: str, key_of: KeyOf) -> None:
         self._name = name
         self._key_of = key_of
-        self._folder = _folder(root, name)
+        self._folder = upload_folder(root, name)
         self._chunks = self._read()
         self._rest = memoryview(b"")
         self.unread_octets = 0
@@ -245,6 +317,7 @@ class SegmentReader(io.RawIOBase):
 def _settle(folder: Path, address: bytes, at_least: int) -> tuple[int, int]:
     """Leave only what opens, durable. Return the last segment's number and where it ends."""
     sweep_partials(folder)
+    _drop_trial(folder)
     remove_stray_keys(folder)
     name = upload_name(address)
     numbers = segment_numbers(folder)
@@ -274,33 +347,22 @@ def _octets_lost(left: int, at_least: int) -> IntegrityError:
     )
 
 
-def _folder(root: Path, name: str) -> Path:
+def _drop_trial(folder: Path) -> None:
+    """Remove what was written on trial and never confirmed."""
+    try:
+        first = int((folder / _TRIAL).read_bytes())
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise segment_changed(0) from error
+    for number in segment_numbers(folder):
+        if number >= first:
+            remove_segment(folder, number)
+    remove_durably(folder / _TRIAL)
+
+
+def upload_folder(root: Path, name: str) -> Path:
+    """Return where an upload lies. Raises: NotFoundError `uploads/no-such-upload`."""
     if not _NAME.fullmatch(name) or not (root / name).is_dir():
-        raise _no_such_upload()
+        raise no_such_upload()
     return root / name
-
-
-def _hold(folder: Path) -> int:
-    """Hold an upload against every other writer, and return the descriptor that does so."""
-    path = folder / _LOCK
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError as error:
-        raise _no_such_upload() from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not path.exists():
-            raise _no_such_upload()  # Discarded between open and flock.
-    except BlockingIOError as error:
-        os.close(lock)
-        raise ConflictError(
-            "uploads/busy", "This upload is being written at this moment. Try again when that has ended."
-        ) from error
-    except BaseException:  # Raised again; the descriptor is closed.
-        os.close(lock)
-        raise
-    return lock
-
-
-def _no_such_upload() -> NotFoundError:
-    return NotFoundError("uploads/no-such-upload", "There is no such unfinished upload.")

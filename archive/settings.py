@@ -90,6 +90,8 @@ class IngestSettings:
     group_octets: int = field(default=256 * _MIB, metadata=_between(1, 64 * _GIB))
     reserve_mib: int = field(default=512, metadata=_between(16, 1 << 20))
     max_file_octets: int = field(default=256 * _GIB, metadata=_between(1, 1 << 52))
+    unfinished_hours: int = field(default=24, metadata=_between(1, 24 * 30))
+    open_uploads: int = field(default=2000, metadata=_between(1, 100_000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +143,18 @@ class PolicySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """The doors for people. `proxies` is how many of our own stand in front and are believed about who calls."""
+
+    listen: str = "127.0.0.1:8080"
+    public_url: str = ""
+    threads: int = field(default=256, metadata=_between(4, 1024))
+    proxies: int = field(default=0, metadata=_between(0, 3))
+    leave_url: str = "https://www.weather.gov/"
+    form_file_mib: int = field(default=500, metadata=_between(1, 1 << 20))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All that an operator may change."""
 
@@ -151,6 +165,7 @@ class Settings:
     keys: KeysSettings = field(default_factory=KeysSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    web: WebSettings = field(default_factory=WebSettings)
 
 
 def load_settings(path: Path | None) -> Settings:

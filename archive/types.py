@@ -180,12 +180,15 @@ class OwnerKind(StrEnum):
     PERSON = "person"
     STAFF = "staff"
     IDENTITY = "identity"
+    VISIT = "visit"
+    SENDER = "sender"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The owner of a sealed value: an item, an incident, a person, the staff compartment of an organisation, or
-    (identity) the identity keyring that only counsel can open."""
+    """The owner of a sealed value: an item, an incident, a person, the staff compartment of an organisation, (identity)
+    the identity keyring that only counsel can open, a visit of an observer, or (sender) that observer, for whose return
+    code the office has no key."""
 
     kind: OwnerKind
     id: UUID

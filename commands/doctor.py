@@ -42,7 +42,7 @@ class Checked:
 def examine(rooms: Rooms) -> list[Checked]:
     """Look at everything; never stop at the first problem."""
     found: list[Checked] = []
-    for check in (_tools, _confinement, _swap, _memory_lock, _disk, _home, _clock, _agent, _speed):
+    for check in (_tools, _confinement, _swap, _memory_lock, _disk, _home, _clock, _agent, _languages, _speed):
         found += check(rooms)
     return found
 
@@ -141,6 +141,18 @@ def _agent(rooms: Rooms) -> Iterator[Checked]:
     status = rooms.agent.status()
     words = "locked (the resting state)" if status is None else f"unlocked until {status.until:%H:%M} UTC"
     yield _checked("key agent", True, words)
+
+
+def _languages(_rooms: Rooms) -> Iterator[Checked]:
+    from web.languages import LANGUAGES, adopted_by
+
+    drafts = [name for code, name in LANGUAGES.items() if adopted_by(code) is None]
+    words = (
+        f"drafts that no native reader has adopted: {', '.join(drafts)}. A wrong word about consent or safety does harm"
+        if drafts
+        else "each was adopted by a named native reader"
+    )
+    yield _checked("languages", not drafts, words, otherwise=Verdict.NOTE)
 
 
 def _speed(_rooms: Rooms) -> Iterator[Checked]:

@@ -28,6 +28,8 @@ _COMMANDS = {
     "policy": "policy",
     "clean": "policy",
     "packet": "packets",
+    "drop": "drops",
+    "serve": "serving",
     "worker": "upkeep",
     "jobs": "upkeep",
     "backup": "upkeep",

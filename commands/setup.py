@@ -18,6 +18,7 @@ from archive.types import Role, StaffId
 from cli import DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.door import GivenPath, common
+from commands.drop_rooms import rescue_stale
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, ask_passphrase
 from custody.drafts import Draft
@@ -221,10 +222,13 @@ def unlock(rooms: Rooms, minutes: int | None, passphrase_file: Path | None) -> i
         clock=rooms.clock,
     )
     waiting = rooms.jobs.release_waiting()
+    rescued = rescue_stale(rooms)
     rooms.publisher.publish()
     talk.say(f"Unlocked until {status.until:%Y-%m-%d %H:%M} UTC, for {lifetime} minutes.")
     if not status.memory_locked:
         talk.aside("Note: the agent's memory could not be kept out of swap. `testigo doctor` says what to do.")
+    if rescued:
+        talk.say(f"{rescued} uploads whose senders are gone became items, as far as they had come.")
     if waiting:
         talk.say(f"{waiting} jobs that waited for this will now be done by `testigo worker`.")
     talk.document({"message_type": "summary", "ok": True, "until": status.until.isoformat(), "released_jobs": waiting})
@@ -267,18 +271,21 @@ def lock(rooms: Rooms) -> int:
 
 
 @click.command("doctor")
+@click.option("--url", help="Check instead the way through this public address: sends 6 MiB, and cuts it.")
 @common
-def doctor(rooms: Rooms) -> int:
+def doctor(rooms: Rooms, url: str | None) -> int:
     """Check this machine: tools, confinement, clock, disk, swap, keys.
 
     \b
     Example:
       testigo doctor
+      testigo doctor --url https://drop.example.org
     """
     from commands.doctor import Verdict, examine
+    from commands.proxy_path import check_path
 
     talk = Talk(rooms.asked)
-    findings = examine(rooms)
+    findings = check_path(url) if url is not None else examine(rooms)
     for finding in findings:
         talk.document(
             {"message_type": "finding", "check": finding.check, "verdict": finding.verdict, "words": finding.words}

@@ -22,6 +22,8 @@ SUMMARIES = {
     "policy": "Show the metadata policy, or try it on a file.",
     "clean": "Make a copy without what its audience must not get.",
     "packet": "Build an evidence packet, or check one.",
+    "drop": "Give out drop links, print their cards, revoke them.",
+    "serve": "Open the door for observers.",
     "worker": "Do the work that waits: previews, time-stamps.",
     "jobs": "Show the work that waits, runs or failed.",
     "backup": "Copy the archive, key files apart.",

@@ -12,6 +12,7 @@ from archive.errors import UnavailableError
 from archive.jobs import Job, JobState
 from cli import DONE_IN_PART, Rooms
 from commands.door import GivenPath, common
+from commands.drop_rooms import rescue_stale
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, octets
 from custody.drafts import Draft
@@ -50,11 +51,13 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
         talk.document({"message_type": "job", "id": job.id, "subject": job.subject, "state": state, "words": words})
 
     rooms.workers.every_kind.work(watch)
+    rescue_stale(rooms)
     while not once:
         time.sleep(_PAUSE_S)
         subjects = _names(rooms)
         try:
             rooms.workers.every_kind.work(watch)
+            rescue_stale(rooms)
         except UnavailableError as error:  # Another process was writing for long, or a disk was full: it may pass.
             talk.insist(f"{error.message} ({error.code})")
     return DONE_IN_PART if failed else 0

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
-from archive.catalogue.records import Incident, Item, Organisation, Person
+from archive.catalogue.records import Incident, Item, Organisation, Person, Visit
 from archive.errors import LockedError, TestigoError
 from archive.types import Actor, Owner, OwnerKind
 from archive.vault import Vault
@@ -34,6 +34,7 @@ class KeyOwner:
 def key_owners(session: Session, items: Sequence[UUID] | None) -> list[KeyOwner]:
     """Return every owner whose key the office can open; of some items only these and the staff compartment."""
     ours, item, incident, person = Organisation.table.c, Item.table.c, Incident.table.c, Person.table.c
+    visit = Visit.table.c
     wanted = None if items is None else frozenset(items)
     owners = [
         _owner(OwnerKind.STAFF, owner_id, "the staff compartment", recipient)
@@ -49,6 +50,7 @@ def key_owners(session: Session, items: Sequence[UUID] | None) -> list[KeyOwner]
     for kind, columns in (
         (OwnerKind.INCIDENT, (incident.id, incident.number, incident.recipient)),
         (OwnerKind.PERSON, (person.id, person.pseudonym, person.recipient)),
+        (OwnerKind.VISIT, (visit.id, visit.number, visit.recipient)),
     ):
         owners += [_owner(kind, *row) for row in rows_by_id(session, *columns)]
     return owners

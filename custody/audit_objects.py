@@ -18,7 +18,7 @@ from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation
 from archive.catalogue.models import NumberRow, OrganisationRow
 from archive.catalogue.numbers import highest_numbers
-from archive.catalogue.records import Hold, ImportBatch, Incident, Item, Packet, Person, StoredObject
+from archive.catalogue.records import DropLink, Hold, ImportBatch, Incident, Item, Packet, Person, StoredObject, Visit
 from archive.errors import NotFoundError, TestigoError
 from archive.fixity import ObjectFinding, check_all, verify_object
 from archive.keyfiles import KeyFiles
@@ -30,7 +30,7 @@ DESTROYED = "destroyed"
 ORPHAN_OBJECT = "custody/orphan-object"
 ORPHAN_KEY = "custody/orphan-key"
 
-_NUMBERED = (Incident, Item, Hold, ImportBatch, Packet)
+_NUMBERED = (Incident, Item, Hold, ImportBatch, Packet, DropLink, Visit)
 
 Watch = Callable[[str, int, int], None]
 
@@ -140,7 +140,7 @@ def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
 
 def check_numbers(session: Session) -> Iterator[Found]:
     """Compare the counters of human numbers with the numbers in use: one that is too low would give a number twice."""
-    used = [number for kind in _NUMBERED for number in session.execute(select(kind.table.c.number)).scalars()]
+    used = [number for kind in _NUMBERED for number in session.execute(select(kind.table.c.number)).scalars() if number]
     last = {
         (kind, year): count
         for kind, year, count in session.execute(select(NumberRow.kind, NumberRow.year, NumberRow.last))
@@ -219,6 +219,8 @@ def _owners(session: Session) -> dict[UUID, tuple[str, bool]]:
         owners[owner_id] = (str(number), state == DESTROYED)
     for owner_id, name in rows_by_id(session, person.id, person.pseudonym):
         owners[owner_id] = (str(name), False)
+    for owner_id, number in rows_by_id(session, Visit.table.c.id, Visit.table.c.number):
+        owners[owner_id] = (str(number or f"visit {owner_id}"), False)
     return owners
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from archive.catalogue.database import Database
+from archive.catalogue.drop_models import VisitRow
 from archive.catalogue.models import EntryRow, EntrySubjectRow, IncidentRow, ItemRow, OrganisationRow, PersonRow
 from archive.types import Outcome
 from custody.entries import Entry, EventKind
@@ -53,6 +54,7 @@ class EntryPermit:
             (ItemRow.id, ItemRow.recipient),
             (IncidentRow.id, IncidentRow.recipient),
             (PersonRow.id, PersonRow.recipient),
+            (VisitRow.id, VisitRow.recipient),
             (OrganisationRow.id, OrganisationRow.staff_recipient),
         )
         with self._lock, self._opened().reading() as session:

@@ -305,5 +305,6 @@ def _restore_counters(session: Session) -> None:
         for record_type in RECORD_TYPES
         if "number" in record_type.table.c
         for number in session.execute(select(record_type.table.c.number)).scalars()
+        if number
     ]
     restore_numbers(session, used)

@@ -22,6 +22,7 @@ from custody.merkle import leaf_hash, verify_inclusion
 from custody.signed_note import KeyType, VerifierKey
 
 FORMAT_VERSION = 1
+VERSION_WITH_USE = 2
 MAX_RECEIPT_OCTETS = 64 * 2**20
 
 _OPENED = ["fixity", "recorded_time", RUN]
@@ -55,6 +56,14 @@ class ReceiptTimestamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatedUse:
+    """What the sender allowed when the receipt was given, in the archive's words (formats.md 5)."""
+
+    level: str
+    audiences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """A receipt as it is built or was read. Shapes: `checkpoint` is the signed note, byte for byte."""
 
@@ -64,6 +73,7 @@ class Receipt:
     checkpoint: bytes
     verifier_keys: tuple[VerifierKey, ...]
     timestamps: tuple[ReceiptTimestamp, ...]
+    use: StatedUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +143,13 @@ def build_receipt(receipt: Receipt) -> bytes:
         {"authority": stamp.authority, "token": _base64(stamp.token), "chain": stamp.chain}
         for stamp in receipt.timestamps
     ]
+    use: dict[str, Json] = {}
+    if receipt.use is not None:
+        use["use"] = {"level": receipt.use.level, "audiences": list(receipt.use.audiences)}
     return canonical_bytes(
         {
-            "v": FORMAT_VERSION,
+            **use,
+            "v": VERSION_WITH_USE if use else FORMAT_VERSION,
             "receipt": receipt.number,
             "received_time": utc_text(receipt.received_time),
             "items": items,
@@ -154,12 +168,7 @@ def parse_receipt(data: bytes) -> Receipt:
     try:
         if len(data) > MAX_RECEIPT_OCTETS:
             raise ValueError("a receipt is not that large")
-        fields = _members(
-            parse_canonical(data),
-            {"v", "receipt", "received_time", "items", "checkpoint", "verifier_keys", "timestamps"},
-        )
-        if _integer(fields["v"]) != FORMAT_VERSION:
-            raise ValueError("a receipt of another version")
+        fields, use = _head(parse_canonical(data))
         receipt = Receipt(
             number=_text(fields["receipt"]),
             received_time=_moment(fields["received_time"]),
@@ -167,6 +176,7 @@ def parse_receipt(data: bytes) -> Receipt:
             checkpoint=_text(fields["checkpoint"]).encode("utf-8"),
             verifier_keys=tuple(VerifierKey.parse(_text(key)) for key in _array(fields["verifier_keys"])),
             timestamps=tuple(map(_read_timestamp, _array(fields["timestamps"]))),
+            use=use,
         )
         # Writing it again refuses what Python reads in more than one spelling, such as base64.
         if build_receipt(receipt) != data:
@@ -282,6 +292,19 @@ def _check_place(item: ReceiptItem, entry: Entry, verified: VerifiedCheckpoint |
     checkpoint = verified.checkpoint
     verify_inclusion(item.index, checkpoint.size, leaf_hash(item.leaf), item.proof, checkpoint.root)
     return _matches("The entry stands in the log at the stated place.")
+
+
+def _head(value: Json) -> tuple[Mapping[str, Json], StatedUse | None]:
+    """Read the members that each version has, and the stated use of the second."""
+    names = {"v", "receipt", "received_time", "items", "checkpoint", "verifier_keys", "timestamps"}
+    version = _integer(value["v"]) if isinstance(value, Mapping) and "v" in value else 0
+    if version == FORMAT_VERSION:
+        return _members(value, names), None
+    if version != VERSION_WITH_USE:
+        raise ValueError("a receipt of another version")
+    fields = _members(value, names | {"use"})
+    use = _members(fields["use"], {"level", "audiences"})
+    return fields, StatedUse(level=_text(use["level"]), audiences=tuple(map(_text, _array(use["audiences"]))))
 
 
 def _read_item(value: Json) -> ReceiptItem:

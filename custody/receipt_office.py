@@ -8,7 +8,7 @@ from archive.types import Digest, DigestAlgorithm
 from custody.checkpoint import Checkpoint
 from custody.ledger import EntryRef
 from custody.publication import Publisher
-from custody.receipt import Receipt, ReceiptItem, build_receipt
+from custody.receipt import Receipt, ReceiptItem, StatedUse, build_receipt
 from custody.signed_note import SignedNote
 
 
@@ -17,6 +17,7 @@ def issue_receipt(
     number: str,
     received_time: datetime,
     items: Sequence[tuple[str, EntryRef, bytes, int]],
+    use: StatedUse | None = None,
 ) -> bytes:
     """Write a receipt over entries that the newest checkpoint covers.
 
@@ -47,5 +48,6 @@ def issue_receipt(
             checkpoint=note,
             verifier_keys=publisher.verifier_keys,
             timestamps=(),
+            use=use,
         )
     )

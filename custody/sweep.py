@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from archive.catalogue.database import Database
 from archive.catalogue.items import object_digests
 from archive.catalogue.models import OrganisationRow
-from archive.catalogue.records import Incident, Item, Person
+from archive.catalogue.records import Incident, Item, Person, Visit
 from archive.keyfiles import KeyFiles
 from archive.store.port import Store, named_digest
 from archive.types import Actor
@@ -75,5 +75,5 @@ def _is_orphan(name: str, recorded: set[bytes]) -> bool:
 
 
 def _owners(session: Session) -> set[UUID]:
-    tables = (OrganisationRow.id, Incident.table.c.id, Item.table.c.id, Person.table.c.id)
+    tables = (OrganisationRow.id, Incident.table.c.id, Item.table.c.id, Person.table.c.id, Visit.table.c.id)
     return set(session.execute(union_all(*(select(column) for column in tables))).scalars())

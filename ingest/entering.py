@@ -10,7 +10,7 @@ from archive.vault import StagedObject
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import Transaction
-from ingest.reception import Arrival, Linked, Reception, Refused, Result, Stored
+from ingest.reception import Arrival, CameIn, Linked, Reception, Refused, Result, Stored
 from media.credentials import CredentialClaim
 from media.policy import Policy
 from media.workbench import Examination
@@ -55,15 +55,18 @@ def enter_item(
         received_time=transaction.now,
     )
     values = _item_values(reception, taken, item, examination, new_id)
+    came = _came_in("stored", item, taken, transaction)
     entry = transaction.record(
         Draft(
             event=EventKind.INGESTION,
             outcome=Outcome.WARNING if examination.problems or taken.mark else Outcome.SUCCESS,
             actor=reception.actor,
-            values=(("purpose", reception.method), *reception.values),
+            values=(("purpose", reception.method), *reception.values, *_borne(taken.arrival, came)),
             items=(ItemPart(item_id=item.id, recipient=item.recipient, values=values, first=True),),
         )
     )
+    if taken.arrival.bearer is not None:
+        taken.arrival.bearer.keep(transaction, came, number, entry)
     digest = taken.original.sealed.sha256.value
     marks = (f"ingest/kept-whole: {taken.mark}",) if taken.mark else ()
     return Stored(
@@ -153,14 +156,17 @@ def enter_duplicate(transaction: Transaction, reception: Reception, taken: Taken
         *((("intake", {"item": str(twin.id), **taken.handed_in}),) if isinstance(taken.handed_in, dict) else ()),
         *_file_record(reception, arrival, "linked", new_id, item_id=twin.id, size=size),
     )
+    came = _came_in("linked", twin, taken, transaction)
     entry = transaction.record(
         Draft(
             event=EventKind.DUPLICATE_RECEIPT,
             actor=reception.actor,
-            values=(("purpose", reception.method), *reception.values),
+            values=(("purpose", reception.method), *reception.values, *_borne(arrival, came)),
             items=(ItemPart(item_id=twin.id, recipient=twin.recipient, values=values),),
         )
     )
+    if arrival.bearer is not None:
+        arrival.bearer.keep(transaction, came, twin.number, entry)
     digest = taken.original.sealed.sha256.value
     return Linked(item_id=twin.id, item_number=twin.number, sha256=digest, size=size, entry=entry)
 
@@ -173,6 +179,38 @@ def enter_refusal(
     values = (("purpose", reception.method), ("code", refused.error.code), *reception.values, *record)
     transaction.record(Draft(event=EventKind.REFUSAL, outcome=Outcome.FAILURE, actor=reception.actor, values=values))
     return refused
+
+
+def _came_in(outcome: str, item: Item, taken: Taken, transaction: Transaction) -> CameIn:
+    sealed = taken.original.sealed
+    return CameIn(
+        outcome=outcome,
+        item_id=item.id,
+        recipient=item.recipient,
+        sha256=sealed.sha256.value,
+        size=sealed.size,
+        now=transaction.now,
+        reveals=_reveals(taken.examination),
+    )
+
+
+def _reveals(examination: Examination | None) -> tuple[str, ...]:
+    """Name the kinds of what a file says about itself, for whoever brought it."""
+    if examination is None:
+        return ()
+    claims = examination.claims
+    devices = {claim.kind for claim in claims.devices}
+    found = {
+        "place": bool(claims.places),
+        "time": bool(claims.times),
+        "device": bool(devices - {"software"}),
+        "software": "software" in devices,
+    }
+    return tuple(kind for kind, is_there in found.items() if is_there)
+
+
+def _borne(arrival: Arrival, came: CameIn) -> Values:
+    return arrival.bearer.values(came) if arrival.bearer is not None else ()
 
 
 def _file_record(

@@ -1,15 +1,16 @@
-"""The values of the way in: what arrives, under which act, and what became of it. No I/O."""
+"""The values of the way in: what arrives, under which act, and what became of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from datetime import datetime
+from typing import BinaryIO, Protocol
 from uuid import UUID
 
 from archive.catalogue.records import ImportBatch, Incident, Item, Organisation
 from archive.errors import TestigoError
 from archive.types import Actor
 from custody.drafts import Values
-from custody.ledger import EntryRef
+from custody.ledger import EntryRef, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,32 @@ class Reception:
     method: str
     batch: ImportBatch | None = None
     values: Values = ()
+
+
+class Bearer(Protocol):
+    """Whoever brought a file, and keeps in the same commit what became of it."""
+
+    def values(self, came: "CameIn") -> Values:
+        """Give what the entry says, in general, of how the file came."""
+
+    def keep(self, transaction: Transaction, came: "CameIn", number: str, entry: EntryRef) -> None:
+        """Keep, in the same transaction, what the entry is needed for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameIn:
+    """What is known of a file when it is entered. `item_id` is the item that it became, or was already.
+
+    `reveals` are the kinds of what it says about itself: place, time, device, software.
+    """
+
+    outcome: str
+    item_id: UUID
+    recipient: str
+    sha256: bytes
+    size: int
+    now: datetime
+    reveals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +66,7 @@ class Arrival:
     path_mac: bytes | None = None
     claims: dict[str, str] = field(default_factory=dict)
     main: int | None = None
+    bearer: Bearer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""Human numbers: `I-2026-0087`, `E-2026-00412`, `P-2026-0031`, `H-2026-0004`, `imp-2026-0007`. Never reused."""
+"""Human numbers: `I-2026-0087`, `E-2026-00412`, `P-2026-0031`, `H-2026-0004`, `imp-2026-0007`, `D-2026-0012` (drop
+links), `TG-2026-00412` (receipts). Never reused."""
 
 import re
 from collections.abc import Iterable
@@ -17,10 +18,12 @@ class NumberKind(StrEnum):
     PACKET = "P"
     HOLD = "H"
     IMPORT = "imp"
+    DROP_LINK = "D"
+    RECEIPT = "TG"
 
 
-_WIDTH = {NumberKind.ITEM: 5}
-_FORM = re.compile(r"(I|E|P|H|imp)-(\d{4})-(\d{4,12})", re.ASCII)
+_WIDTH = {NumberKind.ITEM: 5, NumberKind.RECEIPT: 5}
+_FORM = re.compile(r"(I|E|P|H|imp|D|TG)-(\d{4})-(\d{4,12})", re.ASCII)
 
 
 def next_numbers(session: Session, kind: NumberKind, year: int, count: int = 1) -> list[str]:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Uuid
 
-from archive.catalogue import models
+from archive.catalogue import drop_models, models
 from archive.errors import IntegrityError
 from archive.types import parse_utc, utc_text
 
@@ -185,8 +185,79 @@ class Packet(Record):
     created_time: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropLink(Record):
+    kind: ClassVar[str] = "drop_link"
+    table: ClassVar[Table] = _table(drop_models.DropLinkRow)
+    organisation_id: UUID
+    incident_id: UUID
+    number: str
+    code_mac: bytes
+    status: str
+    uses: str
+    most_octets: int
+    most_files: int
+    questions: str
+    wording: str
+    created_time: datetime
+    expires_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit(Record):
+    kind: ClassVar[str] = "visit"
+    table: ClassVar[Table] = _table(drop_models.VisitRow)
+    organisation_id: UUID
+    drop_link_id: UUID
+    incident_id: UUID
+    number: str | None
+    status: str
+    recipient: str
+    sender_recipients: str
+    code_digest: bytes | None
+    created_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(Record):
+    kind: ClassVar[str] = "delivery"
+    table: ClassVar[Table] = _table(drop_models.DeliveryRow)
+    visit_id: UUID
+    upload: bytes
+    outcome: str
+    comparison: str
+    declared: int
+    size: int | None
+    item_id: UUID | None
+    delivered_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent(Record):
+    kind: ClassVar[str] = "consent"
+    table: ClassVar[Table] = _table(drop_models.ConsentRow)
+    visit_id: UUID
+    version: int
+    level: str
+    audiences: str
+    wording: str
+    language: str
+    given_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question(Record):
+    kind: ClassVar[str] = "question"
+    table: ClassVar[Table] = _table(drop_models.QuestionRow)
+    visit_id: UUID
+    status: str
+    asked_time: datetime
+    answered_time: datetime | None
+
+
 RECORD_TYPES: tuple[type[Record], ...] = (
     Organisation, Staff, Incident, Item, StoredObject, Person, Hold, Approval, ImportBatch, ImportFile, Packet,
+    DropLink, Visit, Delivery, Consent, Question,
 )  # fmt: skip
 _BY_KIND = {record_type.kind: record_type for record_type in RECORD_TYPES}
 

@@ -5,8 +5,10 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from archive.segments import (
     begin_upload,
     discard_upload,
     list_uploads,
+    settled_offset,
     upload_name,
 )
 
@@ -115,16 +118,74 @@ def test_an_unknown_address_finds_nothing(tmp_path: Path) -> None:
         assert refused.value.code == "uploads/no-such-upload"
 
 
-def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
+def test_a_newer_writer_takes_the_turn_and_the_older_writes_nothing_more(tmp_path: Path) -> None:
     address = begin_upload(tmp_path)
-    with SegmentWriter(tmp_path, address, _KEYRING) as writer:
-        writer.append(b"first")
-        with pytest.raises(ConflictError) as refused:
-            SegmentWriter(tmp_path, address, _KEYRING)
-        assert refused.value.code == "uploads/busy"
-        with pytest.raises(ConflictError):
-            discard_upload(tmp_path, upload_name(address))
-    assert _read(tmp_path, address) == b"first"
+    older = SegmentWriter(tmp_path, address, _KEYRING, segment_octets=_SEGMENT)
+    older.append(_CONTENT[:_SEGMENT])
+    with SegmentWriter(tmp_path, address, _KEYRING) as newer:
+        assert newer.offset == _SEGMENT
+        for act in (lambda: older.append(_CONTENT[:_SEGMENT]), older.sync, older.close):
+            with pytest.raises((ConflictError, ValueError)):
+                act()
+        newer.append(b"newer")
+    assert _read(tmp_path, address) == _CONTENT[:_SEGMENT] + b"newer"
+
+
+def test_asking_for_the_offset_retires_the_writer(tmp_path: Path) -> None:
+    address = begin_upload(tmp_path)
+    writer = SegmentWriter(tmp_path, address, _KEYRING)
+    writer.append(_CONTENT[: 3 * CHUNK_OCTETS])
+    assert settled_offset(tmp_path, address) == 3 * CHUNK_OCTETS
+    with pytest.raises(ConflictError) as refused:
+        writer.append(_CONTENT[: 3 * CHUNK_OCTETS])
+    assert refused.value.code == "uploads/retired"
+    assert settled_offset(tmp_path, address) == 3 * CHUNK_OCTETS
+
+
+def test_discarding_ends_whoever_writes(tmp_path: Path) -> None:
+    address = begin_upload(tmp_path)
+    writer = SegmentWriter(tmp_path, address, _KEYRING)
+    writer.append(_CONTENT[:CHUNK_OCTETS])
+    discard_upload(tmp_path, upload_name(address))
+    with pytest.raises(ConflictError):
+        writer.append(_CONTENT[:CHUNK_OCTETS])
+    assert list_uploads(tmp_path) == ()
+
+
+def test_what_was_written_on_trial_counts_once_it_was_confirmed(tmp_path: Path) -> None:
+    address = _upload(tmp_path, b"first")
+    for end in ("reject", "abandon", "confirm"):
+        writer = SegmentWriter(tmp_path, address, _KEYRING, trial=True)
+        writer.append(_CONTENT[: 2 * CHUNK_OCTETS + 7])
+        writer.sync()
+        getattr(writer, end)()
+        expected = b"first" + (_CONTENT[: 2 * CHUNK_OCTETS + 7] if end == "confirm" else b"")
+        assert settled_offset(tmp_path, address) == len(expected)
+        assert _read(tmp_path, address) == expected
+
+
+def test_of_two_processes_that_race_one_writes_at_a_time(tmp_path: Path) -> None:
+    address = begin_upload(tmp_path)
+    racers = []
+    for mark in (b"a", b"b"):
+        if (child := os.fork()) == 0:
+            status = 1
+            try:
+                for _ in range(20):
+                    with suppress(ConflictError), SegmentWriter(tmp_path, address, _KEYRING) as writer:
+                        start = writer.offset
+                        for step in range(4):
+                            writer.append(mark + struct.pack(">QI", start, step) + bytes(CHUNK_OCTETS - 13))
+                status = 0
+            finally:
+                os._exit(status)
+        racers.append(child)
+    assert [os.waitpid(child, 0)[1] for child in racers] == [0, 0]
+    written = _read(tmp_path, address)
+    assert len(written) % CHUNK_OCTETS == 0
+    for place in range(0, len(written), CHUNK_OCTETS):
+        start, step = struct.unpack(">QI", written[place + 1 : place + 13])
+        assert start + step * CHUNK_OCTETS == place, "a late chunk of a retired writer landed"
 
 
 def test_a_discarded_upload_is_gone_and_the_others_stay(tmp_path: Path) -> None:

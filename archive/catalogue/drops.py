@@ -1,0 +1,181 @@
+"""Queries about drop links, visits and what they delivered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from archive.catalogue.drop_models import SlipRow, UploadRow
+from archive.catalogue.records import Consent, Delivery, DropLink, Incident, Question, Visit
+from archive.errors import NotFoundError
+
+RECEIVING = "receiving"
+CLOSING = "closing"
+"""Takes no more octets; what arrived is about to become an item."""
+ENDED = "ended"
+
+_link = DropLink.table.c
+_visit = Visit.table.c
+_delivery = Delivery.table.c
+_consent = Consent.table.c
+_question = Question.table.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One upload as its row says. Shapes: `name` is the digest of its address."""
+
+    name: bytes
+    visit_id: UUID
+    drop_link_id: UUID
+    declared: int
+    received: int
+    state: str
+    changed_time: datetime
+
+
+def _upload(row: UploadRow) -> Upload:
+    return Upload(
+        name=row.name,
+        visit_id=row.visit_id,
+        drop_link_id=row.drop_link_id,
+        declared=row.declared,
+        received=row.received,
+        state=row.state,
+        changed_time=row.changed_time,
+    )
+
+
+def upload_by_name(session: Session, name: bytes) -> Upload | None:
+    row = session.get(UploadRow, name)
+    return _upload(row) if row is not None else None
+
+
+def link_by_mac(session: Session, code_mac: bytes) -> tuple[DropLink, int] | None:
+    row = session.execute(select(DropLink.table).where(_link.code_mac == code_mac)).mappings().first()
+    return (DropLink.from_row(row), row["record_seq"]) if row is not None else None
+
+
+def link_by_id(session: Session, link_id: UUID) -> DropLink:
+    return DropLink.from_row(session.execute(select(DropLink.table).where(_link.id == link_id)).mappings().one())
+
+
+def link_by_number(session: Session, number: str) -> DropLink:
+    """Return a drop link. Raises: NotFoundError `drop/no-such-link`."""
+    row = session.execute(select(DropLink.table).where(_link.number == number)).mappings().first()
+    if row is None:
+        raise NotFoundError("drop/no-such-link", "There is no such drop link. `testigo drop ls` lists them.")
+    return DropLink.from_row(row)
+
+
+def list_links(session: Session) -> list[tuple[DropLink, str, int, int]]:
+    """Return each link, its incident's number, and how many visits and octets came through it."""
+    statement = select(DropLink.table, Incident.table.c.number.label("incident")).join(
+        Incident.table, Incident.table.c.id == _link.incident_id
+    )
+    return [
+        (
+            DropLink.from_row(row),
+            row["incident"],
+            visits_through(session, row["id"]),
+            octets_through(session, row["id"]),
+        )
+        for row in session.execute(statement.order_by(_link.number)).mappings()
+    ]
+
+
+def visits_through(session: Session, link_id: UUID) -> int:
+    statement = select(func.count()).select_from(Visit.table).where(_visit.drop_link_id == link_id)
+    return session.execute(statement).scalar() or 0
+
+
+def octets_through(session: Session, link_id: UUID) -> int:
+    """Count what was delivered through a link, and what unfinished uploads have declared."""
+    delivered = (
+        select(func.coalesce(func.sum(_delivery.size), 0))
+        .join(Visit.table, _visit.id == _delivery.visit_id)
+        .where(_visit.drop_link_id == link_id)
+    )
+    waiting = select(func.coalesce(func.sum(UploadRow.declared), 0)).where(
+        UploadRow.drop_link_id == link_id, UploadRow.state == RECEIVING
+    )
+    return int(session.execute(delivered).scalar() or 0) + int(session.execute(waiting).scalar() or 0)
+
+
+def files_through(session: Session, link_id: UUID) -> int:
+    statement = select(func.count()).select_from(UploadRow).where(UploadRow.drop_link_id == link_id)
+    return session.execute(statement).scalar() or 0
+
+
+def open_uploads(session: Session) -> int:
+    statement = select(func.count()).select_from(UploadRow).where(UploadRow.state == RECEIVING)
+    return session.execute(statement).scalar() or 0
+
+
+def unfinished_uploads(session: Session) -> list[Upload]:
+    """Return the uploads that are no items yet, the oldest first."""
+    statement = (
+        select(UploadRow)
+        .where(UploadRow.state.in_([RECEIVING, CLOSING]))
+        .order_by(UploadRow.changed_time, UploadRow.name)
+    )
+    return [_upload(row) for row in session.execute(statement).scalars()]
+
+
+def uploads_of(session: Session, visit_id: UUID) -> list[Upload]:
+    statement = select(UploadRow).where(UploadRow.visit_id == visit_id).order_by(UploadRow.created_time, UploadRow.name)
+    return [_upload(row) for row in session.execute(statement).scalars()]
+
+
+def visit_by_id(session: Session, visit_id: UUID) -> Visit | None:
+    row = session.execute(select(Visit.table).where(_visit.id == visit_id)).mappings().first()
+    return Visit.from_row(row) if row is not None else None
+
+
+def visit_by_code(session: Session, code_digest: bytes) -> Visit | None:
+    row = session.execute(select(Visit.table).where(_visit.code_digest == code_digest)).mappings().first()
+    return Visit.from_row(row) if row is not None else None
+
+
+def visit_by_number(session: Session, number: str) -> Visit:
+    """Return a visit by its receipt number. Raises: NotFoundError `visits/no-such-receipt`."""
+    row = session.execute(select(Visit.table).where(_visit.number == number)).mappings().first()
+    if row is None:
+        raise NotFoundError("visits/no-such-receipt", "There is no such receipt. Nothing was changed.")
+    return Visit.from_row(row)
+
+
+def delivery_of(session: Session, upload: bytes) -> Delivery | None:
+    row = session.execute(select(Delivery.table).where(_delivery.upload == upload)).mappings().first()
+    return Delivery.from_row(row) if row is not None else None
+
+
+def deliveries_of(session: Session, visit_id: UUID) -> list[Delivery]:
+    statement = select(Delivery.table).where(_delivery.visit_id == visit_id)
+    rows = session.execute(statement.order_by(_delivery.delivered_time, _delivery.id)).mappings()
+    return [Delivery.from_row(row) for row in rows]
+
+
+def visits_of_item(session: Session, item_id: UUID) -> list[Visit]:
+    """Return the visits through which an item came; one item may have come through several."""
+    statement = select(Visit.table).where(_visit.id.in_(select(_delivery.visit_id).where(_delivery.item_id == item_id)))
+    return [Visit.from_row(row) for row in session.execute(statement).mappings()]
+
+
+def newest_consent(session: Session, visit_id: UUID) -> Consent | None:
+    statement = select(Consent.table).where(_consent.visit_id == visit_id).order_by(_consent.version.desc()).limit(1)
+    row = session.execute(statement).mappings().first()
+    return Consent.from_row(row) if row is not None else None
+
+
+def questions_of(session: Session, visit_id: UUID) -> list[tuple[Question, int]]:
+    statement = select(Question.table).where(_question.visit_id == visit_id).order_by(_question.asked_time)
+    return [(Question.from_row(row), row["record_seq"]) for row in session.execute(statement).mappings()]
+
+
+def slips_of(session: Session, delivery_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    statement = select(SlipRow.delivery_id, SlipRow.sealed).where(SlipRow.delivery_id.in_(delivery_ids))
+    return {row[0]: row[1] for row in session.execute(statement)}

@@ -1,0 +1,137 @@
+"""The rooms of the drop, put together from those of the archive: part of the composition root (see `cli.Rooms`)."""
+
+import shutil
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli import Rooms
+
+if TYPE_CHECKING:
+    from ingest.droplinks import DropLinks
+    from ingest.finishing import Finishing
+    from ingest.handing_over import HandingOver
+    from ingest.return_codes import ReturnCodes
+    from ingest.returning import Returning
+    from ingest.uploads import Uploads
+    from ingest.visits import Visits
+
+
+def rescue_stale(rooms: Rooms) -> int:
+    """Where the archive is unlocked: make items of uploads whose clients are gone; return how many."""
+    if rooms.agent.status() is None:
+        return 0
+    drop = DropRooms(rooms)
+    try:
+        return drop.finishing.rescue(rooms.actor)
+    finally:
+        drop.close()
+
+
+class DropRooms:
+    """Each built when it is first needed, as in `cli.Rooms`."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    @cached_property
+    def links(self) -> "DropLinks":
+        from ingest.droplinks import DropLinks
+
+        return DropLinks(
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            register=self._rooms.register,
+            clock=self._rooms.clock,
+            new_id=self._rooms.new_id,
+        )
+
+    @property
+    def staging(self) -> Path:
+        """Where unfinished uploads wait, sealed: beside the store and the keys, in neither."""
+        return self._rooms.home / "uploads"
+
+    @property
+    def _unfinished(self) -> timedelta:
+        return timedelta(hours=self._rooms.settings.ingest.unfinished_hours)
+
+    @cached_property
+    def visits(self) -> "Visits":
+        from ingest.visits import Visits
+
+        return Visits(
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            vault=self._rooms.vault,
+            links=self.links,
+            publisher=self._rooms.publisher,
+            clock=self._rooms.clock,
+        )
+
+    @cached_property
+    def finishing(self) -> "Finishing":
+        from archive.durable import make_folder_durably
+        from ingest.finishing import Finishing
+
+        make_folder_durably(self.staging)
+        return Finishing(
+            root=self.staging,
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            intake=self._rooms.intake,
+            vault=self._rooms.vault,
+            unfinished=self._unfinished,
+            clock=self._rooms.clock,
+        )
+
+    @cached_property
+    def uploads(self) -> "Uploads":
+        from ingest.uploads import Uploads
+
+        return Uploads(
+            root=self.staging,
+            database=self._rooms.database,
+            visits=self.visits,
+            finishing=self.finishing,
+            settings=self._rooms.settings.ingest,
+            free_octets=lambda: shutil.disk_usage(self.staging).free,
+            clock=self._rooms.clock,
+        )
+
+    @cached_property
+    def _codes(self) -> "ReturnCodes":
+        from ingest.return_codes import ReturnCodes
+
+        return ReturnCodes(self._rooms.database)
+
+    @cached_property
+    def handing_over(self) -> "HandingOver":
+        from ingest.handing_over import HandingOver
+
+        return HandingOver(
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            publisher=self._rooms.publisher,
+            intake=self._rooms.intake,
+            visits=self.visits,
+            codes=self._codes,
+            new_id=self._rooms.new_id,
+        )
+
+    @cached_property
+    def returning(self) -> "Returning":
+        from ingest.returning import Returning
+
+        return Returning(
+            database=self._rooms.database,
+            ledger=self._rooms.ledger,
+            publisher=self._rooms.publisher,
+            register=self._rooms.register,
+            codes=self._codes,
+            new_id=self._rooms.new_id,
+        )
+
+    def close(self) -> None:
+        if "finishing" in vars(self):
+            self.finishing.close()

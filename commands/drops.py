@@ -1,0 +1,217 @@
+"""`drop`: links for observers, their cards, and closing them."""
+
+from pathlib import Path
+
+import click
+
+from archive.access import Action, require
+from archive.durable import write_durably
+from archive.errors import NotFoundError
+from cli import Rooms
+from commands.door import GivenPath, common, refuse_unwritable
+from commands.drop_rooms import DropRooms
+from commands.serving import application
+from commands.talk import Talk, octets
+from ingest.droplinks import MANY, QUESTIONS, Terms, tidy_code
+
+_MIB = 1 << 20
+
+
+@click.group("drop")
+def drop() -> None:
+    """Give out drop links, print their cards, revoke them.
+
+    \b
+    Example:
+      testigo drop new -i I-2026-0087 --label "MacArthur Park, 21 Nov"
+    """
+
+
+@drop.command("new")
+@click.option("-i", "--incident", "number", required=True, help="The incident that it is for.")
+@click.option("--label", default="", help="What whoever opens it reads, to know it is the right one.")
+@click.option("--days", type=click.IntRange(1, 3650), default=14, help="Days until it expires (default 14).")
+@click.option("--once", is_flag=True, help="For one observer only.")
+@click.option("--quota-mib", type=click.IntRange(1), default=64 * 1024, help="Most MiB through it (default 65536).")
+@click.option("--files", type=click.IntRange(1), default=1000, help="Most files through it (default 1000).")
+@click.option("--ask", multiple=True, type=click.Choice(QUESTIONS), help="Ask only these (default all; all optional).")
+@click.option("--card", type=GivenPath(), help="Also write the printable card (HTML, five languages).")
+@common
+def drop_new(
+    rooms: Rooms,
+    number: str,
+    label: str,
+    days: int,
+    once: bool,
+    quota_mib: int,
+    files: int,
+    ask: tuple[str, ...],
+    card: Path | None,
+) -> int:
+    """Make a drop link. Its code is shown once and kept nowhere.
+
+    \b
+    Example:
+      testigo drop new -i I-2026-0087 --once --days 3 --card card.html
+    """
+    talk = Talk(rooms.asked)
+    if card is not None:
+        refuse_unwritable(card)
+    terms = Terms(
+        days=days,
+        most_octets=quota_mib * _MIB,
+        most_files=files,
+        once=once,
+        label=label,
+        questions=ask or QUESTIONS,
+    )
+    link, code = DropRooms(rooms).links.give(rooms.actor, number, terms)
+    rooms.publisher.publish()
+    address = _address(rooms, code)
+    talk.say(f"{link.number}: {address}")
+    talk.say(f"Code {code}; works until {link.expires_time:%Y-%m-%d %H:%M} UTC. It is shown this once.")
+    if not rooms.settings.web.public_url:
+        talk.aside("The settings name no web.public_url, so the address leads to this machine alone.")
+    if card is not None:
+        write_durably(card, _card(rooms, code).encode("utf-8"), mode=0o600)
+        talk.say(f"The card is in {card}. Whoever has it can use the link.")
+    talk.document(
+        {
+            "message_type": "summary",
+            "ok": True,
+            "drop_link": link.number,
+            "code": code,
+            "url": address,
+            "expires_time": link.expires_time.isoformat(),
+        }
+    )
+    return 0
+
+
+@drop.command("ls")
+@common
+def drop_ls(rooms: Rooms) -> int:
+    """List drop links; codes are not kept and not shown.
+
+    \b
+    Example:
+      testigo drop ls
+    """
+    talk = Talk(rooms.asked)
+    found = DropRooms(rooms).links.list(rooms.actor)
+    rows = []
+    for link, incident, visits, size in found:
+        state = DropRooms(rooms).links.state(link)
+        talk.document(
+            {
+                "drop_link": link.number,
+                "incident": incident,
+                "state": state,
+                "uses": link.uses,
+                "visits": visits,
+                "octets": size,
+                "expires_time": link.expires_time.isoformat(),
+            }
+        )
+        many = "many" if link.uses == MANY else "once"
+        rows.append(
+            (link.number, incident, state, many, str(visits), octets(size), f"{link.expires_time:%Y-%m-%d %H:%M}")
+        )
+    talk.table(("link", "incident", "state", "for", "visits", "received", "until (UTC)"), rows)
+    if not found:
+        talk.aside("No drop links yet. `testigo drop new -i I-…` makes one.")
+    return 0
+
+
+@drop.command("revoke")
+@click.argument("number", metavar="LINK")
+@click.option("--reason", default="no longer needed", help="Why; kept in the log.")
+@common
+def drop_revoke(rooms: Rooms, number: str, reason: str) -> int:
+    """Close a drop link; what came through it stays.
+
+    \b
+    Example:
+      testigo drop revoke D-2026-0012 --reason "seen in a public group"
+    """
+    talk = Talk(rooms.asked)
+    link = DropRooms(rooms).links.revoke(rooms.actor, number, reason=reason)
+    rooms.publisher.publish()
+    talk.say(f"{link.number} is closed. What came through it is kept.")
+    talk.document({"message_type": "summary", "ok": True, "drop_link": link.number, "state": link.status})
+    return 0
+
+
+@drop.command("ask")
+@click.argument("receipt", metavar="RECEIPT")
+@click.argument("words", metavar="QUESTION")
+@common
+def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
+    """Ask the sender of a receipt something; they read it when they come back with their code.
+
+    \b
+    Example:
+      testigo drop ask TG-2026-00412 "Which way did they drive?"
+    """
+    talk = Talk(rooms.asked)
+    question = DropRooms(rooms).returning.ask(rooms.actor, receipt, words)
+    talk.say("Asked. The sender sees it at the next visit; nobody else does.")
+    talk.document({"message_type": "summary", "ok": True, "question": str(question.id)})
+    return 0
+
+
+@drop.command("rescue")
+@click.option("--all", "everything", is_flag=True, help="Also those that may yet go on; their senders begin anew.")
+@common
+def drop_rescue(rooms: Rooms, everything: bool) -> int:
+    """Make items of unfinished uploads whose senders are gone, marked incomplete (unlocked; entered in the log).
+
+    \b
+    Example:
+      testigo drop rescue
+    """
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.OPEN_RECORD)
+    drop = DropRooms(rooms)
+    try:
+        rescued = drop.finishing.rescue(rooms.actor, everything=everything)
+    finally:
+        drop.close()
+    talk.say(f"{rescued} unfinished uploads became items." if rescued else "No upload waits to be rescued.")
+    talk.document({"message_type": "summary", "ok": True, "rescued": rescued})
+    return 0
+
+
+@drop.command("card")
+@click.argument("code")
+@click.argument("destination", type=GivenPath())
+@common
+def drop_card(rooms: Rooms, code: str, destination: Path) -> int:
+    """Write the printable card of a link, with its QR code, in five languages (HTML).
+
+    \b
+    Example:
+      testigo drop card QK7M2P card.html
+    """
+    talk = Talk(rooms.asked)
+    refuse_unwritable(destination)
+    if DropRooms(rooms).links.belongs(code) is None:
+        raise NotFoundError("drop/no-such-link", "There is no such drop link. `testigo drop ls` lists them.")
+    write_durably(destination, _card(rooms, tidy_code(code)).encode("utf-8"), mode=0o600)
+    talk.say(f"The card is in {destination}. Whoever has it can use the link.")
+    talk.document({"message_type": "summary", "ok": True, "card": str(destination)})
+    return 0
+
+
+def _address(rooms: Rooms, code: str) -> str:
+    base = rooms.settings.web.public_url.rstrip("/") or f"http://{rooms.settings.web.listen}"
+    return f"{base}/d/{code}"
+
+
+def _card(rooms: Rooms, code: str) -> str:
+    from web.cards import drop_card
+
+    return drop_card(application(rooms, DropRooms(rooms)), code=code, address=_address(rooms, code))
+
+
+COMMANDS: dict[str, click.Command] = {"drop": drop}

@@ -1,0 +1,320 @@
+"""The end of an upload: at its last octet, once through the seven steps; or, where its client is gone, what arrived.
+
+An upload becomes an item exactly once, whatever is killed when: the record that says so is committed with the item's
+entry, and its id is derived from the upload. Whoever comes later finds it and only cleans up. What a vanished client
+left is evidence too (the phone may have been taken): an unlocked office makes it an item that is marked incomplete.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO, Self, cast
+
+from sqlalchemy import insert, select, update
+
+from archive.age.recipients import KeyIdentity
+from archive.catalogue.accounts import organisation
+from archive.catalogue.database import Database
+from archive.catalogue.drop_models import UploadRow
+from archive.catalogue.drops import (
+    CLOSING,
+    ENDED,
+    RECEIVING,
+    Upload,
+    delivery_of,
+    unfinished_uploads,
+    upload_by_name,
+    visit_by_id,
+)
+from archive.catalogue.incidents import incidents_by_id
+from archive.catalogue.records import Delivery, Visit
+from archive.errors import NotFoundError
+from archive.segmentfiles import segment_numbers
+from archive.segments import SegmentReader, discard_upload, list_uploads, retire_writer, upload_folder, upload_name
+from archive.turns import alone
+from archive.types import Actor, Clock, Outcome, Owner, OwnerKind
+from archive.uploadtold import place_of, told_by_address, told_by_identities
+from archive.vault import Vault
+from custody.canonical import Json, canonical_bytes, parse_canonical
+from custody.drafts import Draft, ItemPart, Values
+from custody.entries import EventKind
+from custody.ledger import EntryRef, Ledger, Transaction
+from ingest.entering import safe_text
+from ingest.intake import Intake
+from ingest.reception import Arrival, CameIn, Reception
+from ingest.tokens import upload_record_id
+from ingest.visits import DIFFERS, NOT_GIVEN, SAME, keep_slip, sender
+
+METHOD = "delivered by an observer"
+_LONGEST_TEXT = 1000
+_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a client says of its file: untrusted, kept whole as claims. `sha256` is in lower-case hex."""
+
+    name: str
+    type: str = ""
+    sha256: str | None = None
+    last_modified: str = ""
+    way: str = "upload"
+
+    def format(self) -> bytes:
+        texts = {"name": self.name, "type": self.type, "last_modified": self.last_modified, "way": self.way}
+        shown: dict[str, Json] = {name: safe_text(text[:_LONGEST_TEXT]) for name, text in texts.items()}
+        return canonical_bytes({**shown, "sha256": self.sha256, "v": 1})
+
+    @classmethod
+    def parse(cls, plain: bytes) -> Self:
+        value: Any = parse_canonical(plain)
+        return cls(**{name: text for name, text in value.items() if name != "v"})
+
+    def with_digest(self, sha256: str) -> "Told":
+        return replace(self, sha256=sha256)
+
+    def claims(self) -> dict[str, str]:
+        told = {"type": self.type, "last_modified": self.last_modified, "way": self.way, "sha256": self.sha256 or ""}
+        return {name: text for name, text in told.items() if text}
+
+
+class Finishing:
+    """Makes items of uploads, some at a time, beside the requests that brought them."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        database: Database,
+        ledger: Ledger,
+        intake: Intake,
+        vault: Vault,
+        unfinished: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._root = root
+        self._database = database
+        self._ledger = ledger
+        self._intake = intake
+        self._vault = vault
+        self._unfinished = unfinished
+        self._clock = clock
+        self._lock = Lock()
+        self._under_way: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="finishing")
+
+    def finish_soon(self, address: bytes, *, given_up: bool = False) -> Future[None]:
+        """Begin to make an item of an upload, unless this process is at it already."""
+        name = upload_name(address)
+        with self._lock:
+            running = self._under_way.get(name)
+            if running is None or running.done():
+                running = self._under_way[name] = self._pool.submit(self._finish, address, given_up)
+                running.add_done_callback(lambda _: self._forget(name))
+            return running
+
+    def finish(self, address: bytes, *, given_up: bool = False) -> None:
+        """Make an item of an upload, and return when it is in."""
+        self.finish_soon(address, given_up=given_up).result()
+
+    def close(self) -> None:
+        """Wait for what is under way; what is not begun is begun by the client's next request, or at an unlock."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def rescue(self, actor: Actor, *, everything: bool = False) -> int:
+        """With the archive unlocked: make items of uploads whose clients are gone; return how many.
+
+        `everything` takes also those that may yet go on. The access that opens them is an entry, written first.
+        Raises: LockedError `archive/locked`.
+        """
+        self.adopt()
+        with self._database.reading() as session:
+            before = self._clock() - self._unfinished
+            rows = [
+                row
+                for row in unfinished_uploads(session)
+                if everything or row.changed_time < before or row.received == row.declared
+            ]
+        open_rows = [row for row in rows if not self._is_delivered(row)]
+        if not open_rows:
+            return 0
+        visits = sorted({row.visit_id for row in open_rows})
+        owners = [Owner(kind=OwnerKind.VISIT, id=visit_id) for visit_id in visits]
+        access = self._ledger.record_access(actor, owners, "rescue unfinished uploads", recipients={})
+        keys = self._vault.unwrap(access, visits)
+        rescued = 0
+        for row in open_rows:
+            identities = [keys[row.visit_id]]
+            name = row.name.hex()
+            try:
+                told = Told.parse(told_by_identities(self._root, name, identities))
+            except NotFoundError:
+                told = Told(name="")
+            rescued += self._take_in_alone(name, told, partial(self._reader, name, identities), "no more came")
+        return rescued
+
+    def _reader(self, name: str, identities: Sequence[KeyIdentity]) -> SegmentReader:
+        return SegmentReader.by_identities(self._root, name, identities)
+
+    def _finish(self, address: bytes, given_up: bool) -> None:
+        name = upload_name(address)
+        try:
+            told = Told.parse(told_by_address(self._root, address))
+        except NotFoundError:
+            self._clean_up(name)
+            return
+        why = "given up by its sender" if given_up else ""
+        self._take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
+
+    def _take_in_alone(self, name: str, told: Told, source: Callable[[], SegmentReader], why: str) -> bool:
+        """Take an upload in unless another process is at it, or it is in already."""
+        try:
+            folder = upload_folder(self._root, name)
+        except NotFoundError:
+            return False
+        with alone(folder, "finish") as mine:
+            if not mine:
+                return False
+            with self._database.reading() as session:
+                row = upload_by_name(session, bytes.fromhex(name))
+                visit = visit_by_id(session, row.visit_id) if row is not None else None
+                is_in = delivery_of(session, bytes.fromhex(name)) is not None
+                declared = row.declared if row is not None else 0
+            if visit is None:
+                return False  # A rebuilt catalogue has not adopted it yet; nothing of it may go.
+            is_wanted = not is_in and (not why or self.close_upload(name))
+            if is_wanted:
+                self._take_in(name, visit, told, declared, source, why)
+            self._clean_up(name)
+            return is_wanted
+
+    def close_upload(self, name: str) -> bool:
+        """See that nothing more is acknowledged of an upload; tell whether anything ever arrived.
+
+        Raises: NotFoundError `uploads/no-such-upload`.
+        """
+        with self._database.writing() as session:
+            session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(state=CLOSING))
+        retire_writer(self._root, name)
+        return bool(segment_numbers(upload_folder(self._root, name)))
+
+    def adopt(self) -> int:
+        """Make rows for uploads that the catalogue does not know, as after a rebuild; return how many."""
+        names = list_uploads(self._root)
+        with self._database.writing() as session:
+            known = set(session.execute(select(UploadRow.name)).scalars())
+            rows = []
+            for name in names:
+                place = place_of(self._root, name) if bytes.fromhex(name) not in known else None
+                visit = visit_by_id(session, place.visit_id) if place is not None else None
+                if place is not None and visit is not None:
+                    now = self._clock()
+                    rows.append(
+                        {
+                            "name": bytes.fromhex(name),
+                            "visit_id": visit.id,
+                            "drop_link_id": visit.drop_link_id,
+                            "declared": place.declared,
+                            "received": 0,
+                            "state": RECEIVING,
+                            "created_time": now,
+                            "changed_time": now,
+                        }
+                    )
+            if rows:
+                session.execute(insert(UploadRow), rows)
+        return len(rows)
+
+    def _take_in(
+        self, name: str, visit: Visit, told: Told, declared: int, source: Callable[[], SegmentReader], why: str
+    ) -> None:
+        with self._database.reading() as session:
+            ours, incident = organisation(session), incidents_by_id(session)[visit.incident_id]
+        reception = Reception(actor=sender(visit.id), organisation=ours, incident=incident, method=METHOD)
+        arrival = Arrival(
+            open=lambda: cast(BinaryIO, source()),
+            untrusted_name=told.name,
+            untrusted_path=told.name,
+            claims=told.claims(),
+            bearer=UploadBearer(visit=visit, upload=bytes.fromhex(name), told=told, declared=declared, why=why),
+        )
+        self._intake.receive(reception, [arrival])
+
+    def _clean_up(self, name: str) -> None:
+        with self._database.writing() as session:
+            session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(state=ENDED))
+        try:
+            discard_upload(self._root, name)
+        except NotFoundError:
+            return
+
+    def _is_delivered(self, row: Upload) -> bool:
+        with self._database.reading() as session:
+            found = delivery_of(session, row.name) is not None
+        if found:
+            self._clean_up(row.name.hex())
+        return found
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            running = self._under_way.get(name)
+            if running is not None and running.done():
+                del self._under_way[name]
+
+
+class UploadBearer:
+    """Keeps, with an upload's entry, that it is in, whether it is what its sender has, and its slip for the receipt."""
+
+    def __init__(self, *, visit: Visit, upload: bytes, told: Told, declared: int, why: str) -> None:
+        self._visit = visit
+        self._upload = upload
+        self._told = told
+        self._declared = declared
+        self._why = why
+
+    def values(self, came: CameIn) -> Values:
+        delivery = self._delivery(came)
+        values: list[tuple[str, Json]] = [("record", delivery.to_log())]
+        if came.size < self._declared:
+            why = self._why or "octets were lost"
+            values.append(("incomplete", {"received": came.size, "declared": self._declared, "why": why}))
+        if self._told.sha256 is not None:
+            values.append(("comparison", {"said": self._told.sha256, "result": delivery.comparison}))
+        return tuple(values)
+
+    def keep(self, transaction: Transaction, came: CameIn, number: str, entry: EntryRef) -> None:
+        delivery = self._delivery(came)
+        if delivery.comparison == DIFFERS:
+            part = ItemPart(item_id=came.item_id, recipient=came.recipient)
+            values = (("purpose", "compared with what its sender has"), ("code", "uploads/differs"))
+            transaction.record(Draft(event=EventKind.VALIDATION, outcome=Outcome.FAILURE, values=values, items=(part,)))
+        visit = visit_by_id(transaction.session, self._visit.id) or self._visit
+        slip: dict[str, Json] = {
+            "sha256": came.sha256.hex(),
+            "size": came.size,
+            "reveals": list(came.reveals),
+            "comparison": delivery.comparison,
+        }
+        keep_slip(transaction.session, visit, delivery.id, number, entry, slip)
+
+    def _delivery(self, came: CameIn) -> Delivery:
+        return Delivery(
+            id=upload_record_id(self._upload),
+            visit_id=self._visit.id,
+            upload=self._upload,
+            outcome=came.outcome,
+            comparison=self._compared(came),
+            declared=self._declared,
+            size=came.size,
+            item_id=came.item_id,
+            delivered_time=came.now,
+        )
+
+    def _compared(self, came: CameIn) -> str:
+        if self._told.sha256 is None or came.size < self._declared:
+            return NOT_GIVEN
+        return SAME if self._told.sha256 == came.sha256.hex() else DIFFERS

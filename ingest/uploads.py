@@ -1,0 +1,339 @@
+"""Resumable uploads: sealed as they arrive, durable before they are told, one writer at a time.
+
+An upload is known by its address, 256 secret bits of which the archive keeps a digest. The newest request has the
+turn; an older one, in whatever process, writes nothing more. An offset is told only after it was synced. At the last
+octet the upload is handed to `Finishing`. Nothing here needs a key that opens the archive.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import insert, update
+
+from archive.age.keyring import Keyring
+from archive.age.recipients import parse_recipient
+from archive.catalogue.database import Database
+from archive.catalogue.drop_models import UploadRow
+from archive.catalogue.drops import (
+    RECEIVING,
+    Upload,
+    delivery_of,
+    files_through,
+    octets_through,
+    open_uploads,
+    upload_by_name,
+    visit_by_id,
+)
+from archive.catalogue.records import Delivery, DropLink, Visit
+from archive.errors import ConflictError, InputError, UnavailableError
+from archive.segments import SegmentWriter, begin_upload, discard_upload, settled_offset, upload_name
+from archive.settings import IngestSettings
+from archive.turns import no_such_upload
+from archive.types import Clock
+from archive.uploadtold import Place, keep_place, keep_told, told_by_address
+from ingest.finishing import Finishing, Told
+from ingest.visits import Visits
+
+SYNC_OCTETS = 8 << 20
+"""At most so many octets are received before they are made durable."""
+
+_READ_OCTETS = 32 << 10
+_MIB = 1 << 20
+
+
+class Source(Protocol):
+    """The body of a request. `read` gives fewer octets only at the end, or where the line broke."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checksum:
+    """What the client says of the octets of one request. `make` is a hash constructor."""
+
+    value: bytes
+    make: Callable[[], "hashlib._Hash"] = field(default=hashlib.sha256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an upload is. `expires` is when it ends if it does not go on."""
+
+    offset: int
+    declared: int
+    expires: datetime
+    state: str = RECEIVING
+
+
+class Uploads:
+    """The room object of uploads."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        database: Database,
+        visits: Visits,
+        finishing: Finishing,
+        settings: IngestSettings,
+        free_octets: Callable[[], int],
+        clock: Clock,
+    ) -> None:
+        self._root = root
+        self._database = database
+        self._visits = visits
+        self._finishing = finishing
+        self._settings = settings
+        self._free_octets = free_octets
+        self._clock = clock
+
+    def create(self, token: bytes, untrusted_code: str, told: Told, declared: int) -> tuple[bytes, Progress]:
+        """Make room for a file of `declared` octets and return its address, which is told this once.
+
+        Raises: NotFoundError `drop/no-such-code`; InputError `uploads/too-large`; ConflictError `uploads/quota`;
+        UnavailableError `uploads/no-room`.
+        """
+        if declared > self._settings.max_file_octets:
+            raise InputError("uploads/too-large", "The file is larger than this archive takes. Nothing was taken in.")
+        visit, link = self._visits.begin(token, untrusted_code)
+        self._refuse_without_room(declared)
+        address = begin_upload(self._root)
+        try:
+            keep_place(self._root, upload_name(address), Place(visit_id=visit.id, declared=declared))
+            keep_told(self._root, address, _keyring(visit), told.format())
+            now = self._enter(address, visit, link, declared)
+        except BaseException:  # Raised again; what was made for it goes.
+            discard_upload(self._root, upload_name(address))
+            raise
+        progress = Progress(offset=0, declared=declared, expires=now + self._lifetime)
+        if declared == 0:
+            return address, self._whole(address, progress)
+        return address, progress
+
+    def progress(self, address: bytes) -> Progress:
+        """Say how far an upload is, after taking the turn from whoever was writing it.
+
+        Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/expired`.
+        """
+        row = self._row(address)
+        if row.state == RECEIVING and row.received < row.declared:
+            offset = settled_offset(self._root, address)
+            # The write lock and a sync are for what has changed; many phones ask at once how far they are.
+            row = self._advance(address, offset) if offset != row.received else row
+        self._refuse_ended(row)
+        progress = self._progress_of(row)
+        return self._whole(address, progress) if progress.offset == progress.declared else progress
+
+    def look(self, address: bytes) -> tuple[Progress, Delivery | None]:
+        """Say how far an upload is, and what became of it, without disturbing whoever writes it."""
+        row = self._row(address)
+        with self._database.reading() as session:
+            delivery = delivery_of(session, row.name)
+        progress = self._progress_of(row)
+        if delivery is None and progress.offset == progress.declared:
+            self._whole(address, progress)
+        return progress, delivery
+
+    def append(
+        self, address: bytes, offset: int, source: Source, length: int | None, checksum: Checksum | None = None
+    ) -> Progress:
+        """Take the octets of one request, from `offset` on; `length` is how many it says to bring, None if unsaid.
+
+        What arrived is kept, and durable, also where the line breaks (then `OSError` passes through).
+        Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/wrong-offset`, `uploads/retired`,
+        `uploads/expired`; InputError `uploads/beyond-length`, `uploads/bad-checksum`; UnavailableError
+        `uploads/no-room`.
+        """
+        row = self._row(address)
+        self._refuse_ended(row)
+        if row.received == row.declared:
+            if offset == row.declared and not length:
+                return self._whole(address, self._progress_of(row))
+            raise _wrong_offset(row.declared, offset)
+        with self._database.reading() as session:
+            visit = visit_by_id(session, row.visit_id)
+        if visit is None:
+            raise no_such_upload()
+        writer = SegmentWriter(self._root, address, _keyring(visit), trial=checksum is not None)
+        try:
+            # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
+            self._refuse_ended(self._row(address))
+            if writer.offset != offset:
+                raise _wrong_offset(writer.offset, offset)
+            if length is not None and offset + length > row.declared:
+                raise _too_long()
+            self._receive(writer, source, row.declared, checksum)
+            end = writer.offset
+        except OSError:
+            self._keep_what_came(address, writer, checksum)
+            raise
+        except InputError as error:
+            if error.code == "uploads/beyond-length":
+                self._keep_what_came(address, writer, checksum)
+            raise
+        finally:
+            writer.abandon()
+        progress = self._progress_of(self._advance(address, end))
+        return self._whole(address, progress) if end == row.declared else progress
+
+    def receive_whole(self, token: bytes, untrusted_code: str, told: Told, source: Source, most: int) -> None:
+        """Take a file whose length nobody said, as a form without scripts brings it, and return when it is in.
+
+        Raises: as `create` and `append`; InputError `uploads/beyond-length` for more than `most` octets.
+        """
+        address, _ = self.create(token, untrusted_code, told, most)
+        progress = self.append(address, 0, source, None)
+        if progress.offset < progress.declared:
+            self._declare(address, progress.offset)
+        self._finishing.finish(address)
+
+    def tell_digest(self, address: bytes, sha256: str) -> None:
+        """Take the SHA-256 that a client has computed meanwhile; the first word counts.
+
+        Raises: ConflictError `uploads/digest-told`; NotFoundError `uploads/no-such-upload`.
+        """
+        row = self._row(address)
+        told = Told.parse(told_by_address(self._root, address))
+        if told.sha256 not in (None, sha256):
+            raise ConflictError("uploads/digest-told", "Another SHA-256 was told for this upload before; it is kept.")
+        with self._database.reading() as session:
+            visit = visit_by_id(session, row.visit_id)
+        if visit is not None and told.sha256 is None:
+            keep_told(self._root, address, _keyring(visit), told.with_digest(sha256).format())
+
+    def end(self, address: bytes) -> None:
+        """Let a client give up an upload. What arrived of it is evidence, and becomes an item marked incomplete.
+
+        Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/expired`.
+        """
+        self._refuse_ended(self._row(address))
+        self._finishing.close_upload(upload_name(address))
+        self._finishing.finish_soon(address, given_up=True)
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _lifetime(self) -> timedelta:
+        return timedelta(hours=self._settings.unfinished_hours)
+
+    def _enter(self, address: bytes, visit: Visit, link: DropLink, declared: int) -> datetime:
+        """Make the upload's row, unless that would go beyond what its link or the archive takes at once."""
+        now = self._clock()
+        with self._database.writing() as session:
+            left = link.most_octets - octets_through(session, link.id)
+            if declared > left or files_through(session, link.id) >= link.most_files:
+                raise ConflictError(
+                    "uploads/quota", "No more can be sent through this link. What arrived before is kept."
+                )
+            if open_uploads(session) >= self._settings.open_uploads:
+                raise UnavailableError("uploads/no-room", "Too many uploads wait at once. Try again in some minutes.")
+            row = {
+                "name": bytes.fromhex(upload_name(address)),
+                "visit_id": visit.id,
+                "drop_link_id": link.id,
+                "declared": declared,
+                "received": 0,
+                "state": RECEIVING,
+                "created_time": now,
+                "changed_time": now,
+            }
+            session.execute(insert(UploadRow), [row])
+        return now
+
+    def _receive(self, writer: SegmentWriter, source: Source, declared: int, checksum: Checksum | None) -> None:
+        digest = checksum.make() if checksum is not None else None
+        unsynced = 0
+        while writer.offset < declared and (data := source.read(min(_READ_OCTETS, declared - writer.offset))):
+            writer.append(data)
+            if digest is not None:
+                digest.update(data)
+            unsynced += len(data)
+            if unsynced >= SYNC_OCTETS:
+                writer.sync()
+                unsynced = 0
+                self._refuse_without_room(0)
+        if writer.offset == declared and source.read(1):
+            raise _too_long()
+        if checksum is None or digest is None:
+            writer.close()
+        elif hmac.compare_digest(digest.digest(), checksum.value):
+            writer.confirm()
+        else:
+            writer.reject()
+            raise InputError("uploads/bad-checksum", "The octets are not those that the checksum says. Send again.")
+
+    def _keep_what_came(self, address: bytes, writer: SegmentWriter, checksum: Checksum | None) -> None:
+        """Make durable what came before the line broke; what was on trial cannot be checked and goes."""
+        if checksum is not None:
+            writer.reject()
+            return
+        self._advance(address, writer.close())
+
+    def _advance(self, address: bytes, offset: int) -> Upload:
+        name = bytes.fromhex(upload_name(address))
+        with self._database.writing() as session:
+            session.execute(
+                update(UploadRow)
+                .where(UploadRow.name == name, UploadRow.state == RECEIVING)
+                .values(received=offset, changed_time=self._clock())
+            )
+        return self._row(address)
+
+    def _declare(self, address: bytes, octets: int) -> None:
+        """Write down the length of a file that turned out at its end."""
+        name = upload_name(address)
+        row = self._row(address)
+        keep_place(self._root, name, Place(visit_id=row.visit_id, declared=octets))
+        with self._database.writing() as session:
+            session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(declared=octets))
+
+    def _whole(self, address: bytes, progress: Progress) -> Progress:
+        self._finishing.finish_soon(address)
+        return progress
+
+    def _row(self, address: bytes) -> Upload:
+        with self._database.reading() as session:
+            row = upload_by_name(session, bytes.fromhex(upload_name(address)))
+        if row is None:
+            raise no_such_upload()
+        return row
+
+    def _progress_of(self, row: Upload) -> Progress:
+        return Progress(
+            offset=row.received, declared=row.declared, expires=row.changed_time + self._lifetime, state=row.state
+        )
+
+    def _refuse_ended(self, row: Upload) -> None:
+        if row.state != RECEIVING and row.received < row.declared:
+            raise ConflictError("uploads/expired", "This upload has ended. What arrived is kept. Send the file again.")
+
+    def _refuse_without_room(self, declared: int) -> None:
+        """Leave room for the log; a file needs its octets twice, staged and stored, until it is in."""
+        if self._free_octets() - 2 * declared < self._settings.reserve_mib * _MIB:
+            raise UnavailableError(
+                "uploads/no-room", "The archive has no room just now. What arrived is kept. Try again later."
+            )
+
+
+def _keyring(visit: Visit) -> Keyring:
+    recipient = parse_recipient(visit.recipient)
+    return Keyring(kind=recipient.kind, recipients=(recipient,))
+
+
+def _wrong_offset(have: int, said: int) -> ConflictError:
+    return ConflictError(
+        "uploads/wrong-offset",
+        "The archive has another number of octets than was said. Nothing was changed. Ask for the offset first.",
+        evidence={"have": have, "said": said},
+    )
+
+
+def _too_long() -> InputError:
+    return InputError(
+        "uploads/beyond-length", "More octets came than were declared. Those declared are kept, the rest was not taken."
+    )

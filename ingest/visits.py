@@ -1,0 +1,257 @@
+"""Visits: one observer's handing over, known by a token that only they hold, later by their return code.
+
+A visit has two keys. Its owner key is of the vault's kind: the office opens with it what the observer told. To the
+sender's own recipients go what a receipt opens and what the office asks; of these the archive has no identity.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, insert
+from sqlalchemy.orm import Session
+
+from archive.age.keyring import Keyring
+from archive.age.recipients import KeyIdentity, parse_recipient
+from archive.age.stream import seal_bytes
+from archive.catalogue.accounts import organisation
+from archive.catalogue.database import Database
+from archive.catalogue.drop_models import SlipRow
+from archive.catalogue.drops import (
+    RECEIVING,
+    deliveries_of,
+    files_through,
+    link_by_id,
+    octets_through,
+    slips_of,
+    uploads_of,
+    visit_by_id,
+)
+from archive.catalogue.incidents import incidents_by_id
+from archive.catalogue.records import Delivery, DropLink, Incident, Organisation, Visit
+from archive.errors import NotFoundError
+from archive.types import Actor, Clock, Owner, OwnerKind, Role, StaffId
+from archive.vault import Vault, open_value
+from custody.canonical import Json, canonical_bytes, parse_canonical
+from custody.commitments import Disclosure
+from custody.drafts import Draft
+from custody.entries import EventKind
+from custody.ledger import EntryRef, Ledger
+from custody.publication import Publisher
+from ingest.droplinks import DropLinks, OpenLink, no_such_code
+from ingest.tokens import visit_id, visit_identity
+
+OPEN, HANDED_OVER, STOPPED = "open", "handed over", "stopped"
+SAME, DIFFERS, NOT_GIVEN = "same", "differs", "not given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """How far one file of a visit is: receiving, checking, safe, differs, incomplete."""
+
+    upload: str
+    state: str
+    declared: int
+    received: int
+
+
+class Visits:
+    """Begins visits and says how far they are."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        vault: Vault,
+        links: DropLinks,
+        publisher: Publisher,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._vault = vault
+        self._links = links
+        self._publisher = publisher
+        self._clock = clock
+
+    def begin(self, token: bytes, untrusted_code: str) -> tuple[Visit, DropLink]:
+        """Return the visit that a token stands for, begun through the link if it is new.
+
+        Raises: NotFoundError `drop/no-such-code` where the link takes nothing more, or the visit was stopped.
+        """
+        with self._database.reading() as session:
+            visit = visit_by_id(session, visit_id(token))
+            if visit is not None:
+                return visit, self._still_open(session, visit)
+        link = self._links.find(untrusted_code).link
+        with self._ledger.transaction() as transaction:
+            visit = visit_by_id(transaction.session, visit_id(token))
+            if visit is not None:  # Two first files at once.
+                return visit, link
+            ours = organisation(transaction.session)
+            owner = Owner(kind=OwnerKind.VISIT, id=visit_id(token))
+            key = self._vault.new_owner_keys([owner], Keyring.parse(ours.vault_keyring))[0]
+            visit = Visit(
+                id=owner.id,
+                organisation_id=ours.id,
+                drop_link_id=link.id,
+                incident_id=link.incident_id,
+                number=None,
+                status=OPEN,
+                recipient=key.recipient,
+                sender_recipients=str(visit_identity(token).recipient),
+                code_digest=None,
+                created_time=transaction.now,
+            )
+            values = (("purpose", "delivery begun"), ("record", visit.to_log()))
+            transaction.record(Draft(event=EventKind.IMPORT, actor=sender(visit.id), values=values))
+        # What comes from now on can be found again only by the visit, also where the catalogue is lost.
+        self._publisher.publish()
+        return visit, link
+
+    def link_for(self, token: bytes | None, untrusted_code: str) -> OpenLink:
+        """Return the link of a code, for whoever opens its page, also again: a link for one observer is theirs.
+
+        Raises: NotFoundError `drop/no-such-code`.
+        """
+        link = self._links.belongs(untrusted_code)
+        with self._database.reading() as session:
+            visit = visit_by_id(session, visit_id(token)) if token is not None else None
+        if link is None or visit is None or visit.drop_link_id != link.id:
+            return self._links.find(untrusted_code)
+        return replace(self.link_again(token), label=self._links.label(untrusted_code))
+
+    def link_again(self, token: bytes | None) -> OpenLink:
+        """Return the link of a visit that was begun before, for whoever adds to it.
+
+        Raises: NotFoundError `drop/no-such-code` where there is none, or it takes nothing more.
+        """
+        with self._database.reading() as session:
+            visit = visit_by_id(session, visit_id(token)) if token is not None else None
+            if visit is None:
+                raise no_such_code()
+            link = self._still_open(session, visit)
+            octets_left = link.most_octets - octets_through(session, link.id)
+            files_left = link.most_files - files_through(session, link.id)
+        return OpenLink(link=link, label="", octets_left=octets_left, files_left=files_left)
+
+    def find(self, token: bytes) -> Visit:
+        """Raises: NotFoundError `visits/no-such-visit`."""
+        with self._database.reading() as session:
+            visit = visit_by_id(session, visit_id(token))
+        if visit is None:
+            raise NotFoundError("visits/no-such-visit", "There is no such visit here. What was sent is kept.")
+        return visit
+
+    def files(self, visit_id_: UUID) -> list[FileState]:
+        """Say how far each file of a visit is, in the order in which they began."""
+        with self._database.reading() as session:
+            uploads = uploads_of(session, visit_id_)
+            delivered = {each.upload: each for each in deliveries_of(session, visit_id_)}
+        return [
+            FileState(
+                upload=row.name.hex(),
+                state=state_of(row.state, row.received == row.declared, delivered.get(row.name)),
+                declared=row.declared,
+                received=row.declared if row.name in delivered and row.received == row.declared else row.received,
+            )
+            for row in uploads
+        ]
+
+    def link_of(self, visit: Visit) -> DropLink:
+        with self._database.reading() as session:
+            return link_by_id(session, visit.drop_link_id)
+
+    def place_of(self, visit: Visit) -> tuple[Organisation, Incident]:
+        with self._database.reading() as session:
+            return organisation(session), incidents_by_id(session)[visit.incident_id]
+
+    def _still_open(self, session: Session, visit: Visit) -> DropLink:
+        """A visit may go on while its link was not revoked; once handed over, also after the link has expired."""
+        link = link_by_id(session, visit.drop_link_id)
+        expired = link.expires_time <= self._clock() and visit.status != HANDED_OVER
+        if link.status != "open" or expired or visit.status == STOPPED:
+            raise no_such_code()
+        return link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slip:
+    """What a receipt needs of one delivery: its entry, the values that a receipt opens, and what they say."""
+
+    number: str
+    entry: EntryRef
+    sha256: bytes
+    size: int
+    reveals: tuple[str, ...]
+    comparison: str
+
+
+def keep_slip(
+    session: Session, visit: Visit, delivery_id: UUID, number: str, entry: EntryRef, came: Mapping[str, Json]
+) -> None:
+    """Seal a delivery's slip to the visit's sender, in the transaction of its entry."""
+    plain = canonical_bytes(
+        {
+            "v": 1,
+            "number": number,
+            "seq": entry.seq,
+            "leaf": entry.leaf.decode("ascii"),
+            "leaf_hash": entry.leaf_hash.hex(),
+            "disclosures": [disclosure.text for disclosure in entry.receipt],
+            **came,
+        }
+    )
+    recipients = [parse_recipient(text) for text in visit.sender_recipients.split()]
+    row = {"delivery_id": delivery_id, "visit_id": visit.id, "sealed": seal_bytes(plain, recipients)}
+    session.execute(delete(SlipRow).where(SlipRow.delivery_id == delivery_id))
+    session.execute(insert(SlipRow), [row])
+
+
+def open_slips(session: Session, deliveries: Sequence[Delivery], identity: KeyIdentity) -> list[Slip]:
+    """Open the slips of some deliveries with the sender's own identity, in the order of the log."""
+    from_disk = slips_of(session, [delivery.id for delivery in deliveries])
+    slips = [_slip(parse_canonical(open_value(identity, sealed))) for sealed in from_disk.values()]
+    return sorted(slips, key=lambda slip: slip.entry.seq)
+
+
+def reseal_slips(session: Session, visit: Visit, deliveries: Sequence[Delivery], identity: KeyIdentity) -> None:
+    """Seal the slips of a visit anew, to the recipients that it has now."""
+    recipients = [parse_recipient(text) for text in visit.sender_recipients.split()]
+    for delivery_id, sealed in slips_of(session, [delivery.id for delivery in deliveries]).items():
+        plain = open_value(identity, sealed)
+        session.execute(delete(SlipRow).where(SlipRow.delivery_id == delivery_id))
+        row = {"delivery_id": delivery_id, "visit_id": visit.id, "sealed": seal_bytes(plain, recipients)}
+        session.execute(insert(SlipRow), [row])
+
+
+def sender(visit: UUID) -> Actor:
+    """Return who acts when an observer sends: no account, a name for this visit alone."""
+    return Actor(staff_id=StaffId(visit), pseudonym=f"sender-{visit.hex[:6]}", role=Role.OBSERVER)
+
+
+def _slip(value: Any) -> Slip:
+    return Slip(
+        number=value["number"],
+        entry=EntryRef(
+            seq=value["seq"],
+            leaf=value["leaf"].encode("ascii"),
+            leaf_hash=bytes.fromhex(value["leaf_hash"]),
+            receipt=tuple(Disclosure(text) for text in value["disclosures"]),
+        ),
+        sha256=bytes.fromhex(value["sha256"]),
+        size=value["size"],
+        reveals=tuple(value["reveals"]),
+        comparison=value["comparison"],
+    )
+
+
+def state_of(upload: str, is_whole: bool, delivery: Delivery | None) -> str:
+    """Say in one word how far a file is: receiving, checking, safe, differs, incomplete."""
+    if delivery is not None:
+        if delivery.size is not None and delivery.size < delivery.declared:
+            return "incomplete"
+        return "differs" if delivery.comparison == DIFFERS else "safe"
+    return "checking" if is_whole or upload != RECEIVING else "receiving"

@@ -1,0 +1,204 @@
+"""The way without scripts, the receipt that proves, and coming back: as a browser that only knows forms does it."""
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from archive.catalogue.drops import newest_consent, visit_by_number
+from archive.catalogue.items import list_items
+from custody.receipt import parse_receipt, verify_receipt
+from tests.way_in import ROOT, Watcher, run_testigo
+from tests.web.served import Browser, Served, serving
+from tests.web.test_tus import content, sha256
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("form") / "var") as served:
+        yield served
+
+
+def multipart(fields: list[tuple[str, str]], files: list[tuple[str, bytes]]) -> tuple[bytes, str]:
+    """Write a form as a browser does: the fields in their order, then the files."""
+    parts = [
+        f'--XBOUNDARYX\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'.encode()
+        for name, text in fields
+    ]
+    parts += [
+        f'--XBOUNDARYX\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'.encode()
+        + b"Content-Type: application/octet-stream\r\n\r\n"
+        + data
+        + b"\r\n"
+        for name, data in files
+    ]
+    return b"".join(parts) + b"--XBOUNDARYX--\r\n", "multipart/form-data; boundary=XBOUNDARYX"
+
+
+def token_in(page: str) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found, page[:2000]
+    return unescape(found[1])
+
+
+def send(served: Served, files: list[tuple[str, bytes]], /, **fields: str) -> Browser:
+    """Open the drop page, send its form, and follow to the receipt."""
+    browser = Browser(served)
+    page = browser.get(f"/d/{served.code}")
+    assert page.status == 200, page.text
+    body, kind = multipart([("csrf_token", token_in(page.text)), *fields.items()], files)
+    answer = browser.post(f"/d/{served.code}", body, kind)
+    assert (answer.status, answer.headers.get("Location")) == (303, "/receipt"), answer.text
+    return browser
+
+
+def return_code(page: str) -> str:
+    found = re.search(r'<p class="code"[^>]*>(.*?)</p>', page, re.DOTALL)
+    assert found, page
+    return " ".join(re.findall(r"\d{4}", found[1]))
+
+
+def post(browser: Browser, path: str, page: str, **fields: str) -> int:
+    from urllib.parse import urlencode
+
+    body = urlencode({"csrf_token": token_in(page), **fields}).encode()
+    return browser.post(path, body, "application/x-www-form-urlencoded").status
+
+
+def test_files_and_words_go_in_by_a_plain_form_and_nothing_is_in_clear(served: Served) -> None:
+    one, two = b"MARK-one-" + content(3_000_000), content(70_000)
+    watcher = Watcher([served.home], [b"MARK-one-", b"names-a-neighbour", b"vi a tres agentes"])
+    with watcher.watching():
+        browser = send(
+            served,
+            [("names-a-neighbour.mp4", one), ("b.jpg", two), ("", b"")],
+            happened="vi a tres agentes",
+            told="me dijeron que eran cuatro",
+            contact="names-a-neighbour",
+            use="court",
+        )
+    watcher.look()
+    assert watcher.found == set()
+    page = browser.get("/receipt").text
+    assert sha256(one)[:4] in page and return_code(page)
+    assert not re.findall(r"\d{4} \d{4} \d{4} \d{4}", browser.get("/receipt").text), "the code was shown twice"
+    archive = served.opened()
+    with archive.rooms.database.reading() as session:
+        items = [item for item, _ in list_items(session)]
+        number = re.search(r"TG-\d{4}-\d{5}", page)
+        assert number
+        visit = visit_by_number(session, number[0])
+        consent = newest_consent(session, visit.id)
+    assert consent is not None
+    assert (consent.level, consent.audiences) == ("legal_only", "counsel,production,court,immigration_court")
+    stored = [archive.stored(item.id) for item in items]
+    assert one in stored and two in stored
+    statement = next(each for each in stored if b"[What I saw]" in each)
+    assert b"vi a tres agentes" in statement and b"[What others told me]\nme dijeron" in statement
+    archive.rooms.close()
+
+
+def test_a_receipt_proves_by_itself_and_a_changed_one_is_refused(served: Served, tmp_path: Path) -> None:
+    data = content(50_000, 21)
+    browser = send(served, [("a.bin", data)])
+    answer = browser.get("/receipt.json")
+    assert answer.status == 200 and "attachment" in answer.headers["Content-Disposition"]
+    receipt = parse_receipt(answer.body)
+    assert [item.sha256.hex for item in receipt.items] == [sha256(data)]
+    assert verify_receipt(answer.body, None).finding == "MATCHES"
+    assert b"raid" not in answer.body.lower() and served.archive.raid.number.encode() not in answer.body
+    path = tmp_path / "receipt.json"
+    path.write_bytes(answer.body)
+    keys = served.home / "store" / "log" / "verifier-keys"
+    independent = [str(ROOT / "scripts" / "check-receipt"), str(path), "--key", str(keys)]
+    # The archive "loses" the item; neither the receipt nor whoever checks it needs the archive.
+    assert subprocess.run(independent, capture_output=True, check=False).returncode == 0
+    assert run_testigo(tmp_path / "nowhere", "receipt", "check", str(path), "--log-key", str(keys)).returncode == 0
+    told = json.loads(answer.body)
+    told["items"][0]["sha256"] = hashlib.sha256(b"other").hexdigest()
+    forged = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    path.write_bytes(forged)
+    assert verify_receipt(forged, None).finding == "DOES NOT MATCH"
+    assert subprocess.run(independent, capture_output=True, check=False).returncode == 4
+
+
+def test_coming_back_by_the_code_alone(served: Served) -> None:
+    browser = send(served, [("a.bin", content(20_000, 31))])
+    page = browser.get("/receipt").text
+    code = return_code(page)
+    number = re.search(r"TG-\d{4}-\d{5}", page)
+    assert number
+    asked = run_testigo(served.home, "drop", "ask", number[0], "Which way did they drive?")
+    assert asked.returncode == 0, asked.stderr
+
+    other = Browser(served)
+    form = other.get("/r").text
+    bangla = code.translate({ord(str(digit)): chr(0x09E6 + digit) for digit in range(10)})
+    assert post(other, "/r", form, code=bangla) == 303
+    me = other.get("/r/me")
+    assert me.status == 200 and number[0] in me.text and "Which way did they drive?" in me.text
+    question = re.search(r'name="question" value="([^"]+)"', me.text)
+    assert question
+    assert post(other, "/r/me/answer", me.text, question=question[1], answer="South on Alvarado") == 303
+    assert "Which way did they drive?" not in other.get("/r/me").text
+    assert post(other, "/r/me/use", me.text, use="press") == 303
+    # More can be added, and the same receipt then covers it.
+    more = other.get("/r/me/add")
+    assert more.headers["Location"] == "/d/-"
+    drop = other.get("/d/-").text
+    body, kind = multipart([("csrf_token", token_in(drop))], [("more.bin", content(9000, 32))])
+    assert other.post("/d/-", body, kind).headers["Location"] == "/r/me?done=added"
+    assert len(parse_receipt(other.get("/receipt.json").body).items) == 2
+    assert post(other, "/r/me/stop", other.get("/r/me/stop").text) == 303
+    archive = served.opened()
+    with archive.rooms.database.reading() as session:
+        visit = visit_by_number(session, number[0])
+        consent = newest_consent(session, visit.id)
+    assert visit.status == "stopped" and consent is not None
+    assert (consent.version, consent.level, consent.audiences) == (3, "vault_only", "")
+    archive.rooms.close()
+    assert other.get("/d/-").status == 404, "after stop nothing more is taken"
+
+
+def test_wrong_codes_are_slowed_and_lock_nobody_else(served: Served) -> None:
+    browser = send(served, [("a.bin", content(1000, 41))])
+    code = return_code(browser.get("/receipt").text)
+    guesser = Browser(served)
+    form = guesser.get("/r").text
+    for _ in range(6):
+        assert post(guesser, "/r", form, code="1111 2222 3333 4444") == 422
+    for wrong in ("1111 2222 3333 444x", "٤" * 15):
+        assert post(guesser, "/r", form, code=wrong) == 422
+    returning = Browser(served)
+    assert post(returning, "/r", returning.get("/r").text, code=code) == 303
+    assert returning.get("/r/me").status == 200
+    assert Browser(served).get("/r/me").status == 403
+
+
+def test_a_form_goes_through_a_link_that_takes_little(served: Served) -> None:
+    small = served.new_link("--quota-mib", "1", "--once")
+    browser = Browser(served)
+    page = browser.get(f"/d/{small}").text
+    files = [("a.bin", content(300_000, 61)), ("b.bin", content(300_000, 62))]
+    body, kind = multipart([("csrf_token", token_in(page))], files)
+    assert browser.post(f"/d/{small}", body, kind).status == 303
+    assert len(parse_receipt(browser.get("/receipt.json").body).items) == 2
+    assert browser.get(f"/d/{small}").status == 200, "whoever began may open the page again"
+    assert Browser(served).get(f"/d/{small}").status == 404
+    body, kind = multipart([("csrf_token", token_in(page))], [("c.bin", content(1_500_000, 63))])
+    assert browser.post(f"/d/{small}", body, kind).status == 413
+
+
+def test_a_form_of_another_site_is_refused_before_a_byte_is_taken(served: Served) -> None:
+    browser = Browser(served)
+    browser.get(f"/d/{served.code}")
+    before = served.opened()
+    body, kind = multipart([("csrf_token", "forged")], [("a.bin", content(5000, 51))])
+    assert browser.post(f"/d/{served.code}", body, kind).status == 409
+    assert list((served.home / "uploads").iterdir()) == []
+    before.rooms.close()

@@ -1,0 +1,178 @@
+"""From the error tree to pages and JSON: the only mapping table of the doors, and the words in the reader's language.
+
+A page says what happened, what is kept and what to do. Words for what an observer can meet stand here, to be
+translated; any other error is told by its class, so that no page ever falls back on another language or shows a value.
+"""
+
+import logging
+import os
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask_babel import lazy_gettext as _l
+from werkzeug.exceptions import HTTPException
+
+from archive import errors
+from web.body import BrokenOffError
+
+STATUS: dict[type[errors.TestigoError], int] = {
+    errors.ConfigError: 500,
+    errors.InputError: 422,
+    errors.NotFoundError: 404,
+    errors.AccessError: 403,
+    errors.DisclosureError: 409,
+    errors.ConflictError: 409,
+    errors.LockedError: 423,
+    errors.UnavailableError: 503,
+    errors.IntegrityError: 500,
+}
+STATUS_BY_CODE = {
+    "uploads/too-large": 413,
+    "uploads/quota": 413,
+    "uploads/beyond-length": 413,
+    "uploads/no-room": 507,
+    "archive/store-full": 507,
+    "uploads/expired": 410,
+    "uploads/bad-checksum": 460,
+    "uploads/bad-request": 400,
+    "uploads/checksum-unknown": 400,
+    "uploads/not-octets": 415,
+    "uploads/version": 412,
+    "web/bad-form": 400,
+    "web/too-many-tries": 429,
+}
+WORDS_BY_CLASS: dict[type[errors.TestigoError], Any] = {
+    errors.ConfigError: _l(
+        "This archive is not set up right. Nothing of yours was changed. Please tell whoever gave you the link."
+    ),
+    errors.InputError: _l(
+        "This could not be taken as it was sent. What arrived before is kept. Check it, then try again."
+    ),
+    errors.NotFoundError: _l("There is nothing here, or it is not for you. What you sent before is kept."),
+    errors.AccessError: _l("This is not allowed here. Nothing was changed."),
+    errors.DisclosureError: _l("This would show what must stay closed. Nothing was changed."),
+    errors.ConflictError: _l("Something changed in between. Nothing is lost. Open the page again and repeat the step."),
+    errors.LockedError: _l("The archive is locked now. What you sent is kept. Try again later."),
+    errors.UnavailableError: _l(
+        "The archive cannot answer just now. What you sent is kept. Try again in a few minutes."
+    ),
+    errors.IntegrityError: _l(
+        "Something does not match what was recorded, and people were told to look. What you sent is kept."
+    ),
+}
+WORDS: dict[str, Any] = {
+    "drop/no-such-code": _l(
+        "This code does not work, or does not work any more. What you sent before is kept. Ask for a new code."
+    ),
+    "uploads/no-such-upload": _l("There is no such unfinished upload. Choose the file again to send it anew."),
+    "uploads/expired": _l("This upload has waited too long and was closed. What arrived is kept. Send the file again."),
+    "uploads/too-large": _l("This file is larger than this archive takes. Nothing of it was taken in."),
+    "uploads/quota": _l(
+        "No more can be sent through this link. What arrived is kept. Ask whoever gave you the link for a new one."
+    ),
+    "uploads/no-room": _l("The archive has no room just now. What arrived is kept. Try again later."),
+    "archive/store-full": _l("The archive has no room just now. What arrived is kept. Try again later."),
+    "uploads/wrong-offset": _l(
+        "The archive has another number of bytes than was said. Nothing is lost. Sending goes on."
+    ),
+    "uploads/retired": _l("The same file is being sent by a newer request. Nothing is lost. This one has stopped."),
+    "uploads/beyond-length": _l("More arrived than was announced. What was announced is kept. Send the file again."),
+    "uploads/differs": _l("What arrived is not the same as on your side. Both are kept. Send the file once more."),
+    "visits/no-such-visit": _l("There is no such sending here any more. What you sent is kept. Use your return code."),
+    "visits/no-such-code": _l("This code is not known. Check each digit and try again. Nothing was changed."),
+    "visits/nothing-sent": _l("Nothing has arrived yet. Choose files or write what you saw, then ask for the receipt."),
+    "visits/enter-code": _l("Enter your return code again. Nothing was changed."),
+    "visits/handed-over": _l("The receipt for this was given before. What you sent is kept. Use your return code."),
+    "visits/stopped": _l("You said stop before. Nothing was changed."),
+    "visits/no-such-question": _l("There is no such question any more. Nothing was changed."),
+    "visits/unfinished": _l("Some files are still being checked. Nothing is lost. Ask again in a moment."),
+    "custody/not-published": _l("Your files are in; the receipt is being made. Ask again in a moment."),
+    "web/stale-page": _l(
+        "This page is too old, or cookies are off. Nothing was changed. Open the page again and repeat the step."
+    ),
+    "web/too-many-tries": _l("Too many tries. Nothing was changed. Wait a little, then try again."),
+    "web/bad-form": _l("This form could not be read. What arrived before is kept. Open the page again and repeat it."),
+    "web/broken-off": _l("The line broke off. What arrived is kept. Sending goes on from there."),
+    "web/no-such-page": _l("There is no such page. Check the address, or ask for a new link."),
+    "web/wrong-method": _l("This page cannot be used in this way. Nothing was changed. Open it again from its start."),
+    "web/unforeseen": _l("Something went wrong on our side. What you sent is kept. Try again in a few minutes."),
+}
+_BY_STATUS = {404: "web/no-such-page", 405: "web/wrong-method"}
+_TRACEBACK_VARIABLE = "TESTIGO_TRACEBACK"
+_log = logging.getLogger("testigo.web")
+
+
+def status_of(error: errors.TestigoError) -> int:
+    """Look up the one table; a code of its own goes before its class."""
+    if error.code in STATUS_BY_CODE:
+        return STATUS_BY_CODE[error.code]
+    return next(status for kind, status in STATUS.items() if isinstance(error, kind))
+
+
+def words_of(error: errors.TestigoError) -> str:
+    """Say what happened in the reader's language."""
+    if error.code in WORDS:
+        return str(WORDS[error.code])
+    return str(next(words for kind, words in WORDS_BY_CLASS.items() if isinstance(error, kind)))
+
+
+def wire(app: Flask) -> None:
+    app.register_error_handler(errors.TestigoError, _ours)
+    app.register_error_handler(BrokenOffError, _broken_off)
+    app.register_error_handler(HTTPException, _of_the_protocol)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _ours(error: errors.TestigoError) -> Response:
+    status = status_of(error)
+    if status >= 500:
+        _log.error("%s: %s", error.code, error.message)
+    return _answer(status, error.code, words_of(error))
+
+
+def _of_the_protocol(error: HTTPException) -> Response:
+    """Answer what the framework itself refuses: wrong addresses, methods, sizes and forms."""
+    status = error.code or 500
+    if 300 <= status < 400:
+        return make_response(error.get_response(request.environ))
+    code = _BY_STATUS.get(status, "web/bad-form" if status < 500 else "web/unforeseen")
+    response = _answer(status, code, str(WORDS[code]))
+    valid = getattr(error, "valid_methods", None)
+    if valid:
+        response.headers["Allow"] = ", ".join(sorted(valid))
+    return response
+
+
+def _broken_off(_: BrokenOffError) -> Response:
+    """Answer a sender that fell silent; where its line is gone, nobody hears it."""
+    return _answer(408, "web/broken-off", str(WORDS["web/broken-off"]))
+
+
+def _unforeseen(error: Exception) -> Response:
+    # The door: what no room foresaw still ends in words. Its text may quote what was sent, so only its type is written.
+    _log.error("unforeseen: %s", type(error).__name__, exc_info=error if os.environ.get(_TRACEBACK_VARIABLE) else None)
+    return _answer(500, "web/unforeseen", str(WORDS["web/unforeseen"]))
+
+
+def wants_json() -> bool:
+    if request.path.endswith(".json") or request.path.startswith("/tus"):
+        return True
+    accepted = request.accept_mimetypes
+    return accepted.best_match(["text/html", "application/json"]) == "application/json"
+
+
+def _answer(status: int, code: str, words: str) -> Response:
+    if wants_json():
+        response = jsonify(ok=False, status=status, error=words, errors=[], code=code)
+    else:
+        response = make_response(render_template("observer/problem.html", status=status, code=code, words=words))
+    response.status = f"{status} {_phrase(status)}"
+    return response
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Checksum Mismatch"

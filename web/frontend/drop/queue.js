@@ -1,0 +1,89 @@
+// The queue: one record a file in IndexedDB, its copy in the private file system. It outlives the page and the browser.
+// A record never holds an answer, a name of a person or a place; only what sending needs.
+import { createStore, del, get, set, update, values } from "idb-keyval";
+
+const store = createStore("testigo-queue", "files");
+const settings = createStore("testigo-settings", "settings");
+const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("testigo-queue") : null;
+
+export const SENT = new Set(["safe", "differs"]);
+
+export async function all() {
+  return (await values(store)).sort((a, b) => a.added - b.added || a.order - b.order);
+}
+
+export async function add(record) {
+  await set(record.id, record, store);
+  tell();
+}
+
+// Merges in one transaction: the copier, the sender and the person change different fields of one record at once.
+export async function change(id, fields) {
+  await update(id, (record) => record && { ...record, ...fields }, store);
+  tell();
+}
+
+export async function remove(id) {
+  await del(id, store);
+  await removeCopy(id);
+  tell();
+}
+
+export const setting = (name) => get(name, settings);
+export async function setSetting(name, value) {
+  await set(name, value, settings);
+  tell();
+}
+
+function tell() {
+  channel?.postMessage("changed");
+}
+
+export function onOtherTab(listener) {
+  channel?.addEventListener("message", listener);
+}
+
+// A name for a record; `crypto.randomUUID` is missing on pages without TLS.
+export const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((octet) => octet.toString(16).padStart(2, "0")).join("");
+
+// Which pages are alive, told by the lock that each holds for as long as it is. Only they still have the files that were
+// chosen in them.
+export const page = newId();
+navigator.locks?.request(`testigo-page-${page}`, () => new Promise(() => {}));
+
+export async function livePages() {
+  const held = (await navigator.locks?.query())?.held ?? [];
+  return new Set([page, ...held.map((lock) => lock.name.replace("testigo-page-", ""))]);
+}
+
+async function folder() {
+  const root = await navigator.storage.getDirectory();
+  return root.getDirectoryHandle("queue", { create: true });
+}
+
+export async function copyOf(id) {
+  return (await (await folder()).getFileHandle(id)).getFile();
+}
+
+export async function removeCopy(id) {
+  try {
+    await (await folder()).removeEntry(id);
+  } catch {
+    // There is none where the browser has no private file system, or the copy was never begun.
+  }
+}
+
+// A copy whose record is gone was left by a browser that ended between the two.
+export async function sweep() {
+  try {
+    const known = new Set((await all()).map((record) => record.id));
+    for await (const name of (await folder()).keys()) if (!known.has(name)) await removeCopy(name);
+  } catch {
+    // Nothing to sweep where there is no private file system.
+  }
+}
+
+export async function clearAll() {
+  for (const record of await all()) await remove(record.id);
+  await sweep();
+}

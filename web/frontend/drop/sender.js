@@ -1,0 +1,286 @@
+// Sends the queue, one file at a time, until the archive says of each that it is the same on its side. It retries for ever.
+// One tab of a browser sends; the server itself retires an older request when a newer one comes for the same upload.
+import * as tus from "tus-js-client";
+import { SENT, change, copyOf, removeCopy, setSetting, setting } from "./queue.js";
+import { knowsWifi, onWifi, pauseAfter } from "./line.js";
+
+const MIB = 2 ** 20;
+const LARGEST_CHUNK = 5 * MIB;
+const SMALLEST_CHUNK = MIB / 4;
+const CHUNK_SECONDS = 5;
+const SILENCE_MS = 2500; // no octet left and none came: a lost signal does not always say so
+const HOPELESS_MS = 20_000;
+const ANSWER_MS = 180_000;
+const BEAT_MS = 3000;
+const REFUSALS = new Set([400, 403, 404, 413, 422, 507]);
+
+export class Sender {
+  // What the page shows of the moment, beside the records.
+  moment = { sending: null, sent: 0, trouble: null, failures: 0 };
+  paused = false;
+  wifiOnly = false;
+  #upload = null;
+  #wake = () => {};
+  #largest = LARGEST_CHUNK;
+  #chunk = MIB;
+  #running = false;
+
+  constructor({ endpoint, records, files, rate, changed }) {
+    Object.assign(this, { endpoint, records, files, rate, changed });
+  }
+
+  // Something is new: a file, a signal, a choice. Whoever waits looks again at once.
+  wake() {
+    this.moment.failures = Math.min(this.moment.failures, 1);
+    this.#wake();
+    if (!this.#running) this.#run();
+  }
+
+  stop(id) {
+    if (!id || this.moment.sending === id) this.#upload?.abort();
+    this.#wake();
+  }
+
+  mayGo(record) {
+    return !this.paused && !(this.wifiOnly && knowsWifi() && !onWifi() && record.type.startsWith("video/"));
+  }
+
+  #next() {
+    return this.records().find(
+      (record) => !SENT.has(record.state) && record.state !== "refused" && this.mayGo(record) && this.#hasSource(record),
+    );
+  }
+
+  #hasSource(record) {
+    return record.copied || this.files.has(record.id) || record.state === "checking";
+  }
+
+  async #run() {
+    this.#running = true;
+    try {
+      await withLock(
+        async () => {
+          for (let record; (record = this.#next()); ) await this.#deliver(record);
+        },
+        () => this.stop(),
+      );
+    } finally {
+      this.#running = false;
+      this.moment.sending = null;
+      this.changed();
+    }
+    if (this.#next()) this.#run();
+  }
+
+  async #deliver(record) {
+    this.moment = { ...this.moment, sending: record.id, sent: record.accepted ?? 0 };
+    this.rate.restart();
+    const latest = () => this.records().find((other) => other.id === record.id);
+    while (latest() && this.mayGo(record)) {
+      try {
+        if (latest().state !== "checking") await this.#send(latest());
+        if (latest()) await this.#learn(latest());
+        this.moment.trouble = null;
+        this.moment.failures = 0;
+        return;
+      } catch (error) {
+        if (error === STOPPED) return;
+        if (await this.#cannotGoOn(latest(), error)) return;
+        await this.#rest();
+      }
+    }
+  }
+
+  async #rest() {
+    this.changed();
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, pauseAfter(Math.max(1, this.moment.failures)));
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => {};
+  }
+
+  // Says what an error means. True where this file cannot go on by itself.
+  async #cannotGoOn(record, error) {
+    const response = error.originalResponse;
+    const status = response?.getStatus() ?? 0;
+    if (!record) return true;
+    if (status === 413 && record.url && this.#chunk > SMALLEST_CHUNK) {
+      // A proxy on the way takes no request of this size.
+      this.#largest = this.#chunk = Math.max(SMALLEST_CHUNK, this.#chunk / 2);
+      return false;
+    }
+    if (record.url && (status === 404 || status === 410)) {
+      await change(record.id, { url: null, accepted: 0, told: false });
+      await this.changed(true);
+      return false;
+    }
+    if (!record.url && REFUSALS.has(status)) {
+      await change(record.id, { state: "refused", reason: reasonOf(response) });
+      await this.changed(true);
+      return true;
+    }
+    if (error.name === "NotReadableError" || error.name === "NotFoundError") {
+      this.files.delete(record.id);
+      await this.changed(true);
+      return !record.copied;
+    }
+    this.moment.failures += 1;
+    this.moment.trouble = status === 0 ? "offline" : status === 409 || status === 423 ? this.moment.trouble : "server";
+    return false;
+  }
+
+  async #send(record) {
+    const body = this.files.get(record.id) ?? (await copyOf(record.id));
+    await new Promise((resolve, reject) => {
+      const settle = (how) => (value) => {
+        clearInterval(watch);
+        this.#upload = null;
+        how(value);
+      };
+      let heard = performance.now();
+      const hear = () => (heard = performance.now());
+      const watch = setInterval(() => {
+        const silent = performance.now() - heard;
+        // All has left and the archive reads it back: that takes as long as it takes.
+        const patience = this.moment.sent >= body.size ? ANSWER_MS : HOPELESS_MS;
+        if (silent > patience || (silent > SILENCE_MS && !navigator.onLine)) {
+          upload.abort();
+          settle(reject)(new Error("no signal"));
+        } else if (silent > SILENCE_MS && patience === HOPELESS_MS && this.moment.trouble === null) {
+          this.moment.trouble = "offline";
+          this.changed();
+        }
+      }, 500);
+      const upload = new tus.Upload(body, {
+        // With an address of its own an upload is never begun anew behind our back.
+        endpoint: record.url ? null : this.endpoint,
+        uploadUrl: record.url ?? null,
+        chunkSize: this.#chunk,
+        retryDelays: null,
+        storeFingerprintForResuming: false,
+        metadata: metadataOf(record),
+        onBeforeRequest: (request) => this.#tellDigest(request, record, upload, hear),
+        onUploadUrlAvailable: () => change(record.id, { url: upload.url, state: "sending", told: record.told || Boolean(record.sha256) }).then(() => this.changed(true)),
+        onProgress: (sent) => {
+          hear();
+          this.moment.sent = sent;
+          if (this.moment.trouble) Object.assign(this.moment, { trouble: null, failures: 0 });
+          this.changed();
+        },
+        onChunkComplete: (_, accepted) => {
+          hear();
+          this.#accepted(record, accepted);
+          upload.options.chunkSize = this.#chunk;
+        },
+        onError: settle(reject),
+        onSuccess: settle(resolve),
+      });
+      this.#upload = { abort: () => upload.abort().finally(() => settle(reject)(STOPPED)) };
+      upload.start();
+    });
+    await change(record.id, { state: "checking", accepted: body.size });
+    await this.changed(true);
+  }
+
+  // A chunk is about as much as goes out in a few seconds: enough for a steady count of what is safe, little lost with it.
+  #accepted(record, accepted) {
+    this.rate.add(accepted);
+    const wanted = (this.rate.value ?? 0) * CHUNK_SECONDS;
+    if (wanted) this.#chunk = Math.round(Math.min(this.#largest, Math.max(SMALLEST_CHUNK, wanted)));
+    this.moment.failures = 0;
+    change(record.id, { accepted }).then(() => this.changed(true));
+  }
+
+  // The phone's own digest goes to the archive as soon as it is known, and in any case before the last octet does.
+  async #tellDigest(request, record, upload, hear) {
+    if (request.getMethod() !== "PATCH") return;
+    const from = Number(request.getHeader("Upload-Offset"));
+    if (from) this.#accepted(record, from);
+    const last = from + this.#chunk >= record.size;
+    const known = () => this.records().find((other) => other.id === record.id);
+    while (last && known() && !known().sha256 && !known().unreadable) {
+      hear();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const now = known();
+    if (!now?.sha256 || now.told) return;
+    const response = await fetch(`${upload.url}/digest`, {
+      method: "POST",
+      headers: { "Tus-Resumable": "1.0.0", "Content-Type": "application/json" },
+      body: JSON.stringify({ sha256: now.sha256 }),
+    });
+    if (!response.ok) throw Object.assign(new Error("not told"), { originalResponse: { getStatus: () => response.status } });
+    await change(record.id, { told: true });
+    await this.changed(true);
+  }
+
+  // Only the archive's own word makes a file safe.
+  async #learn(record) {
+    for (;;) {
+      const response = await fetch(record.url, { headers: { Accept: "application/json" }, cache: "no-store" });
+      if (!response.ok) {
+        if (response.status === 404 || response.status === 410) await change(record.id, { state: "sending" });
+        throw Object.assign(new Error("no answer"), { originalResponse: { getStatus: () => response.status } });
+      }
+      const { state } = await response.json();
+      if (SENT.has(state)) {
+        await change(record.id, { state, accepted: record.size });
+        await removeCopy(record.id);
+        this.files.delete(record.id);
+        await this.changed(true);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 700));
+    }
+  }
+}
+
+const STOPPED = new Error("stopped by the person");
+
+function metadataOf(record) {
+  const { name, type, modified, code, visit, sha256 } = record;
+  const metadata = { code, visit, filename: name, filetype: type, last_modified: String(modified) };
+  if (sha256) metadata.sha256 = sha256;
+  return metadata;
+}
+
+function reasonOf(response) {
+  try {
+    return JSON.parse(response.getBody()).error ?? "";
+  } catch {
+    return "";
+  }
+}
+
+// One page of a browser sends at a time. A frozen tab may hold the lock and do nothing: once its sign of life is old, the
+// page that is looked at takes over, and the server retires the frozen one's requests.
+async function withLock(work, stolen) {
+  if (!navigator.locks) return work();
+  const held = async () => {
+    const beat = setInterval(() => setSetting("beat", Date.now()), BEAT_MS);
+    await setSetting("beat", Date.now());
+    try {
+      return await work();
+    } finally {
+      clearInterval(beat);
+    }
+  };
+  for (;;) {
+    const patience = new AbortController();
+    const timer = setTimeout(() => patience.abort(), 3 * BEAT_MS);
+    const begin = () => (clearTimeout(timer), held());
+    try {
+      return await navigator.locks.request("testigo-sender", { signal: patience.signal }, begin);
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+      if (!patience.signal.aborted) return stolen();
+      const frozen = Date.now() - ((await setting("beat")) ?? 0) > 4 * BEAT_MS;
+      if (!frozen || document.visibilityState !== "visible") continue;
+      return navigator.locks.request("testigo-sender", { steal: true }, held).catch(stolen);
+    }
+  }
+}
