@@ -57,6 +57,9 @@ EXIT_CODES: dict[type[errors.TestigoError], int] = {
     errors.IntegrityError: 4,
 }
 EXIT_BY_CODE = {"archive/no-archive": 10, "archive/not-initialised": 10, "archive/held": 11, "keys/agent-running": 11}
+CATALOGUE_MISSING = (
+    "There is a store or key folder here without its catalogue. Nothing was changed. Run `testigo rebuild`."
+)
 DONE_IN_PART = 3
 INTERRUPTED = 130
 
@@ -117,6 +120,8 @@ class Rooms:
         from archive.catalogue.database import Database
 
         if not self.catalogue_path.is_file():
+            if (self.home / "store").exists() or (self.home / "keys").exists():
+                raise errors.ConfigError("archive/catalogue-missing", CATALOGUE_MISSING)
             raise errors.ConfigError(
                 "archive/no-archive",
                 f"There is no archive in {self.home}. Set one up with `testigo init`, or name another with --home.",

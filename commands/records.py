@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from archive.access import Action, require
-from archive.catalogue.holds import holds_on
+from archive.catalogue.holds import holds_on, holds_on_each
 from archive.catalogue.incidents import incident_by_number, incidents_by_id, items_linked_to
 from archive.catalogue.items import item_by_number, items_by_id, list_items, objects_of
 from archive.catalogue.records import Incident, Item
@@ -47,7 +47,8 @@ def ls(rooms: Rooms, number: str | None) -> int:
             if incident is None or item.incident_id == incident.id or item.id in also
         ]
         incidents = incidents_by_id(session)
-        holds = {item.id: [hold.number for hold in holds_on(session, item)] for item, _ in found}
+        held = holds_on_each(session, [item for item, _ in found])
+        holds = {item_id: [hold.number for hold in each] for item_id, each in held.items()}
     for item, seq in found:
         talk.document(
             {

@@ -15,7 +15,7 @@ from archive.durable import make_folder_durably, sync_folder, write_durably
 from archive.errors import ConfigError, ConflictError, InputError, TestigoError
 from archive.settings import KeyKind as KeyKindSetting
 from archive.types import Role, StaffId
-from cli import DONE_IN_PART, Rooms
+from cli import CATALOGUE_MISSING, DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.door import GivenPath, common
 from commands.drop_rooms import rescue_stale
@@ -128,10 +128,7 @@ def _refuse_occupied(home: Path) -> None:
     if (home / "catalogue.sqlite").exists():
         raise ConflictError("archive/already-there", "There is an archive here already. Nothing was changed.")
     if (home / "store").exists() or (home / "keys").exists():
-        raise ConfigError(
-            "archive/catalogue-missing",
-            "There is a store or key folder here without its catalogue. Nothing was changed. Run `testigo rebuild`.",
-        )
+        raise ConfigError("archive/catalogue-missing", CATALOGUE_MISSING)
 
 
 def _own_folder(home: Path) -> None:

@@ -69,7 +69,6 @@ class Acts:
     def lift_hold(self, actor: Actor, number: str, *, reason: str) -> Hold | Asked:
         """Lift a hold once a second person agrees. Raises: ConflictError `archive/hold-lifted`."""
         require(actor, Action.LIFT_HOLD)
-        require(actor, Action.LIFT_HOLD)
         with self._ledger.transaction() as transaction:
             hold, _ = hold_by_number(transaction.session, number)
             if hold.status != "active":
@@ -88,7 +87,6 @@ class Acts:
 
         Raises: AccessError `archive/on-hold`.
         """
-        require(actor, Action.DESTROY)
         require(actor, Action.DESTROY)
         with self._ledger.transaction() as transaction:
             item, _ = item_by_number(transaction.session, number)

@@ -2426,7 +2426,9 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="verify.py", description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="the packet; this folder if not given")
+    parser.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help="the packet; if not given, this folder or this program's own"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
     parser.add_argument("--all", action="store_true", help="print a line for every file")
     parser.add_argument(
@@ -2489,9 +2491,19 @@ def verify(arguments: argparse.Namespace) -> Report:
     receipt = given_file(arguments.receipt, "receipt")
     if receipt is not None:
         return verify_receipt(receipt, options)
-    if not Path(arguments.folder).is_dir():
+    folder = Path(arguments.folder or chosen_folder())
+    if not folder.is_dir():
         raise WrongUse("there is no such folder")
-    return verify_packet(Path(arguments.folder), options)
+    return verify_packet(folder, options)
+
+
+def chosen_folder() -> Path:
+    """Where no folder was named: this one, or the one that this program lies in if only that looks like a packet."""
+    here, home = Path(), Path(__file__).resolve().parent
+    marks = ("bagit.txt", "metadata/packet.json")
+    if not any((here / mark).exists() for mark in marks) and any((home / mark).exists() for mark in marks):
+        return home
+    return here
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

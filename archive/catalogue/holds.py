@@ -1,10 +1,12 @@
 """Queries about holds and approvals."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from archive.catalogue.incidents import items_linked_to
 from archive.catalogue.records import Approval, Hold, Item
 from archive.errors import NotFoundError
 
@@ -26,11 +28,26 @@ def list_holds(session: Session) -> list[tuple[Hold, int]]:
 
 
 def holds_on(session: Session, item: Item) -> list[Hold]:
-    """Return the holds in force on an item, its own and its incident's (new items of a held incident are caught)."""
-    statement = select(Hold.table).where(
-        _hold.status == "active", or_(_hold.item_id == item.id, _hold.incident_id == item.incident_id)
-    )
-    return [Hold.from_row(row) for row in session.execute(statement.order_by(_hold.number)).mappings()]
+    """Return the holds in force on one item, as `holds_on_each`."""
+    return holds_on_each(session, [item])[item.id]
+
+
+def holds_on_each(session: Session, items: Sequence[Item]) -> dict[UUID, list[Hold]]:
+    """Return the holds in force on each item: its own, its incident's, and those of incidents it was linked to.
+
+    A hold catches what its incident still receives, also where the same content was here already for another incident.
+    """
+    rows = session.execute(select(Hold.table).where(_hold.status == "active").order_by(_hold.number)).mappings()
+    active = [Hold.from_row(row) for row in rows]
+    linked = {hold.id: items_linked_to(session, hold.incident_id) for hold in active if hold.incident_id is not None}
+    return {
+        item.id: [
+            hold
+            for hold in active
+            if hold.item_id == item.id or hold.incident_id == item.incident_id or item.id in linked.get(hold.id, ())
+        ]
+        for item in items
+    }
 
 
 def waiting_approval(session: Session, act: str, subject_id: UUID) -> Approval | None:

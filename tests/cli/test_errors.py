@@ -424,3 +424,11 @@ def test_an_account_is_closed_only_with_the_right_passphrase_and_never_by_its_ow
     assert (refused.exit_code, run("staff", "ls").stdout) == (8, before)
     assert "access/own-account" in refused.stderr
     assert run("staff", "close", name).exit_code == 0
+
+
+def test_a_lost_catalogue_is_told_from_no_archive(home: Path, run: Run, tmp_path: Path) -> None:
+    assert run("ls", TESTIGO_HOME=str(tmp_path / "nothing")).exit_code == 10
+    (home / "catalogue.sqlite").rename(tmp_path / "kept")
+    lost = run("ls")
+    assert (lost.exit_code, "Run `testigo rebuild`" in lost.stderr) == (2, True)
+    assert not (home / "catalogue.sqlite").exists()

@@ -80,6 +80,14 @@ def test_a_good_packet_matches_under_a_bare_python_that_cannot_see_this_project(
     assert "COMPARE " in done.stdout
 
 
+def test_run_from_elsewhere_it_checks_the_packet_that_it_lies_in(parts: Parts, tmp_path: Path) -> None:
+    parts.tags["verify.py"] = SOURCE.read_bytes()
+    folder = stamped(parts, Authority(tmp_path / "tsa")).write(tmp_path / "packet")
+    run = [sys.executable, "-I", "-S", str(folder / "verify.py")]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, last_line(done.stdout)[:8]) == (0, "MATCHES:")
+
+
 def test_it_uses_the_standard_library_alone_and_nothing_that_reaches_a_network_or_starts_a_program() -> None:
     tree = ast.parse(SOURCE.read_text(encoding="utf-8"), feature_version=(3, 8))
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from archive.errors import ConflictError, InputError, UnavailableError
+from archive.catalogue.holds import holds_on
+from archive.errors import AccessError, ConflictError, InputError, UnavailableError
 from ingest.held import hold_import
 from ingest.manifest import read_manifest
 from ingest.progress import Step
@@ -58,6 +59,24 @@ def _import(archive: WayIn, request: ImportRequest) -> Reconciliation:
 
 def _outcomes(closing: Reconciliation) -> dict[str, type[Result]]:
     return {path: type(result) for path, result in closing.results}
+
+
+def test_a_hold_on_an_incident_catches_what_it_received_that_was_here_already_for_another(
+    archive: WayIn, card: Path
+) -> None:
+    first = _import(archive, _request(archive, card))
+    other = archive.incident("A second incident")
+    hold = archive.rooms.acts.place_hold(archive.actor, other, title="Doe v. Noem", trigger="filed_case")
+    (main,) = (result for path, result in first.results if path == "notes.txt")
+    assert isinstance(main, Stored)
+    with archive.rooms.database.reading() as session:
+        assert holds_on(session, main.item) == []
+    again = _import(archive, _request(archive, card / "notes.txt", incident=other))
+    assert again.linked == 1
+    with archive.rooms.database.reading() as session:
+        assert holds_on(session, main.item) == [hold]
+    with pytest.raises(AccessError, match="legal hold"):
+        archive.rooms.acts.destroy(archive.actor, main.item.number, reason="asked for")
 
 
 def test_every_file_is_stored_linked_or_refused_and_the_numbers_add_up(archive: WayIn, card: Path) -> None:
