@@ -30,7 +30,7 @@ RENDERING: Mapping[str, frozenset[str]] = MappingProxyType(
         "APP14": _names("DCTEncodeVersion APP14Flags0 APP14Flags1 ColorTransform"),
         "File": _names(
             "ImageWidth ImageHeight BitsPerSample ColorComponents YCbCrSubSampling EncodingProcess "
-            "ColorTransform BitDepth NumColors NumImportantColors PixelsPerMeterX PixelsPerMeterY Planes"
+            "ImageLength ColorTransform BitDepth NumColors NumImportantColors PixelsPerMeterX PixelsPerMeterY Planes"
         ),
         "PNG": _names(
             "ImageWidth ImageHeight BitDepth ColorType Compression Filter Interlace Gamma WhitePointX "
@@ -105,7 +105,9 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
             "FreeByteCounts PageNumber"
         ),
         "GIF": _names("GIFVersion"),
-        "RIFF": _names("WebP_Flags VP8Version Encoding VideoCodec AudioCodec MaxDataRate Padding Unknown_JUNK"),
+        "RIFF": _names(
+            "WebP_Flags VP8Version Encoding VideoCodec AudioCodec MaxDataRate Padding Unknown_JUNK Unknown_vprp"
+        ),
         "Jpeg2000": _names("MajorBrand MinorVersion CompatibleBrands"),
         "QuickTime": _names(
             "MajorBrand MinorVersion CompatibleBrands HandlerType HandlerClass HandlerDescription "
@@ -121,13 +123,15 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
             "ChunkOffset64 CompositionTimeToSample CompositionToDecodeTimelineMapping "
             "IdependentAndDisposableSamples SampleTable AVCConfiguration HEVCConfiguration Unknown_esds "
             "Unknown_hvcC MovieFragmentSequence InitialObjectDescriptor BufferSize MaxBitrate AverageBitrate "
-            "SampleGroupDescription SampleToGroup PixelInformation Free Unknown_btrt"
+            "SampleGroupDescription SampleToGroup PixelInformation Free Wide LayoutFlags "
+            "PurchaseFileFormat Unknown_av1C Unknown_btrt VideoFieldOrder"
         ),
         "Matroska": _names(
             "EBMLVersion EBMLReadVersion DocType DocTypeVersion DocTypeReadVersion TimecodeScale Duration "
             "TrackNumber TrackType TrackUsed TrackDefault TrackForced TrackLacing CodecPrivate CodecDecodeAll "
             "DefaultDuration MinCache MaxCache MaxBlockAdditionID TrackTimecodeScale SeekID SeekPosition "
-            "CodecDelay SeekPreRoll Void"
+            "CodecDelay SeekPreRoll Void CRC-32 CueClusterPosition CueTime CueTrack EBMLMaxIDLength EBMLMaxSizeLength "
+            "Matroska_0x0070 Matroska_0x15b0 Matroska_0x16aa Matroska_0x16bb TrackLanguage"
         ),
         "FLAC": _names("MD5Signature SeekTable Padding"),
         "MPEG": _names("VBRFrames VBRBytes VBRScale"),
@@ -147,18 +151,23 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """What follows from the bytes themselves, by family."""
 
-OWN_MARKS: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
+NEUTRAL: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
     {
-        ("Vorbis", "Vendor"): frozenset({"Lavf", "ffmpeg"}),
+        ("File", "BMPVersion"): frozenset({"Windows V3"}),
         ("MPEG", "Encoder"): frozenset({"LAME"}),
-        ("QuickTime", "HandlerVendorID"): frozenset({"Apple", "FFmpeg"}),
-        ("QuickTime", "MediaLanguageCode"): frozenset({"und"}),
+        ("Matroska", "MuxingApp"): frozenset({"Lavf"}),
+        ("Matroska", "WritingApp"): frozenset({"Lavf"}),
+        ("QuickTime", "CompressorName"): frozenset({"H.264"}),
+        ("QuickTime", "HandlerVendorID"): frozenset({"Apple"}),
+        ("QuickTime", "MediaLanguageCode"): frozenset({"und", "Unknown (32767)", "32767"}),
+        ("QuickTime", "VendorID"): frozenset({"FFmpeg"}),
+        ("Vorbis", "Vendor"): frozenset({"ffmpeg", "Lavf"}),
     }
 )
-"""Fields that a format demands, with the values that every copy of ours has and that therefore tell nothing."""
+"""Words that a format asks for and our own copies write; they tell nothing of the original."""
 
 WALKED: frozenset[tuple[str, str]] = frozenset({("QuickTime", "Unknown_edts")})
-"""Fields that ExifTool cannot read, and that a copy's inspector does: an edit list that hides nothing."""
+"""Fields that ExifTool cannot read and a copy's inspector does: an edit list that hides nothing."""
 
 # Order matters: the first pattern that is found names the class.
 PATTERNS: tuple[tuple[re.Pattern[str], MetadataClass], ...] = tuple(

@@ -8,13 +8,13 @@ import struct
 from collections.abc import Iterator
 
 from archive.errors import InputError
-from media.boxes import walk
+from media.boxes import tracks, walk
 from media.cleaners.mp3 import frames
 from media.ranges import RangeSource
 
 _BOXES = frozenset(
     b"ftyp free wide mdat moov mvhd trak tkhd edts elst mdia mdhd hdlr minf vmhd smhd dinf dref stbl stsd stts stss "
-    b"stsc stsz stco co64 ctts cslg sgpd sbgp sdtp udta meta gmhd mvex trex".split()
+    b"tapt stsc stsz stco co64 ctts cslg sgpd sbgp sdtp udta meta gmhd mvex trex".split()
 )
 _EMPTY_META_OCTETS = 80
 _TAGS, _TAG, _SIMPLE_TAG, _TAG_NAME = 0x1254C367, 0x7373, 0x67C8, 0x45A3
@@ -34,12 +34,16 @@ def walk_boxes(copy: RangeSource) -> Iterator[str]:
         for box in walk(copy):
             if box.kind not in _BOXES:
                 yield f"an unknown box {box.kind.decode('latin-1')!r}"
+            elif box.kind in (b"free", b"wide") and any(copy.read_range(box.begin, min(box.end - box.begin, 1 << 16))):
+                yield "a filling box that is not empty"
             elif box.kind == b"meta" and box.end - box.begin > _EMPTY_META_OCTETS:
                 yield "a box of metadata that is not empty"
             elif box.kind in (b"free", b"wide") and any(copy.read_range(box.begin, min(box.end - box.begin, 1 << 16))):
                 yield "a filling box that is not empty"
             elif box.kind in (b"mvhd", b"tkhd", b"mdhd") and _moments(copy.read_range(box.begin, 20)):
                 yield f"a time in the box {box.kind.decode()}"
+        if any(track.hides for track in tracks(copy)):
+            yield "an edit list that hides samples"
     except InputError as error:
         yield error.message
 

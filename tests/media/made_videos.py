@@ -21,7 +21,7 @@ def ffmpeg(*arguments: str | Path) -> None:
 def numbered(size: str, rate: str, seconds: float) -> list[str]:
     """Give the arguments of an input whose frames say their number."""
     drawn = f"color=size=80x48:rate={rate}:duration={seconds},format=yuv420p,{NUMBERED}"
-    return ["-f", "lavfi", "-i", f"{drawn},scale={size.replace('x', ':')}:flags=neighbor"]
+    return ["-f", "lavfi", "-i", f"{drawn},scale={size.replace('x', ':')}:flags=neighbor,setsar=1"]
 
 
 def tone(seconds: float) -> list[str]:

@@ -1,5 +1,6 @@
 """Video and sound lose all that they say of themselves and stay what is seen and heard."""
 
+import hashlib
 import io
 import time
 from collections.abc import Iterator
@@ -8,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from archive.errors import InputError
+from archive.settings import Settings
+from archive.types import Audience, EvidenceKind
+from commands.workshop import policy_of
 from media.cleaners.audio_video import AudioVideoCleaner
 from media.cleaners.av_inspector import AudioVideoInspector
 from media.cleaners.mp3 import Mp3Cleaner
 from media.cleaners.port import Cleaned, Cleaner, CleanRequest
+from media.cleaning import plan_copy
 from media.confinement import Confinement
+from media.copies import MemoryCopy
 from media.metadata_classes import MetadataClass
 from media.ranges import BytesRanges
 from media.workbench import Workbench
@@ -147,6 +153,17 @@ def test_a_telephones_video_keeps_picture_and_sound_and_nothing_else(
         assert shown_numbers(copy, ignore_edits=True) == shown, (
             "the copy has what the original shows, and hides nothing"
         )
+
+
+def test_what_the_press_gets_of_a_telephones_video_was_read_by_others(tmp_path: Path, workbench: Workbench) -> None:
+    source = BytesRanges(iphone_like(tmp_path, seconds=2).read_bytes())
+    copy = MemoryCopy()
+    plan = plan_copy(policy_of(Settings()), EvidenceKind.VIDEO, Audience.PRESS)
+    verdict = workbench.clean(source, workbench.examine(source), plan, copy)
+    made = copy.sink.getvalue()
+    assert verdict.sha256 == hashlib.sha256(made).digest() and not verdict.whole
+    assert dict(verdict.removed)[MetadataClass.LOCATION] > 2
+    assert not [needle for needle in (*NEEDLES, b"34.05", b"iPhone") if needle in made]
 
 
 def test_every_sound_and_video_of_the_corpus_is_cleaned_or_refused_with_a_reason(
