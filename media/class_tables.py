@@ -151,23 +151,23 @@ STRUCTURE: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """What follows from the bytes themselves, by family."""
 
-OWN_MARKS: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
+NEUTRAL: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
     {
-        ("Vorbis", "Vendor"): frozenset({"Lavf", "ffmpeg"}),
-        ("MPEG", "Encoder"): frozenset({"LAME"}),
         ("File", "BMPVersion"): frozenset({"Windows V3"}),
+        ("MPEG", "Encoder"): frozenset({"LAME"}),
         ("Matroska", "MuxingApp"): frozenset({"Lavf"}),
         ("Matroska", "WritingApp"): frozenset({"Lavf"}),
         ("QuickTime", "CompressorName"): frozenset({"H.264"}),
         ("QuickTime", "HandlerVendorID"): frozenset({"Apple", "FFmpeg"}),
-        ("QuickTime", "MediaLanguageCode"): frozenset({"und", "Unknown (32767)"}),
+        ("QuickTime", "MediaLanguageCode"): frozenset({"und", "Unknown (32767)", "32767"}),
         ("QuickTime", "VendorID"): frozenset({"FFmpeg"}),
+        ("Vorbis", "Vendor"): frozenset({"ffmpeg", "Lavf"}),
     }
 )
-"""Fields that a format demands, with the values that every copy of ours has and that therefore tell nothing."""
+"""Words that a format asks for and our own copies write; they tell nothing of the original."""
 
 WALKED: frozenset[tuple[str, str]] = frozenset({("QuickTime", "Unknown_edts")})
-"""Fields that ExifTool cannot read, and that a copy's inspector does: an edit list that hides nothing."""
+"""Fields that ExifTool cannot read and a copy's inspector does: an edit list that hides nothing."""
 
 # Order matters: the first pattern that is found names the class.
 PATTERNS: tuple[tuple[re.Pattern[str], MetadataClass], ...] = tuple(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archive.errors import InputError
-from media.class_tables import OWN_MARKS, WALKED
+from media.class_tables import WALKED
 from media.classify import ClassedTag, classify_all
 from media.cleaners.port import Cleaned, Inspector
 from media.exiftool import DEEPEST_OPTION, MetadataReader
@@ -150,8 +150,6 @@ def _fields_left(classed: Sequence[ClassedTag], keep: frozenset[MetadataClass]) 
 
 def _tells_nothing(tag: Tag) -> bool:
     if (tag.family, tag.name) in WALKED:
-        return True
-    if tag.text.strip() in OWN_MARKS.get((tag.family, tag.name), ()):
         return True
     return not tag.fields and bool(
         _NOTHING_TOLD.fullmatch(tag.number.strip()) or _NOTHING_TOLD.fullmatch(tag.text.strip())

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from archive.errors import InputError
-from media.boxes import tracks
 from media.cleaners.audio_video import CONTAINERS
 from media.cleaners.media_walks import walk_boxes, walk_ebml, walk_flac, walk_mp3, walk_ogg, walk_riff
 from media.confinement import Confinement, find_tool
@@ -51,18 +49,9 @@ class AudioVideoInspector:
         told = self._probe.probe(copy, deadline=deadline)
         if isinstance(told, Problem):
             return [*found, told.reason]
-        if container is not None and container.has_boxes:
-            found += _hidden(copy)
         kinds = [each.kind for each in told.streams]
         found += [f"a track of kind {kind}" for kind in kinds if kind not in ("video", "audio")]
         found += [f"{kinds.count(kind)} tracks of {kind}" for kind in ("video", "audio") if kinds.count(kind) > 1]
         found += ["chapters"] if told.chapters else []
         found += ["a cover"] if any(each.attached for each in told.streams) else []
         return found
-
-
-def _hidden(copy: RangeSource) -> list[str]:
-    try:
-        return ["samples that an edit list hides" for each in tracks(copy) if each.hides]
-    except InputError as error:
-        return [error.message]
