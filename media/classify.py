@@ -7,7 +7,7 @@ exact name where it may stay, then a pattern of its name. What nothing tells is 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from media.class_tables import PATTERNS, RENDERING, STRUCTURE
+from media.class_tables import NEUTRAL, PATTERNS, RENDERING, STRUCTURE
 from media.metadata_classes import MetadataClass
 from media.tags import Tag
 
@@ -38,6 +38,8 @@ def classify(tag: Tag) -> MetadataClass:
     if tag.name in RENDERING.get(tag.family, ()):
         return MetadataClass.RENDERING
     if tag.name in STRUCTURE.get(tag.family, ()):
+        return MetadataClass.STRUCTURE
+    if tag.text.strip() in NEUTRAL.get((tag.family, tag.name), ()):
         return MetadataClass.STRUCTURE
     named = class_of_name(tag.name)
     if tag.document and tag.family in _TIMED:

@@ -30,7 +30,7 @@ SAMPLE_OF = 24
 SECONDS = 30
 GIBIBYTE = 1 << 30
 SECOND_FORMATS = (b"PK\x03\x04", b"%PDF-", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
-NEUTRAL = {b"PK\x03\x04": ("officedocument", "opendocument"), b"%PDF-": ("application/pdf",)}
+OWN_MARKS = {b"PK\x03\x04": ("officedocument", "opendocument"), b"%PDF-": ("application/pdf",)}
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -101,7 +101,7 @@ def try_cleaning(workbench: Workbench, path: Path) -> str:
         verdict, copy = cleaned(workbench, content)
         came = f"clean: {verdict.mime_type}"
         for mark in SECOND_FORMATS:
-            own = any(word in verdict.mime_type for word in NEUTRAL.get(mark, ()))
+            own = any(word in verdict.mime_type for word in OWN_MARKS.get(mark, ()))
             assert own or mark not in copy, f"{path.name} holds {mark!r} in a copy that is called clean"
     except (InputError, UnavailableError) as error:
         assert error.message.endswith((".", "is kept as it is."))
