@@ -5,11 +5,14 @@ from pathlib import Path
 import click
 
 from archive.access import Action, require
+from archive.catalogue.drops import link_by_number, unfinished_uploads, visit_by_number
+from archive.catalogue.incidents import incident_by_number
 from archive.durable import write_durably
 from archive.errors import NotFoundError
 from cli import Rooms
 from commands.door import GivenPath, common, refuse_unwritable
 from commands.drop_rooms import DropRooms
+from commands.plan import only_planned, plannable
 from commands.serving import application
 from commands.talk import Talk, octets
 from ingest.droplinks import MANY, QUESTIONS, Terms, tidy_code
@@ -36,6 +39,7 @@ def drop() -> None:
 @click.option("--files", type=click.IntRange(1), default=1000, help="Most files through it (default 1000).")
 @click.option("--ask", multiple=True, type=click.Choice(QUESTIONS), help="Ask only these (default all; all optional).")
 @click.option("--card", type=GivenPath(), help="Also write the printable card (HTML, five languages).")
+@plannable
 @common
 def drop_new(
     rooms: Rooms,
@@ -65,6 +69,11 @@ def drop_new(
         label=label,
         questions=ask or QUESTIONS,
     )
+    require(rooms.actor, Action.GIVE_DROP_LINK)
+    with rooms.database.reading() as session:
+        incident_by_number(session, number)
+    if only_planned(rooms, f"make a drop link for {number}, valid for {days} days", ["1 entry: the link's record"]):
+        return 0
     link, code = DropRooms(rooms).links.give(rooms.actor, number, terms)
     rooms.publisher.publish()
     address = _address(rooms, code)
@@ -126,6 +135,7 @@ def drop_ls(rooms: Rooms) -> int:
 @drop.command("revoke")
 @click.argument("number", metavar="LINK")
 @click.option("--reason", default="no longer needed", help="Why; kept in the log.")
+@plannable
 @common
 def drop_revoke(rooms: Rooms, number: str, reason: str) -> int:
     """Close a drop link; what came through it stays.
@@ -135,6 +145,11 @@ def drop_revoke(rooms: Rooms, number: str, reason: str) -> int:
       testigo drop revoke D-2026-0012 --reason "seen in a public group"
     """
     talk = Talk(rooms.asked)
+    require(rooms.actor, Action.GIVE_DROP_LINK)
+    with rooms.database.reading() as session:
+        link_by_number(session, number)
+    if only_planned(rooms, f"close {number}", ["1 metadata modification: the link's record"]):
+        return 0
     link = DropRooms(rooms).links.revoke(rooms.actor, number, reason=reason)
     rooms.publisher.publish()
     talk.say(f"{link.number} is closed. What came through it is kept.")
@@ -145,6 +160,7 @@ def drop_revoke(rooms: Rooms, number: str, reason: str) -> int:
 @drop.command("ask")
 @click.argument("receipt", metavar="RECEIPT")
 @click.argument("words", metavar="QUESTION")
+@plannable
 @common
 def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
     """Ask the sender of a receipt something; they read it when they come back with their code.
@@ -154,6 +170,10 @@ def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
       testigo drop ask TG-2026-00412 "Which way did they drive?"
     """
     talk = Talk(rooms.asked)
+    with rooms.database.reading() as session:
+        visit_by_number(session, receipt)
+    if only_planned(rooms, f"ask the sender of {receipt}", ["1 entry: the question, sealed"]):
+        return 0
     question = DropRooms(rooms).returning.ask(rooms.actor, receipt, words)
     talk.say("Asked. The sender sees it at the next visit; nobody else does.")
     talk.document({"message_type": "summary", "ok": True, "question": str(question.id)})
@@ -162,6 +182,7 @@ def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
 
 @drop.command("rescue")
 @click.option("--all", "everything", is_flag=True, help="Also those that may yet go on; their senders begin anew.")
+@plannable
 @common
 def drop_rescue(rooms: Rooms, everything: bool) -> int:
     """Make items of unfinished uploads whose senders are gone, marked incomplete (unlocked; entered in the log).
@@ -172,6 +193,13 @@ def drop_rescue(rooms: Rooms, everything: bool) -> int:
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.OPEN_RECORD)
+    if rooms.asked.dry_run or rooms.asked.explain:
+        with rooms.database.reading() as session:
+            waiting = len(unfinished_uploads(session))
+        only_planned(
+            rooms, f"make items of at most {waiting} unfinished uploads", [f"1 ingestion each, {waiting} at most"]
+        )
+        return 0
     drop = DropRooms(rooms)
     try:
         rescued = drop.finishing.rescue(rooms.actor, everything=everything)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import click
 
+from archive.access import Action, require
+from archive.catalogue.items import item_by_number
 from archive.errors import InputError, TestigoError
 from archive.types import Audience, EvidenceKind, Handling
 from cli import Rooms
 from commands.clear_copy import ClearCopy
 from commands.door import GivenPath, common, printable, refuse_unwritable
+from commands.plan import only_planned, plannable
 from commands.talk import Talk, octets
 from custody.clean_copies import record_clean_copy
 from media.classify import ClassedTag, classify_all
@@ -207,6 +210,7 @@ def _say_tried(talk: Talk, tried: Verdict | TestigoError | None) -> None:
 )
 @click.option("--reason", default="a copy for its audience", help="Why; kept in the log.")
 @click.option("-o", "--output", type=GivenPath(), required=True, help="Where the copy goes, in clear.")
+@plannable
 @common
 def clean(
     rooms: Rooms, item: str | None, file: Path | None, audience: str, tick: tuple[str, ...], reason: str, output: Path
@@ -223,6 +227,8 @@ def clean(
     if (item is None) == (file is None):
         raise click.UsageError("Give either an item or --file.")
     refuse_unwritable(output)
+    if rooms.asked.dry_run or rooms.asked.explain:
+        return _plan_clean(rooms, item, Audience(audience), output)
     talk, ticked = Talk(rooms.asked), frozenset(map(MetadataClass, tick))
     if file is not None:
         with _opened(file) as source:
@@ -230,6 +236,17 @@ def clean(
     else:
         verdict = _of_item(rooms, str(item), Audience(audience), ticked, reason, output)
     _report(talk, verdict, output)
+    return 0
+
+
+def _plan_clean(rooms: Rooms, item: str | None, audience: Audience, output: Path) -> int:
+    """Say what would be made; whether a file can be cleaned is only known when it was."""
+    entries = ["1 access", "1 metadata modification"] if item is not None else []
+    if item is not None:
+        require(rooms.actor, Action.BUILD_PACKET)
+        with rooms.database.reading() as session:
+            item_by_number(session, item)
+    only_planned(rooms, f"write a copy of {item or 'the file'} for {_in_words(audience)} to {output}", entries)
     return 0
 
 

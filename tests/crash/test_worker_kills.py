@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from archive.catalogue.items import objects_of
+from archive.catalogue.items import NOT_SHOWN, objects_of
 from archive.catalogue.records import Item
 from archive.jobs import JobKind, JobState
 from archive.types import Finding
@@ -79,7 +79,7 @@ def _finish(archive: WayIn) -> None:
 
 def _purposes(archive: WayIn, item: Item) -> set[str]:
     with archive.rooms.database.reading() as session:
-        return set(objects_of(session, item.id)) - {"original", "metadata"}
+        return set(objects_of(session, item.id)) - NOT_SHOWN
 
 
 def _killed(home: Path, *, items: int, kills: int, seed: int) -> None:
