@@ -385,6 +385,7 @@ def kill_and_go_on(home: Path, phones: int, kills: int, size: int) -> None:
     assert not [name for name in list_uploads(home / "uploads") if segment_numbers(home / "uploads" / name)]
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     kill_and_go_on(tmp_path / "var", phones=6, kills=4, size=400_000)
 
