@@ -138,6 +138,12 @@ class Run:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
+    def close(self) -> None:
+        """Let go of its streams; whatever it said was read by `end`."""
+        self._errors.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
     def end(self) -> Outcome:
         """Read what is left, wait, and say how it ended."""
         assert self._process.stdout is not None
@@ -155,7 +161,6 @@ class Run:
             os.killpg(self._process.pid, signal.SIGKILL)  # A tracer that stands aside and still watches what is left.
         self._errors.seek(0)
         errors = self._errors.read().decode(errors="replace")
-        self._errors.close()
         ending = "hung" if hung else f"signal {-status}" if status < 0 else f"exit {status}"
         return Outcome(ending=ending, acknowledged=tuple(self.acknowledged), errors=errors)
 
@@ -176,6 +181,7 @@ def started(subject: Subject, line: Sequence[str]) -> Iterator[Run]:
         yield run
     finally:
         run.kill()
+        run.close()
 
 
 def run_to_end(subject: Subject, line: Sequence[str]) -> Outcome:
