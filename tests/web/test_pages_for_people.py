@@ -67,6 +67,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def been_there(served: Served, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The cookies of someone who has sent a file and come back with their code."""
     context = browser.new_context()
+    context.set_default_timeout(120_000)
     page = context.new_page()
     page.goto(f"http://localhost:{served.port}/d/{served.code}")
     page.set_input_files("#files", film(tmp_path_factory.mktemp("film"), "clip.mp4", 5000))
