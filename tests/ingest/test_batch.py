@@ -453,7 +453,7 @@ def test_an_sd_card_of_two_gibibytes_killed_half_way(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_with_130_and_the_line_that_goes_on(at_rest: Path, tmp_path: Path) -> None:
     card = tmp_path / "a card"
-    digests = _fill(card, files=12, octets=100_000)
+    digests = _fill(card, files=80, octets=100_000)
     line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json")
     with subprocess.Popen(
         line, env=environment(at_rest), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -470,7 +470,7 @@ def test_an_interrupt_ends_with_130_and_the_line_that_goes_on(at_rest: Path, tmp
     assert words == ["testigo", "import", str(card), "--resume", f"imp-{YEAR}-0001"]
     done = run_testigo(at_rest, *words[1:], "--json")
     assert done.returncode == 0, done.stderr
-    assert _told(done.stdout)[-1]["seen"] == 12
+    assert _told(done.stdout)[-1]["seen"] == 80
     _prove_each_file_came_in_once(at_rest, digests)
 
 
