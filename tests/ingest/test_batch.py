@@ -456,7 +456,13 @@ def test_an_interrupt_ends_with_130_and_the_line_that_goes_on(at_rest: Path, tmp
     digests = _fill(card, files=80, octets=100_000)
     line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json")
     with subprocess.Popen(
-        line, env=environment(at_rest), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        line,
+        env=environment(at_rest),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background has it ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

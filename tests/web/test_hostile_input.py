@@ -5,7 +5,6 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
 
@@ -189,8 +188,8 @@ def test_broken_forms_are_refused_and_leave_nothing(door: Door, body: bytes) -> 
 def test_a_file_in_a_form_that_takes_none_is_refused_and_never_put_on_disk(door: Door) -> None:
     client = door.client()
     token = token_in(client.get("/r").get_data(as_text=True))
-    data = {"csrf_token": token, "code": "1", "x": (BytesIO(b"M" * 700_000), "a.bin")}
-    answer = client.post("/r", data=data, content_type="multipart/form-data")
+    body, kind = multipart([("csrf_token", token), ("code", "1")], [("a.bin", b"M" * 700_000)])
+    answer = client.post("/r", data=body, content_type=kind)
     assert answer.status_code in (400, 413)
     large = client.post("/r", data={"csrf_token": token, "code": "1" * 3_000_000})
     assert large.status_code in (400, 413)
