@@ -87,7 +87,7 @@ class ImportSubject:
                     *_wrongs_of_log(store, catalogue),
                     *self._wrongs_of_items(home, store, catalogue, acknowledged),
                 ]
-        except (TestigoError, sqlite3.Error) as error:
+        except (TestigoError, sqlite3.Error, ValueError) as error:  # ValueError: what it reads is not what was written.
             return [f"does not start: {type(error).__name__}: {error}"]
 
     def _wrongs_of_items(

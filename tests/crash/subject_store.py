@@ -59,7 +59,7 @@ class StoreSubject:
             with DirectoryStore(folder / "store") as store, closing(_connect(folder)) as catalogue:
                 store.sweep_staging()
                 return list(_wrongs(folder, store, catalogue, acknowledged))
-        except (TestigoError, sqlite3.Error) as error:
+        except (TestigoError, sqlite3.Error, ValueError) as error:  # ValueError: what it reads is not what was written.
             return [f"does not start: {type(error).__name__}: {error}"]
 
 
