@@ -80,6 +80,7 @@ class Asked:
     yes: bool
     dry_run: bool
     explain: bool
+    verbose: bool = False
 
 
 class Rooms:

@@ -8,18 +8,19 @@ destination is deleted or overwritten with other bytes, but the newest checkpoin
 What it refuses: to mix with anything else, and to let an archive that was set back take the place of its longer copy.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.durable import make_folder_durably, storage_errors, sync, sync_folder, write_durably
-from archive.errors import ConflictError, InputError, NotFoundError
+from archive.errors import ConfigError, ConflictError, InputError, NotFoundError, UnavailableError
 from archive.keyfiles import KeyFiles
 from archive.store.directory import DirectoryStore
 from archive.store.port import Store
@@ -82,13 +83,28 @@ def copy_archive(
 ) -> BackupMade:
     """Copy what is new. `log_lock` is the lock of whoever publishes.
 
-    Raises: as `check_places`; UnavailableError where a disk refuses.
+    Raises: as `check_places`; UnavailableError `backup/no-room`; InputError `backup/not-writable`; as `storage_errors`.
     """
     check_places(home, destination, keys_to, store=store, database=database)
+    with _told_of_the_copy():
+        return _copy(home, destination, keys_to, store, database, key_files, log_lock)
+
+
+def _copy(  # noqa: PLR0913, PLR0917 - as the function above, whose rest it is
+    home: Path,
+    destination: Path,
+    keys_to: Path | None,
+    store: Store,
+    database: Database,
+    key_files: KeyFiles,
+    log_lock: Path,
+) -> BackupMade:
     make_folder_durably(destination)
-    with DirectoryStore(destination / "store") as copy:
+    with ExitStack() as opened:
         with _nobody_publishing(log_lock):
+            # First of all: by it the next run knows this folder again, also where this one is broken off.
             _copy_catalogue(database.path, destination)
+            copy = opened.enter_context(DirectoryStore(destination / "store"))
             size, note = _newest_checkpoint(destination / _CATALOGUE)
             tiles = [name for name in store.list("log/tile/") if ".p/" in name]
             copied = _copy_missing(store, copy, tiles, size)
@@ -175,8 +191,13 @@ def _copy_catalogue(catalogue: Path, destination: Path) -> None:
     with storage_errors():
         partial.unlink(missing_ok=True)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with closing(sqlite3.connect(catalogue)) as source, closing(sqlite3.connect(partial)) as target:
-            source.backup(target)
+        try:
+            with closing(sqlite3.connect(catalogue)) as source, closing(sqlite3.connect(partial)) as target:
+                source.backup(target)
+        except sqlite3.Error as error:  # It says full, or an error of input and output, and has left its part.
+            partial.unlink(missing_ok=True)
+            full = error.sqlite_errorcode == sqlite3.SQLITE_FULL or _is_full(destination)
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(partial)) from error
         descriptor = os.open(partial, os.O_RDONLY)
         try:
             sync(descriptor)
@@ -186,6 +207,41 @@ def _copy_catalogue(catalogue: Path, destination: Path) -> None:
             (destination / f"{_CATALOGUE}{left}").unlink(missing_ok=True)
         partial.rename(destination / _CATALOGUE)
         sync_folder(destination)
+
+
+def _is_full(place: Path) -> bool:
+    status = os.statvfs(place)
+    return status.f_bavail * status.f_frsize < _PIECE
+
+
+_IT_STAYS = (
+    " The archive itself is untouched. What was copied is whole and stays there, but it is not a backup until a run "
+    "ends without an error. "
+)
+
+
+@contextmanager
+def _told_of_the_copy() -> Iterator[None]:
+    """Say of a disk that refuses that it is the copy's: nothing is written to the archive's own disk here."""
+    try:
+        yield
+    except (ConfigError, UnavailableError) as error:
+        match error.code:
+            case "archive/store-full":
+                words = f"The place of the copy is full.{_IT_STAYS}Free some space there, or take a larger disk, then "
+                raise UnavailableError(
+                    "backup/no-room",
+                    f"{words}do the same again: only what is lacking is copied.",
+                    evidence=error.evidence,
+                ) from error
+            case "archive/store-read-only" | "archive/store-not-permitted":
+                words = (
+                    f"Nothing can be written to the place of the copy.{_IT_STAYS}See how its disk is mounted and whose "
+                )
+                raise InputError(
+                    "backup/not-writable", f"{words}the folder is, or name another place.", evidence=error.evidence
+                ) from error
+        raise
 
 
 @contextmanager

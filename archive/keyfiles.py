@@ -182,8 +182,8 @@ class KeyFiles:
         if failed:
             raise IntegrityError(
                 "keys/not-rewrapped",
-                f"{len(failed)} key files do not open with the key given and were left as they are. All others are "
-                "rewritten; the rotation stays open until these are restored or destroyed.",
+                f"Of the key files, {len(failed)} did not open with the key given and stayed as they were. All others "
+                "are rewritten; the rotation stays open until these are restored or destroyed.",
                 evidence={"owners": tuple(str(owner_id) for owner_id in failed)},
             )
         with self._held():

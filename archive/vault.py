@@ -15,7 +15,7 @@ from archive.age.keyring import Keyring
 from archive.age.recipients import KeyIdentity, parse_recipient
 from archive.age.seekable import SeekableReader
 from archive.age.stream import open_bytes
-from archive.errors import AccessError, IntegrityError, NotFoundError, UnavailableError
+from archive.errors import AccessError, IntegrityError, UnavailableError
 from archive.keyfiles import KeyFiles, OwnerKey
 from archive.patching import PatchableStage, StagedRanges
 from archive.sealing import StagedObject, seal_stream
@@ -117,13 +117,16 @@ class Vault:
 
     @contextmanager
     def open_object(self, identity: KeyIdentity, blake3: Digest) -> Iterator[SeekableReader]:
-        """Open a stored object with its owner's key, which only `unwrap` gives."""
+        """Open a stored object with its owner's key, which only `unwrap` gives.
+
+        Raises: IntegrityError `archive/object-missing`: a record names it, so that it is not here is an alarm.
+        """
         name = object_name(blake3)
         if not self.store.exists(name):
-            raise NotFoundError(
-                "archive/no-such-object",
-                "The object that this item's record names is not in the store. The record and the log are kept. "
-                "Restore it from a copy; its name is in the record.",
+            raise IntegrityError(
+                "archive/object-missing",
+                "An object that a record names is not in the store. The record and the log are kept; nothing was "
+                "opened. Run `testigo verify`, and restore the object from a copy.",
                 evidence={"object": name},
             )
         with self.store.open_range(name) as source:

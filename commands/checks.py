@@ -12,7 +12,8 @@ from archive.types import Finding
 from cli import DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.door import common, printable
-from commands.talk import Talk
+from commands.since import read_since
+from commands.talk import Talk, counted
 from commands.verification import Verification
 from custody.accounts import actor_of
 from custody.receipt import MAX_RECEIPT_OCTETS, ReceiptVerdict, verify_receipt
@@ -34,10 +35,21 @@ _EXITS = {Finding.MATCHES: 0, Finding.DOES_NOT_MATCH: _DOES_NOT_MATCH, Finding.C
     multiple=True,
     help="An earlier checkpoint, receipt, proof file or packet folder; may be given several times.",
 )
+@click.option(
+    "--since",
+    metavar="ENTRY|FILE",
+    help="Of items only those that entries from this number on speak of, or from a checkpoint or receipt on.",
+)
 @click.option("--sweep", "sweep_orphans", is_flag=True, help="Remove what a crash left, with an entry.")
 @common
 def verify(
-    rooms: Rooms, numbers: tuple[str, ...], full: bool, keyless: bool, against: tuple[Path, ...], sweep_orphans: bool
+    rooms: Rooms,
+    numbers: tuple[str, ...],
+    full: bool,
+    keyless: bool,
+    against: tuple[Path, ...],
+    since: str | None,
+    sweep_orphans: bool,
 ) -> int:
     """Check bytes, log, catalogue and time-stamps.
 
@@ -46,19 +58,31 @@ def verify(
       testigo verify
       testigo verify --full
       testigo verify --against receipt.json --against checkpoint-of-last-week
+      testigo verify --since checkpoint-of-last-week
 
-    Ends with 0 where all matches, 4 where something does not match, 3 where something cannot be told. What needs a key
-    is checked while the archive is unlocked; while it is locked the result says what was not checked.
+    Ends with 0 where all matches, 4 where something does not match, 3 where something cannot be told. The log is always
+    checked whole. What needs a key is checked while the archive is unlocked; while it is locked the result says what
+    was not checked.
     """
     # Not `rooms.actor`: a catalogue that lost its guards must still be checked.
     require(actor_of(rooms.catalogue_as_it_lies, os_user()), Action.AUDIT)
     if full and keyless:
         raise click.UsageError("--full needs keys; --keyless uses none")
+    if numbers and since is not None:
+        raise click.UsageError("--since chooses the items; name none")
     if sweep_orphans:
         require(rooms.actor, Action.RUN_JOBS)
-        if numbers:
+        if numbers or since is not None:
             raise click.UsageError("--sweep looks at the whole archive; name no items")
-    return Verification(rooms, numbers, full=full, keyless=keyless, against=against, sweep=sweep_orphans).run()
+    return Verification(
+        rooms,
+        numbers,
+        full=full,
+        keyless=keyless,
+        against=against,
+        sweep=sweep_orphans,
+        since=read_since(rooms, since) if since is not None else None,
+    ).run()
 
 
 @click.group("receipt")
@@ -101,7 +125,7 @@ def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tu
                 talk.say(f"{'':<14}   {check.words}")
         if item.sha256 is not None:
             talk.say(f"{'':<14}   SHA-256   {item.sha256.hex}")
-            talk.say(f"{'':<14}   size      {item.size} octets")
+            talk.say(f"{'':<14}   size      {counted(item.size, 'octet') if item.size is not None else 'not told'}")
             talk.say(f"{'':<14}   recorded  {item.recorded_time} by the archive's clock")
     finding = _worst(verdict.finding, _print_timestamps(talk, verdict, [_read(root, 1 << 20) for root in roots]))
     _print_keys(talk, verdict)

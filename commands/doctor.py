@@ -12,7 +12,7 @@ from pathlib import Path
 
 from archive.errors import TestigoError
 from cli import Rooms
-from commands.talk import octets
+from commands.talk import counted, octets
 from media.confinement import probe_confinement
 from media.options import MediaSettings
 
@@ -123,7 +123,11 @@ def _home(rooms: Rooms) -> Iterator[Checked]:
 def _clock(rooms: Rooms) -> Iterator[Checked]:
     if not rooms.catalogue_path.is_file():
         return
-    yield _try("clock", lambda: f"after the last checkpoint; log of {rooms.ledger.size()} entries", rooms)
+
+    def look() -> str:
+        return f"after the last checkpoint; log of {counted(rooms.ledger.size(), 'entry', 'entries')}"
+
+    yield _try("clock", look, rooms)
 
 
 def _try(check: str, look: Callable[[], str], rooms: Rooms) -> Checked:

@@ -13,21 +13,12 @@ import click
 
 from archive import errors
 from cli import EXIT_BY_CODE, EXIT_CODES, INTERRUPTED, Asked, Rooms
+from commands.group import GivenPath, common_options, given_before
+
+__all__ = ["GivenPath", "Interrupted", "common", "exit_code", "printable", "refuse_unwritable"]
 
 _TRACEBACK_VARIABLE = "TESTIGO_TRACEBACK"
-_HOME = "The archive's folder (TESTIGO_HOME; default ./var)."
-
-
-class GivenPath(click.Path):
-    """A path that was really given: an unset variable in quotes must not come to mean this very folder."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value in ("", b"") or "\0" in os.fsdecode(value):
-            self.fail("an empty path was given.", param, ctx)
-        return super().convert(value, param, ctx)
+_COMMON = ("home", "config", "as_json", "quiet", "verbose", "no_color", "yes")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,24 +28,21 @@ class Interrupted(KeyboardInterrupt):
 def common(command: Callable[..., int | None]) -> Callable[..., None]:
     """Give a command the options that all have, its rooms, and the one way out for errors."""
 
-    @click.option("--home", type=GivenPath(), envvar="TESTIGO_HOME", default=Path("var"), help=_HOME)
-    @click.option("--config", type=GivenPath(), help="Settings file (default HOME/config.toml).")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON: one document, or one line each for long work.")
-    @click.option("-q", "--quiet", is_flag=True, help="Print no talk, only results and errors.")
-    @click.option("--no-color", is_flag=True, help="No colours (also NO_COLOR).")
-    @click.option("--yes", is_flag=True, help="Do not ask back.")
+    @common_options
     @wraps(command)
-    def wrapped(
-        home: Path, config: Path | None, as_json: bool, quiet: bool, no_color: bool, yes: bool, **options: Any
-    ) -> None:
-        if no_color:
+    def wrapped(**options: Any) -> None:
+        given = given_before(click.get_current_context(), {name: options.pop(name) for name in _COMMON})
+        if given["no_color"]:
             os.environ["NO_COLOR"] = "1"
+        if given["quiet"] and given["verbose"]:
+            raise click.UsageError("-q says less and -v says more: give one of them.")
         asked = Asked(
-            home=home.absolute(),
-            config=config,
-            json=as_json,
-            quiet=quiet,
-            yes=yes,
+            home=given["home"].absolute(),
+            config=given["config"],
+            json=given["as_json"],
+            quiet=given["quiet"],
+            verbose=given["verbose"],
+            yes=given["yes"],
             dry_run=bool(options.pop("dry_run", False)),
             explain=bool(options.pop("explain", False)),
         )
@@ -118,6 +106,8 @@ def _report(error: errors.TestigoError, rooms: Rooms) -> NoReturn:
         sys.stderr.write("\n".join(lines) + "\n")
     if rooms.asked.json:
         shown = {"message_type": "error", "ok": False, "code": error.code, "error": error.message, "exit": status}
+        if error.evidence:
+            shown["evidence"] = {name: str(value) for name, value in error.evidence.items()}
         with suppress(OSError):
             sys.stdout.write(json.dumps(shown) + "\n")
     sys.exit(status)

@@ -14,7 +14,7 @@ from commands.door import GivenPath, common, refuse_unwritable
 from commands.drop_rooms import DropRooms
 from commands.plan import only_planned, plannable
 from commands.serving import application
-from commands.talk import Talk, octets
+from commands.talk import Talk, counted, octets
 from ingest.droplinks import MANY, QUESTIONS, Terms, tidy_code
 
 _MIB = 1 << 20
@@ -72,7 +72,8 @@ def drop_new(
     require(rooms.actor, Action.GIVE_DROP_LINK)
     with rooms.database.reading() as session:
         incident_by_number(session, number)
-    if only_planned(rooms, f"make a drop link for {number}, valid for {days} days", ["1 entry: the link's record"]):
+    would = f"make a drop link for {number}, valid for {counted(days, 'day')}"
+    if only_planned(rooms, would, ["1 entry: the link's record"]):
         return 0
     link, code = DropRooms(rooms).links.give(rooms.actor, number, terms)
     rooms.publisher.publish()
@@ -197,7 +198,9 @@ def drop_rescue(rooms: Rooms, everything: bool) -> int:
         with rooms.database.reading() as session:
             waiting = len(unfinished_uploads(session))
         only_planned(
-            rooms, f"make items of at most {waiting} unfinished uploads", [f"1 ingestion each, {waiting} at most"]
+            rooms,
+            f"make items of at most {counted(waiting, 'unfinished upload')}",
+            [f"1 ingestion each, {waiting} at most"],
         )
         return 0
     drop = DropRooms(rooms)
@@ -205,7 +208,8 @@ def drop_rescue(rooms: Rooms, everything: bool) -> int:
         rescued = drop.finishing.rescue(rooms.actor, everything=everything)
     finally:
         drop.close()
-    talk.say(f"{rescued} unfinished uploads became items." if rescued else "No upload waits to be rescued.")
+    became = counted(rescued, "unfinished upload became an item.", "unfinished uploads became items.")
+    talk.say(became if rescued else "No upload waits to be rescued.")
     talk.document({"message_type": "summary", "ok": True, "rescued": rescued})
     return 0
 

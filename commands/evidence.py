@@ -8,12 +8,12 @@ import click
 from archive.access import Action, require
 from archive.catalogue.incidents import import_by_number, incident_by_number, incidents_by_id, list_incidents
 from archive.durable import write_durably
-from archive.errors import InputError, UnavailableError
+from archive.errors import ConflictError, InputError, LockedError, UnavailableError
 from cli import INTERRUPTED, Rooms
 from commands.door import GivenPath, Interrupted, common, refuse_unwritable
 from commands.importing import Progress, forecast, report
 from commands.plan import only_planned, plannable
-from commands.talk import Talk
+from commands.talk import Talk, counted
 from custody.incidents import open_incident, titles
 from custody.receipt_office import issue_receipt
 from ingest.folder import look_at
@@ -125,12 +125,14 @@ def import_(  # noqa: PLR0913 - one parameter an option
       testigo import /media/SD-07 -i I-2026-0087 --custodian "M. Rivera" --dry-run
       testigo import /media/SD-07 -i I-2026-0087 --custodian "M. Rivera"
       testigo import /media/SD-07 --resume imp-2026-0003
+      testigo import --resume imp-2026-0003            (unlocked: its source stands sealed in the log)
 
     Files are only read. What is here already is linked, not copied; nothing is unpacked; every file that is not
     taken in is listed with its reason (exit 3).
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.RECEIVE)
+    source = source if source is not None else _remembered_source(rooms, resume)
     request = _request(rooms, source, number, resume, manifest, custodian, device, write_blocker, reason)
     if rooms.asked.dry_run or rooms.asked.explain:
         return forecast(rooms, talk, request)
@@ -144,7 +146,8 @@ def import_(  # noqa: PLR0913 - one parameter an option
             closing = rooms.batch_import.run(batch, request, progress.watch)
         except KeyboardInterrupt:
             progress.stop()
-            talk.insist(f"Stopped. {progress.ended} files are in and checked; what was in hand was dropped whole.")
+            ended = counted(progress.ended, "file is", "files are")
+            talk.insist(f"Stopped. {ended} in and checked; what was in hand was dropped whole.")
             talk.insist(f"To go on: {line}")
             talk.document({"message_type": "interrupted", "import": batch.number, "resume": line, "exit": INTERRUPTED})
             raise Interrupted from None
@@ -168,13 +171,33 @@ def _write_receipt(rooms: Rooms, talk: Talk, closing: Reconciliation, path: Path
     talk.aside(f"Receipt: {path}")
 
 
-def _request(
-    rooms: Rooms, source: Path | None, number: str | None, resume: str | None, manifest: Path | None, *told: str | None
-) -> ImportRequest:
-    if source is None:
-        raise click.UsageError(
-            "Name the folder, card or file to import; where it was is not kept in the clear, so --resume needs it too."
+def _remembered_source(rooms: Rooms, resume: str | None) -> Path:
+    """Find where an import that is gone on with reads from: it stands sealed in the log, and opening it is an entry."""
+    if resume is None:
+        raise click.UsageError("Name the folder, card or file to import.")
+    with rooms.database.reading() as session:
+        batch, seq = import_by_number(session, resume)
+    if batch.status != "running":
+        raise ConflictError(
+            "batch/ended", "That import has ended; there is nothing to go on with. Nothing was changed."
         )
+    if rooms.agent.status() is None:
+        raise LockedError(
+            "batch/source-closed",
+            "Where that import reads from is not kept in the clear: it stands sealed in the log, and the archive is "
+            "locked. Nothing was done. Name the folder, card or file too, or run `testigo unlock` first.",
+        )
+    try:
+        (entry,) = rooms.reading_room.open_log(rooms.actor, seq, seq + 1)
+    finally:
+        rooms.publisher.publish()
+    records = [each for each in entry.all("record") if each.get("id") == str(batch.id)]
+    return Path(records[0]["sealed"]["source"])
+
+
+def _request(
+    rooms: Rooms, source: Path, number: str | None, resume: str | None, manifest: Path | None, *told: str | None
+) -> ImportRequest:
     look_at(source)
     source = source.resolve()
     _refuse_own_folders(rooms, source)

@@ -81,7 +81,7 @@ def hold_lift(rooms: Rooms, number: str, reason: str) -> int:
     finally:
         rooms.publisher.publish()
     if isinstance(done, Asked):
-        return asked_for(talk, f"testigo hold lift {number} --reason …")
+        return asked_for(rooms, talk, Action.LIFT_HOLD, f"testigo hold lift {number} --reason …")
     talk.say(f"{done.number} is lifted.")
     talk.document({"message_type": "summary", "ok": True, "hold": done.number, "status": done.status})
     return 0

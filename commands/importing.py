@@ -9,7 +9,7 @@ from archive.errors import UnavailableError
 from cli import DONE_IN_PART, EXIT_CODES, Rooms
 from commands.door import printable
 from commands.plan import given
-from commands.talk import Talk, octets, tail
+from commands.talk import Talk, counted, octets, tail
 from ingest.progress import Step
 from ingest.reception import Linked, Refused, Result, Stored
 from ingest.reconciliation import Forecast, ImportRequest, Reconciliation
@@ -55,6 +55,8 @@ class Progress:
         if step.result is not None:
             self._errors += isinstance(step.result, Refused)
             self._talk.document(_file_document(step.path, step.result))
+            for label, line in _result_lines(step.path, step.result) if self._talk.is_verbose else ():
+                self._talk.detail(f"  {label:<14} {line}".rstrip())
         if self._bar is not None and self._task is not None:
             width = max(12, shutil.get_terminal_size().columns - _BESIDE_THE_PATH)
             words = f"{step.files_done}/{step.files_total}  {tail(printable(step.path), width)}"
@@ -66,7 +68,7 @@ class Progress:
     def _say(self, step: Step) -> None:
         share = step.octets_done / step.octets_total if step.octets_total else 1.0
         self._talk.aside(
-            f"{step.files_done} of {step.files_total} files, {octets(step.octets_done)} of "
+            f"{step.files_done} of {counted(step.files_total, 'file')}, {octets(step.octets_done)} of "
             f"{octets(step.octets_total)} ({share:.0%})"
         )
         self._talk.document(
@@ -137,7 +139,7 @@ def report(talk: Talk, closing: Reconciliation) -> int:
     lines = [_result_lines(path, result) for path, result in closing.results]
     shown = 0
     for (_, result), told in zip(closing.results, lines, strict=True):
-        if isinstance(result, Refused) or len(told) > 1 or shown < _MOST_LINES:
+        if isinstance(result, Refused) or len(told) > 1 or shown < _MOST_LINES or talk.is_verbose:
             shown += 1
             for label, line in told:
                 talk.field(label, line)

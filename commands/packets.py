@@ -18,7 +18,7 @@ from archive.keyfiles import strong_passphrase
 from cli import DONE_IN_PART, Rooms
 from commands.door import common, printable
 from commands.plan import given
-from commands.talk import Talk, octets
+from commands.talk import Talk, counted, octets
 from export import packet_verifier as verifier
 from export.packaging import FileRange
 from export.request import BuiltPacket, Forecast, PacketRequest, Seal, Step
@@ -136,7 +136,15 @@ def _read(path: Path) -> str:
 def _build(rooms: Rooms, talk: Talk, request: PacketRequest) -> BuiltPacket:
     progress = talk.progress()
     if progress is None:
-        return rooms.disclosure.build_legal(request, lambda step: _step_document(talk, step))
+        said: list[str] = []
+
+        def tell(step: Step) -> None:
+            _step_document(talk, step)
+            if step.words not in said[-1:]:
+                said.append(step.words)
+                talk.detail(step.words)
+
+        return rooms.disclosure.build_legal(request, tell)
     with progress:
         task = progress.add_task("reading the log", total=None)
 
@@ -159,8 +167,7 @@ def _step_document(talk: Talk, step: Step) -> None:
 
 
 def _report(talk: Talk, built: BuiltPacket) -> None:
-    count = len(built.items)
-    talk.say(f"{built.number}  {count} {'exhibit' if count == 1 else 'exhibits'}, {octets(built.octets)}  {built.path}")
+    talk.say(f"{built.number}  {counted(len(built.items), 'exhibit')}, {octets(built.octets)}  {built.path}")
     talk.say(f"  released by entry {built.release} of the log, verified as a stranger would")
     for stamp in built.attested:
         talk.say(f"  time-stamp    {stamp.authority}: {stamp.attested_time:%Y-%m-%d %H:%M:%S} UTC")
@@ -209,12 +216,13 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
             for i in forecast.items
         ],
     )
-    talk.say(f"{len(forecast.items)} exhibits, {octets(sum(item.size for item in forecast.items))}, each with")
+    size = sum(item.size for item in forecast.items)
+    talk.say(f"{counted(len(forecast.items), 'exhibit')}, {octets(size)}, each with")
     talk.say(
         "data/metadata/ITEM.json; data/index.csv, data/index.json. An extension (.*) follows the identified format."
     )
     if forecast.left_out:
-        talk.say(f"{forecast.left_out} of the incident's items left out, as asked")
+        talk.say(f"{counted(forecast.left_out, 'item')} of the incident left out, as asked")
     for number in forecast.apart:
         talk.say(f"Not in it: {number} was received together with one of these. Name it too if it belongs.")
     for number, why in forecast.refused:
@@ -241,11 +249,11 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
 
 
 def _explain(talk: Talk, forecast: Forecast) -> None:
-    count = len(forecast.items)
+    each = counted(len(forecast.items), "item")
     talk.say("Entries it would write:")
     talk.say("  1 metadata modification: the packet's number and record")
-    talk.say(f"  1 access, in the log of each of the {count} items, before anything is opened")
-    talk.say(f"  1 dissemination, the last of each of the {count} items' runs: who, on what basis, which payload")
+    talk.say(f"  1 access, in the log of each of {each}, before anything is opened")
+    talk.say(f"  1 dissemination, the last in the log of each of {each}: who, on what basis, which payload")
     talk.say("  and where it fails: 1 dissemination with outcome failure; where it is refused: 1 refusal")
 
 

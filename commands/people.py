@@ -13,7 +13,7 @@ from archive.types import Role, StaffId
 from cli import Rooms
 from commands.door import GivenPath, common
 from commands.plan import only_planned, plannable
-from commands.talk import Talk, ask_passphrase, read_recovery_key
+from commands.talk import Talk, ask_passphrase, counted, read_recovery_key
 from custody.accounts import admit, dismiss, grant_copy
 from custody.rotation import rotate
 
@@ -165,7 +165,7 @@ def keys_rotate(rooms: Rooms, passphrase_file: Path | None) -> int:
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.ROTATE_KEYS)
     count = len(rooms.present_key_files.list())
-    if only_planned(rooms, f"make a new office key and seal {count} key files to it", _ROTATION):
+    if only_planned(rooms, f"make a new office key and seal {counted(count, 'key file')} to it", _ROTATION):
         return 0
     _rotate(rooms, talk, ask_passphrase(passphrase_file))
     rooms.publisher.publish()
@@ -221,7 +221,8 @@ def keys_recovery(rooms: Rooms, files: tuple[Path, ...]) -> int:
 def _rotate(rooms: Rooms, talk: Talk, passphrase: str) -> None:
     rooms.agent.lock()
     count = rotate(rooms.ledger, rooms.present_key_files, rooms.actor, passphrase=passphrase)
-    talk.say(f"{count} key files were sealed anew; the archive is locked. Your passphrase stays the same.")
+    sealed = counted(count, "key file was", "key files were")
+    talk.say(f"{sealed} sealed anew; the archive is locked. Your passphrase stays the same.")
     talk.say("Everyone else who may unlock needs a new copy: `testigo keys grant ACCOUNT`.")
 
 

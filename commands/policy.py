@@ -15,7 +15,7 @@ from cli import Rooms
 from commands.clear_copy import ClearCopy
 from commands.door import GivenPath, common, printable, refuse_unwritable
 from commands.plan import only_planned, plannable
-from commands.talk import Talk, octets
+from commands.talk import Talk, counted, octets
 from custody.clean_copies import record_clean_copy
 from media.classify import ClassedTag, classify_all
 from media.cleaning import Plan, Verdict, plan_copy
@@ -131,9 +131,9 @@ def policy_test(rooms: Rooms, file: Path, audience: str, tick: tuple[str, ...]) 
         ["field", "value", "class", "what happens"],
         [(each.field.tag.source, each.value, each.field.about.value.replace("_", " "), each.words) for each in shown],
     )
-    talk.say(
-        f"{sum(each.field.about in ALWAYS_KEPT for each in told)} more fields say how it is shown and built, and stay."
-    )
+    kept = sum(each.field.about in ALWAYS_KEPT for each in told)
+    more = counted(kept, "more field says", "more fields say")
+    talk.say(f"{more} how it is shown and built, and {'stays' if kept == 1 else 'stay'}.")
     for about in dict.fromkeys(each.field.about for each in shown):
         talk.field(about.value.replace("_", " "), WHY[about])
     _say_tried(talk, tried)

@@ -13,7 +13,7 @@ from cli import DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.door import common, printable
 from commands.plan import only_planned, plannable
-from commands.talk import Talk, ask_passphrase, read_recovery_key
+from commands.talk import Talk, ask_passphrase, counted, read_recovery_key
 from custody.accounts import actor_of, as_actor
 from custody.canonical import Json
 from custody.drafts import Draft
@@ -124,7 +124,8 @@ def _actor(rooms: Rooms, opener: StaffId | None) -> Actor | None:
 
 
 def _report(talk: Talk, built: Rebuilt) -> int:
-    talk.say(f"The catalogue is there again: {built.entries:,} entries, all under signed checkpoints.")
+    entries = counted(built.entries, "entry", "entries")
+    talk.say(f"The catalogue is there again: {entries}, all under signed checkpoints.")
     for found in built.problems:
         talk.say(f"  {found.finding}  {printable(found.subject)}  {printable(found.words)}")
     for name in built.set_aside:

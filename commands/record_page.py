@@ -9,7 +9,7 @@ from typing import Any
 from archive.catalogue.records import Item, Json
 from commands.assessment_page import print_assessment
 from commands.door import printable
-from commands.talk import Talk, grouped, octets
+from commands.talk import Talk, counted, grouped, octets
 from custody.reading import OpenedItem
 from custody.register import OpenedEntry
 
@@ -27,7 +27,7 @@ def print_item(talk: Talk, opened: OpenedItem, *, incident: str, holds: Sequence
     talk.field("what", f"{item.role}, {item.evidence_kind}: {_kind(described)}")
     for line in _made_of(described):
         talk.field("made of", line)
-    talk.field("size", f"{item.size:,} octets ({octets(item.size)})")
+    talk.field("size", f"{counted(item.size, 'octet')} ({octets(item.size)})")
     fixity = receipt.get("fixity")
     if fixity:
         digest = grouped(fixity["sha256"])

@@ -281,7 +281,7 @@ def item_destroy(rooms: Rooms, number: str, reason: str, certificate: Path | Non
     finally:
         rooms.publisher.publish()
     if isinstance(done, Asked):
-        return asked_for(talk, f"testigo item destroy {number} --reason …")
+        return asked_for(rooms, talk, Action.DESTROY, f"testigo item destroy {number} --reason …")
     statement = {
         "item": number,
         "entry": done.entry,

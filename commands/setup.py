@@ -17,10 +17,11 @@ from archive.settings import KeyKind as KeyKindSetting
 from archive.types import Role, StaffId
 from cli import CATALOGUE_MISSING, DONE_IN_PART, Rooms
 from commands.account import os_user
+from commands.approvals import say_waiting
 from commands.door import GivenPath, common
 from commands.drop_rooms import rescue_stale
 from commands.plan import only_planned, plannable
-from commands.talk import Talk, ask_passphrase
+from commands.talk import Talk, ask_passphrase, counted
 from custody.drafts import Draft
 from custody.entries import EventKind
 from custody.founding import Charter, Founded, found
@@ -221,13 +222,15 @@ def unlock(rooms: Rooms, minutes: int | None, passphrase_file: Path | None) -> i
     waiting = rooms.jobs.release_waiting()
     rescued = rescue_stale(rooms)
     rooms.publisher.publish()
-    talk.say(f"Unlocked until {status.until:%Y-%m-%d %H:%M} UTC, for {lifetime} minutes.")
+    talk.say(f"Unlocked until {status.until:%Y-%m-%d %H:%M} UTC, for {counted(lifetime, 'minute')}.")
     if not status.memory_locked:
         talk.aside("Note: the agent's memory could not be kept out of swap. `testigo doctor` says what to do.")
     if rescued:
-        talk.say(f"{rescued} uploads whose senders are gone became items, as far as they had come.")
+        became = counted(rescued, "upload whose sender is gone is", "uploads whose senders are gone are")
+        talk.say(f"{became} in now, as far as received.")
     if waiting:
-        talk.say(f"{waiting} jobs that waited for this will now be done by `testigo worker`.")
+        talk.say(f"{counted(waiting, 'job')} that waited for this will now be done by `testigo worker`.")
+    say_waiting(rooms, talk)
     talk.document({"message_type": "summary", "ok": True, "until": status.until.isoformat(), "released_jobs": waiting})
     return 0
 

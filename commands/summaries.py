@@ -16,6 +16,7 @@ SUMMARIES = {
     "clock-offset": "Record how far a device's clock was off.",
     "preview": "List an item's previews, or put one into a file.",
     "hold": "Place and lift legal holds.",
+    "approvals": "List what waits for a second person, and how to agree.",
     "verify": "Check bytes, log, catalogue and time-stamps.",
     "receipt": "Check a receipt file.",
     "exposure": "What each kind of demand could obtain today.",

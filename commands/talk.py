@@ -55,6 +55,15 @@ class Talk:
         if not self._asked.quiet and not self._asked.json:
             sys.stderr.write(text + "\n")
 
+    def detail(self, text: str) -> None:
+        """Print what only --verbose asks for."""
+        if self._asked.verbose and not self._asked.json:
+            sys.stderr.write(text + "\n")
+
+    @property
+    def is_verbose(self) -> bool:
+        return self._asked.verbose
+
     def warn(self, text: str) -> None:
         """Print what nobody may miss, whatever else is kept quiet."""
         sys.stderr.write(f"WARNING: {text}\n")
@@ -90,7 +99,7 @@ class Talk:
 
     def progress(self, *, counts_octets: bool = True) -> "Progress | None":
         """Give a progress display on a terminal; None where nobody watches."""
-        if self._asked.quiet or self._asked.json or not sys.stderr.isatty():
+        if self._asked.quiet or self._asked.verbose or self._asked.json or not sys.stderr.isatty():
             return None
         from rich.console import Console
         from rich.progress import (
@@ -167,6 +176,11 @@ def octets(number: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Write a count with its noun: 1 entry, 2 entries."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def columns() -> int:

@@ -7,14 +7,17 @@ import click
 
 from archive.access import Action, require
 from archive.backup import check_places, copy_archive
+from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.items import list_items
-from archive.errors import UnavailableError
+from archive.errors import TestigoError, UnavailableError
 from archive.jobs import Job, JobState
+from archive.types import Outcome
 from cli import DONE_IN_PART, Rooms
+from commands.approvals import say_waiting
 from commands.door import GivenPath, common
 from commands.drop_rooms import rescue_stale
 from commands.plan import only_planned, plannable
-from commands.talk import Talk, octets
+from commands.talk import Talk, counted, octets
 from custody.drafts import Draft
 from custody.entries import EventKind
 
@@ -36,7 +39,8 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.RUN_JOBS)
     waiting = len(rooms.jobs.list([JobState.NEW]))
-    if only_planned(rooms, f"try {waiting} jobs that wait", ["none: a time-stamp is a file beside its checkpoint"]):
+    would = f"try {counted(waiting, 'job that waits', 'jobs that wait')}"
+    if only_planned(rooms, would, ["none: a time-stamp is a file beside its checkpoint"]):
         return 0
     if now:
         rooms.jobs.hurry()
@@ -46,7 +50,7 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
     def watch(job: Job, state: JobState, words: str) -> None:
         nonlocal failed
         failed += state in (JobState.FAILED, JobState.NEW)
-        named = subjects.get(job.subject, job.subject)
+        named = _named(subjects, job)
         talk.say(f"{job.kind} {named}: {words}" + ("" if state is JobState.DONE else f" ({state})"))
         talk.document({"message_type": "job", "id": job.id, "subject": job.subject, "state": state, "words": words})
 
@@ -84,7 +88,7 @@ def jobs(rooms: Rooms, everything: bool) -> int:
         (
             str(job.id),
             job.kind,
-            subjects.get(job.subject, job.subject),
+            _named(subjects, job),
             job.state,
             str(job.tries),
             f"{job.not_before:%Y-%m-%d %H:%M}",
@@ -97,14 +101,22 @@ def jobs(rooms: Rooms, everything: bool) -> int:
         talk.aside("Nothing waits.")
     locked = sum(job.state is JobState.WAITING_FOR_UNLOCK for job in found)
     if locked:
-        talk.aside(f"{locked} of these wait for an unlock: `testigo unlock`, then `testigo worker --once`.")
+        wait = "waits" if locked == 1 else "wait"
+        talk.aside(f"{locked} of these {wait} for an unlock: `testigo unlock`, then `testigo worker --once`.")
+    say_waiting(rooms, talk)
     return 0
 
 
+def _named(names: dict[str, str], job: Job) -> str:
+    """Name what a job is about; of several parts the first that people know."""
+    return next((names[part] for part in job.subject.split("/") if part in names), job.subject)
+
+
 def _names(rooms: Rooms) -> dict[str, str]:
-    """Give the numbers by which people know the items that jobs are about."""
+    """Give the numbers by which people know the items and incidents that jobs are about."""
     with rooms.database.reading() as session:
-        return {str(item.id): item.number for item, _ in list_items(session)}
+        names = {str(item.id): item.number for item, _ in list_items(session)}
+        return names | {str(incident_id): one.number for incident_id, one in incidents_by_id(session).items()}
 
 
 @click.command("backup")
@@ -130,25 +142,29 @@ def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
         return 0
     rooms.ledger.record(Draft(event=EventKind.BACKUP, actor=rooms.actor, values=(("purpose", "backup"),)))
     rooms.publisher.publish()
-    made = copy_archive(
-        rooms.home,
-        destination,
-        keys_to,
-        store=rooms.store,
-        database=rooms.database,
-        key_files=key_files,
-        log_lock=rooms.log_lock,
-    )
-    talk.say(f"{made.objects} new objects and log files, {octets(made.octets)}; the catalogue as of now.")
-    days = rooms.settings.archive.backup_days_max
+    try:
+        made = copy_archive(
+            rooms.home,
+            destination,
+            keys_to,
+            store=rooms.store,
+            database=rooms.database,
+            key_files=key_files,
+            log_lock=rooms.log_lock,
+        )
+    except TestigoError as error:
+        values = (("purpose", "backup"), ("code", error.code))
+        rooms.ledger.record(Draft(event=EventKind.BACKUP, outcome=Outcome.FAILURE, actor=rooms.actor, values=values))
+        rooms.publisher.publish()
+        raise
+    new = counted(made.objects, "new object or log file", "new objects and log files")
+    talk.say(f"{new}, {octets(made.octets)}; the catalogue as of now.")
+    days = counted(rooms.settings.archive.backup_days_max, "day")
     if keys_to is None:
-        talk.say(
-            f"No key files were copied: give --keys-to, on another medium, and delete each copy within {days} days."
-        )
+        talk.say(f"No key files were copied: give --keys-to, on another medium, and delete each copy within {days}.")
     else:
-        talk.say(
-            f"{made.keys} key files in {keys_to}. Delete this copy within {days} days: a destroyed key lives on in it."
-        )
+        count = counted(made.keys, "key file")
+        talk.say(f"{count} in {keys_to}. Delete this copy within {days}: a destroyed key lives on in it.")
     talk.document(
         {"message_type": "summary", "ok": True, "files": made.objects, "octets": made.octets, "keys": made.keys}
     )

@@ -14,7 +14,8 @@ from archive.errors import LockedError, TestigoError
 from archive.types import Finding
 from cli import DONE_IN_PART, Rooms
 from commands.door import printable
-from commands.talk import Talk, octets
+from commands.since import Since
+from commands.talk import Talk, counted, octets
 from custody.audit import Extent
 from custody.audit_full import FullCheck
 from custody.audit_keys import AuditKeys
@@ -60,6 +61,7 @@ class Verification:
         keyless: bool,
         against: tuple[Path, ...],
         sweep: bool,
+        since: Since | None = None,
     ) -> None:
         self._rooms = rooms
         self._talk = Talk(rooms.asked)
@@ -68,7 +70,8 @@ class Verification:
         self._against = against
         self._sweep = sweep
         self._tally = _Tally()
-        self._items = self._find_items(numbers)
+        self._since = since
+        self._items = self._find_items(numbers) if since is None else since.items
         self._swept: Swept | None = None
         self._progress = self._talk.progress(counts_octets=False)
         self._tasks: dict[str, int] = {}
@@ -96,12 +99,18 @@ class Verification:
     def _check(self) -> None:
         audit = self._rooms.audit
         outside = [read_outside(path) for path in self._against]
+        if self._since is not None:
+            outside += [self._since.evidence] if self._since.evidence is not None else []
+            others = counted(self._since.others, "item")
+            self._tally.left_out.append(
+                f"{others} of which no entry from number {self._since.entry} on speaks (--since)"
+            )
         if not self._rooms.signing_keys_path.is_file():
             words = "The log's signing keys are not here; the keys that the store itself states were used."
             self._take([unknown("custody/keys-unconfirmed", words, subject="log")])
         self._take(audit.log(outside=outside, watch=self._watch))
         log_is_right = self._tally.finding is not Finding.DOES_NOT_MATCH
-        self._take(audit.holdings(items=self._items, watch=self._watch))
+        self._take(audit.holdings(items=self._items, apart=self._keyless, watch=self._watch))
         if self._keyless:
             self._tally.left_out.append("what needs a key (--keyless was asked for)")
         elif self._rooms.agent.status() is None:
@@ -173,6 +182,7 @@ class Verification:
     def _take(self, findings: Iterable[Found]) -> None:
         for found in findings:
             (self._tally.matched if found.finding is Finding.MATCHES else self._tally.problems).append(found)
+            self._talk.detail(f"{found.finding:<14} {printable(_subject(found))}  {printable(found.words)}")
             if found.finding is not Finding.MATCHES:
                 self._talk.document(_finding_document(found))
 
@@ -187,14 +197,17 @@ class Verification:
 
     def _print(self, extent: Extent) -> None:
         talk, tally = self._talk, self._tally
-        talk.say(f"{extent.items:,} items, {octets(extent.octets)}, {extent.entries:,} log entries")
+        entries = counted(extent.entries, "log entry", "log entries")
+        talk.say(f"{counted(extent.items, 'item')}, {octets(extent.octets)}, {entries}")
         wrong = _items(tally.problems)
-        talk.say(f"  {extent.items - len(wrong):>7,} items match")
+        right = extent.items - len(wrong)
+        talk.say(f"  {right:>7,} {'item matches' if right == 1 else 'items match'}")
         for finding in (Finding.DOES_NOT_MATCH, Finding.CANNOT_TELL):
             self._print_problems(finding)
         for found in tally.matched:
             if found.count:
-                talk.say(f"  {found.count:>7,} {printable(found.words)}")
+                words = found.words_of_one if found.count == 1 and found.words_of_one else found.words
+                talk.say(f"  {found.count:>7,} {printable(words)}")
         for found in tally.problems:
             if found.is_expected:
                 talk.say(f"  note: {printable(_subject(found))}: {printable(found.words)}")
@@ -202,7 +215,8 @@ class Verification:
             talk.say(f"Not checked: {words}.")
         if self._swept is not None:
             swept = self._swept
-            talk.say(f"Swept: {swept.objects} objects, {swept.keys} key files, {swept.staged} unfinished writes.")
+            counts = (swept.objects, "object"), (swept.keys, "key file"), (swept.staged, "unfinished write")
+            talk.say(f"Swept: {', '.join(counted(*each) for each in counts)}.")
         self._say_next()
 
     def _print_problems(self, finding: Finding) -> None:
@@ -216,10 +230,11 @@ class Verification:
                 self._talk.say(f"  {finding}  {printable(subjects[0])}  {printable(words)}")
                 continue
             self._talk.say(f"  {finding}  {len(subjects):,} times: {printable(words)}")
-            for subject in subjects[:_MOST_SHOWN]:
+            shown = subjects if self._talk.is_verbose else subjects[:_MOST_SHOWN]
+            for subject in shown:
                 self._talk.say(f"      {printable(subject)}")
-            if len(subjects) > _MOST_SHOWN:
-                self._talk.say(f"      … and {len(subjects) - _MOST_SHOWN:,} more; --json lists all")
+            if len(subjects) > len(shown):
+                self._talk.say(f"      … and {len(subjects) - len(shown):,} more; --verbose lists all")
 
     def _say_next(self) -> None:
         tally = self._tally
@@ -255,6 +270,7 @@ class Verification:
                 "anchored": bool(self._rooms.authorities) and not pending,
                 "not_checked": tally.left_out,
                 "matches": {f"{found.subject}: {found.words}": found.count for found in tally.matched},
+                "since": self._since.entry if self._since is not None else None,
                 "seconds": round(seconds, 3),
             }
         )

@@ -125,8 +125,9 @@ class Acts:
         if waiting is not None and waiting.requested_by == actor.staff_id:
             raise AccessError(
                 "access/second-person-needed",
-                "You asked for this yourself. Nothing was changed. "
-                "Another attorney or coordinator must run the same command.",
+                "You asked for this yourself, and it waits. Nothing was changed. Another attorney or coordinator must "
+                "run the same command under an account of their own (`testigo staff add`); `testigo approvals` lists "
+                "what waits.",
             )
         if waiting is None:
             approval = Approval(

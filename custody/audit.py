@@ -25,7 +25,7 @@ from archive.store.port import Store
 from archive.types import Finding
 from custody.audit_item import check_items_opened
 from custody.audit_log import LogAudit
-from custody.audit_objects import check_keys, check_numbers, check_objects
+from custody.audit_objects import check_keys, check_numbers, check_objects, keys_apart
 from custody.audit_opened import OpenedAudit, ReceivedFixity
 from custody.audit_tokens import check_tokens
 from custody.findings import Found, from_error, surviving
@@ -111,13 +111,19 @@ class Audit:
             found += surviving(check_outside(outside, audit.tree, session, self._keys), subject="log")
             return [_with_items(session, each) for each in found]
 
-    def holdings(self, *, items: Sequence[UUID] | None = None, watch: Watch = silent) -> Iterator[Found]:
-        """Check objects, key files and counters; of some items only their objects."""
+    def holdings(
+        self, *, items: Sequence[UUID] | None = None, apart: bool = False, watch: Watch = silent
+    ) -> Iterator[Found]:
+        """Check objects, key files and counters; of some items only their objects.
+
+        `apart` tells that this may be a copy, whose key files lie elsewhere: that there are none is no alarm then.
+        """
         with self._database.reading() as session:
             objects = check_objects(session, self._store, only=items, threads=self._threads, watch=watch)
             yield from surviving(objects, subject="objects")
             if items is None:
-                yield from surviving(check_keys(session, self._key_files), subject="keys")
+                keys = keys_apart() if apart and not self._key_files.list() else check_keys(session, self._key_files)
+                yield from surviving(keys, subject="keys")
                 yield from surviving(check_numbers(session), subject="catalogue")
 
     def opened(

@@ -51,7 +51,9 @@ class _CheckpointAudit:
             yield self._root_mismatch()
         yield from self._newest(newest)
         yield from self._key_file()
-        yield matches("checkpoints", "checkpoints are rightly signed over the entries that are here", good)
+        words = "checkpoints are rightly signed over the entries that are here"
+        one = "checkpoint is rightly signed over the entries that are here"
+        yield matches("checkpoints", words, good, one=one)
 
     def _look_at(self, size: int, note: bytes) -> tuple[VerifiedCheckpoint | None, list[Found]]:
         subject = f"checkpoint {size}"

@@ -75,7 +75,9 @@ class FullCheck:
                     if found is not None:
                         yield found
                 watch("originals", done, total)
-        yield matches("originals", "originals open and have the SHA-256 and size of their receipt", good)
+        words = "originals open and have the SHA-256 and size of their receipt"
+        one = "original opens and has the SHA-256 and size of its receipt"
+        yield matches("originals", words, good, one=one)
 
     def _read(self, item: Item, keys: Mapping[UUID, KeyIdentity]) -> _Read:
         try:

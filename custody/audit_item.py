@@ -59,7 +59,7 @@ def _check(
         yield from fold.settle()
         checked = frozenset(item_id for item_id, _, state in rows if state != DESTROYED and item_id in keys)
         yield from compare_rows(session, fold, frozenset(), only=checked)
-    yield matches("items", "items have an unbroken run of entries", good)
+    yield matches("items", "items have an unbroken run of entries", good, one="item has an unbroken run of entries")
 
 
 def _open(register: Register, item_id: UUID, keys: Mapping[UUID, KeyIdentity]) -> list[OpenedEntry]:

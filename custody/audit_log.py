@@ -120,7 +120,7 @@ class LogAudit:
             self._watch("log", due, total)
         yield from bundles.finish()
         self._watch("log", total, total)
-        yield matches("log", "entries stand as they were written", good)
+        yield matches("log", "entries stand as they were written", good, one="entry stands as it was written")
 
     def _hole(self, seq: int, bundles: StoredBundles) -> Iterator[Found]:
         first = self.tree.size
@@ -159,7 +159,8 @@ class LogAudit:
             for (seq,) in execute(_OWNERS_WITHOUT_ENTRY):
                 yield _index_differs("The catalogue speaks of an entry that the log does not have.", seq)
         if not broken:
-            yield matches("log", "items have running numbers without a gap", execute(_RUNS_COUNTED).scalar() or 0)
+            words, one = "items have running numbers without a gap", "item has running numbers without a gap"
+            yield matches("log", words, execute(_RUNS_COUNTED).scalar() or 0, one=one)
 
 
 def check_entry(seq: int, leaf: bytes, digest: bytes, stored_hash: bytes) -> Found | None:

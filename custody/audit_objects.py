@@ -101,7 +101,18 @@ def check_objects(
         if known.state != DESTROYED:
             yield _missing(name, known)
     yield from _without_original(session, only)
-    yield matches("objects", "objects have the digest that is their name", good)
+    one = "object has the digest that is its name"
+    yield matches("objects", "objects have the digest that is their name", good, one=one)
+
+
+def keys_apart() -> Iterator[Found]:
+    """Say of a place without any key file that nothing can be told of them."""
+    yield unknown(
+        "custody/keys-not-here",
+        "There is not one key file here, so whether they are whole cannot be told. In a copy of the archive they lie "
+        "apart; in the archive itself this is an alarm: restore them from their backup.",
+        subject="keys",
+    )
 
 
 def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
@@ -135,7 +146,7 @@ def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
             owner=str(owner_id),
         )
     yield from _keyring(session, key_files)
-    yield matches("keys", "owners have their key files", good)
+    yield matches("keys", "owners have their key files", good, one="owner has its key file")
 
 
 def check_numbers(session: Session) -> Iterator[Found]:

@@ -76,18 +76,19 @@ class OpenedAudit:
                 compare_rows(self._session, fold, self._destroyed, unread=self._unread), subject="catalogue"
             )
         yield from surviving(self._secret(), subject="catalogue")
-        yield matches("items", "items have an unbroken run of entries", len(self._runs))
+        one = "item has an unbroken run of entries"
+        yield matches("items", "items have an unbroken run of entries", len(self._runs), one=one)
         if self._unread:
             yield unknown(
                 "custody/entries-unread",
-                f"{len(self._unread)} entries hold values whose key is not here or does not open, though no record "
+                f"{_entries_hold(len(self._unread))} values whose key is not here or does not open, though no record "
                 "says that it was destroyed. Restore the key file from a backup, then check again.",
                 subject="log",
             )
         if self._closed:
             yield unknown(
                 "custody/closed-to-office",
-                f"{self._closed} entries hold values that are sealed to counsel or to a key that was destroyed. What "
+                f"{_entries_hold(self._closed)} values that are sealed to counsel or to a key that was destroyed. What "
                 "the office can open of them was checked.",
                 subject="log",
             )
@@ -107,7 +108,9 @@ class OpenedAudit:
             self._watch("values", read.seq + 1, size)
         yield from reader.rest(size)
         yield from fold.settle()
-        yield matches("log", "entries open wholly, each value being the one committed to", good)
+        words = "entries open wholly, each value being the one committed to"
+        one = "entry opens wholly, each value being the one committed to"
+        yield matches("log", words, good, one=one)
 
     def _count_closed(self, read: ReadEntry) -> None:
         """Tell what is closed by decision from what a lost key keeps shut."""
@@ -205,3 +208,7 @@ class IndexRows:
         row = EntrySubjectRow
         statement = select(row.seq, row.owner_id, row.run_number).where(row.seq >= first).order_by(row.seq)
         yield from self._session.execute(statement.execution_options(yield_per=_AT_ONCE))
+
+
+def _entries_hold(count: int) -> str:
+    return "1 entry holds" if count == 1 else f"{count} entries hold"

@@ -60,7 +60,8 @@ class StoredBundles:
             yield differs("custody/bad-tile", "A file that is no bundle lies among the bundles.", subject=name)
         for index, widths in sorted(self._found.items()):
             yield _ahead(index * WIDTH, index * WIDTH + max(widths), f"bundle {index}")
-        yield matches("store", "bundles of entries are the catalogue's", self._good)
+        one = "bundle of entries is the catalogue's"
+        yield matches("store", "bundles of entries are the catalogue's", self._good, one=one)
 
     def _compare(self) -> Iterator[Found]:
         index, ours = self._index, self._entries
@@ -134,7 +135,7 @@ def check_tiles(store: Store, tree: LogTree, published: int) -> Iterator[Found]:
     for (level, index), width in sorted(due.items()):
         path = Tile(level=level, index=index, width=width).path
         yield differs("custody/tile-missing", "The store lacks a part of the log's tree.", subject=path)
-    yield matches("store", "tiles are those of the entries", good)
+    yield matches("store", "tiles are those of the entries", good, one="tile is that of the entries")
 
 
 def check_disclosures(session: Session, store: Store, published: int) -> Iterator[Found]:
@@ -156,7 +157,8 @@ def check_disclosures(session: Session, store: Store, published: int) -> Iterato
             yield _differing_file(session, store, name, first, end)
     if covered < published:
         yield _disclosures_missing(covered, published)
-    yield matches("store", "files of sealed values are the catalogue's", good)
+    one = "file of sealed values is the catalogue's"
+    yield matches("store", "files of sealed values are the catalogue's", good, one=one)
 
 
 def _same_bundle(bundle: bytes, leaves: Sequence[bytes]) -> bool:

@@ -36,7 +36,8 @@ def check_tokens(session: Session, store: Store, authorities: Sequence[Authority
         yield from found
     yield from _pending(session, authorities)
     if good:
-        yield matches("time-stamps", "time-stamps stand over their checkpoints", good)
+        one = "time-stamp stands over its checkpoint"
+        yield matches("time-stamps", "time-stamps stand over their checkpoints", good, one=one)
 
 
 def _verify(

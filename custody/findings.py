@@ -25,7 +25,8 @@ class Found:
     """One thing that an audit found.
 
     `subject` is what a person looks for: `entry 17`, `E-2026-00003`, `checkpoint 64`. `count` is how many things a
-    match stands for. Where entries are the subject, `evidence` holds `first` and `end` (half open).
+    match stands for, and `words_of_one` what is said where it is one. Where entries are the subject, `evidence` holds
+    `first` and `end` (half open).
     """
 
     finding: Finding
@@ -33,6 +34,7 @@ class Found:
     code: str
     words: str
     count: int = 1
+    words_of_one: str = ""
     evidence: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -41,8 +43,8 @@ class Found:
         return self.finding is Finding.MATCHES or self.code in EXPECTED
 
 
-def matches(subject: str, words: str, count: int) -> Found:
-    return Found(finding=Finding.MATCHES, subject=subject, code="", words=words, count=count)
+def matches(subject: str, words: str, count: int, *, one: str = "") -> Found:
+    return Found(finding=Finding.MATCHES, subject=subject, code="", words=words, count=count, words_of_one=one)
 
 
 def differs(code: str, words: str, *, subject: str, **evidence: object) -> Found:

@@ -110,7 +110,8 @@ def _check_size(piece: Outside, tree: LogTree) -> Iterator[Found]:
     if piece.checkpoint.size > tree.size:
         yield differs(
             "custody/rolled-back",
-            f"{piece.name} stands for a log of {piece.checkpoint.size} entries, and only {tree.size} are here: the log "
+            f"{piece.name} stands for a log of {piece.checkpoint.size} entries, and only {tree.size} "
+            f"{'is' if tree.size == 1 else 'are'} here: the log "
             "was rolled back or cut.",
             subject=entries(tree.size, piece.checkpoint.size),
             first=tree.size,

@@ -28,7 +28,7 @@ def read_outside(path: Path) -> Outside:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "custody/not-evidence",
-            "What was given with --against cannot be read: it must be a checkpoint, a receipt, a proof file or a "
+            "What was given to compare with cannot be read: it must be a checkpoint, a receipt, a proof file or a "
             "packet's folder. Nothing was compared with it.",
             evidence={"path": str(path), "reason": str(error)},
         ) from error

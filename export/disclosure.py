@@ -24,7 +24,7 @@ from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Packet
-from archive.errors import AccessError, DisclosureError, LockedError, TestigoError
+from archive.errors import AccessError, DisclosureError, IntegrityError, LockedError, TestigoError
 from archive.types import NewId, Outcome, Owner, OwnerKind
 from archive.vault import Vault
 from archive.worker import Worker
@@ -52,7 +52,9 @@ from export.pages import House, gather_facts
 from export.request import BuiltPacket, Forecast, ForecastItem, PacketRequest, Step, Watch
 from export.selection import (
     Selection,
+    missing_objects,
     next_packet_number,
+    refuse_incomplete,
     refuse_what_may_not_leave,
     select_items,
     why_not,
@@ -119,7 +121,13 @@ class Disclosure:
             ),
             apart=selection.apart,
             left_out=selection.left_out,
-            refused=why_not(selection.items, self._vault.key_files),
+            refused=(
+                *why_not(selection.items, self._vault.key_files),
+                *(
+                    (number, f"not in the store: {names}; run `testigo verify`")
+                    for number, names in missing_objects(self._database, selection.items, self._vault.store).items()
+                ),
+            ),
             locked=self._vault.agent.status() is None,
         )
 
@@ -128,8 +136,8 @@ class Disclosure:
 
         Raises: AccessError `access/not-permitted`; LockedError `archive/locked`; DisclosureError
         `export/may-not-leave`; InputError `export/inside-archive`; ConflictError `export/packet-exists`;
-        UnavailableError `export/cannot-write`; IntegrityError `export/digest-mismatch`, `export/packet-differs`; as
-        `select_items`. None leaves a packet behind.
+        UnavailableError `export/cannot-write`; IntegrityError `export/object-missing`, `export/digest-mismatch`,
+        `export/packet-differs`; as `select_items`. None leaves a packet behind.
         """
         begun = self._begin(request, self._admit(request))
         try:
@@ -151,11 +159,12 @@ class Disclosure:
             refuse_inside(self._home, request.destination)
             refuse_occupied(request.destination)
             refuse_what_may_not_leave(selection.items, self._vault.key_files)
+            refuse_incomplete(self._database, selection.items, self._vault.store)
             if self._vault.agent.status() is None:
                 raise LockedError(
                     "archive/locked", "The archive is locked. Run testigo unlock, then do the same again."
                 )
-        except (AccessError, DisclosureError, LockedError) as error:
+        except (AccessError, DisclosureError, IntegrityError, LockedError) as error:
             self._ledger.record_refusal(request.actor, Action.BUILD_PACKET, error)
             self._publisher.publish()
             raise

@@ -7,6 +7,7 @@ whatever else was sealed is compared with the name that the log gave it.
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -92,7 +93,7 @@ def write_payload(
     done = 0
     originals: dict[str, PayloadFile] = {}
     for exhibit in exhibits:
-        with vault.open_object(keys[exhibit.item.id], exhibit.original) as reader:
+        with _opened(vault, keys[exhibit.item.id], exhibit, exhibit.original) as reader:
             pieces = _watched(reader, exhibit.number, done, total, watch)
             written = packaging.add_payload(exhibit.path, exhibit.size, pieces)
         if written.sha256 != exhibit.sha256:
@@ -122,8 +123,18 @@ def _write_metadata(packaging: Packaging, vault: Vault, identity: KeyIdentity, e
     found = vault.store.digest(object_name(exhibit.metadata))
     if found != exhibit.metadata:
         raise _mismatch(exhibit, exhibit.metadata, found)
-    with vault.open_object(identity, exhibit.metadata) as reader:
+    with _opened(vault, identity, exhibit, exhibit.metadata) as reader:
         packaging.add_payload(exhibit.metadata_path, reader.size, _pieces(reader))
+
+
+@contextmanager
+def _opened(vault: Vault, identity: KeyIdentity, exhibit: Exhibit, blake3: Digest) -> Iterator[SeekableReader]:
+    """Open an object of an exhibit; what is wrong with it is told with the exhibit's number."""
+    try:
+        with vault.open_object(identity, blake3) as reader:
+            yield reader
+    except IntegrityError as error:
+        raise IntegrityError(error.code, error.message, evidence={"item": exhibit.number, **error.evidence}) from error
 
 
 def read_stamps(database: Database, size: int) -> tuple[Stamp, ...]:

@@ -27,7 +27,7 @@ class House:
             ("Source-Organization", self.organisation),
             ("Contact-Email", self.contact),
             ("External-Identifier", facts.number),
-            ("External-Description", f"Evidence packet of {len(facts.exhibits)} exhibits; see read-me-first.html"),
+            ("External-Description", f"Evidence packet, exhibits: {len(facts.exhibits)}; see read-me-first.html"),
             ("Bagging-Date", facts.released[:10]),
             ("Bag-Software-Agent", self.software),
             ("Testigo-Packet-Type", TYPE),

@@ -14,16 +14,19 @@ from sqlalchemy.orm import Session
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.incidents import incident_by_number, incidents_by_id
-from archive.catalogue.items import item_by_number, list_items
+from archive.catalogue.items import item_by_number, list_items, objects_by_item
 from archive.catalogue.models import NumberRow
 from archive.catalogue.numbers import NumberKind
 from archive.catalogue.records import Incident, Item, Organisation
-from archive.errors import DisclosureError, InputError, NotFoundError
+from archive.errors import DisclosureError, InputError, IntegrityError, NotFoundError
 from archive.keyfiles import KeyFiles
+from archive.store.port import Store, object_name
+from archive.types import Digest, DigestAlgorithm
 from export.request import MOST_ITEMS, PacketRequest
 
 _item = Item.table.c
 _AT_ONCE = 500
+_NEEDED = ("original", "metadata")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,33 @@ def refuse_what_may_not_leave(items: Sequence[Item], key_files: KeyFiles) -> Non
             "At least one of these items must not or cannot leave the archive. No packet was built and no number used. "
             "Leave it out and build again.",
             evidence=dict(refused),
+        )
+
+
+def missing_objects(database: Database, items: Sequence[Item], store: Store) -> dict[str, str]:
+    """Name each item of which the store lacks an object that its packet needs, and the objects."""
+    with database.reading() as session:
+        recorded = objects_by_item(session, [item.id for item in items])
+    found: dict[str, str] = {}
+    for item in items:
+        needed = [stored.blake3 for purpose, stored in recorded[item.id].items() if purpose in _NEEDED]
+        names = [object_name(Digest(DigestAlgorithm.BLAKE3, blake3)) for blake3 in needed]
+        lacking = [name for name in names if not store.exists(name)]
+        if lacking:
+            found[item.number] = ", ".join(lacking)
+    return found
+
+
+def refuse_incomplete(database: Database, items: Sequence[Item], store: Store) -> None:
+    """Raises: IntegrityError `export/object-missing`, with each item and its objects that are not there."""
+    lacking = missing_objects(database, items, store)
+    if lacking:
+        raise IntegrityError(
+            "export/object-missing",
+            "Objects that the log records are not in the store. No packet was built and no number used; records and "
+            "log are kept. Run `testigo verify`, restore the objects from a copy, and build again. Until then a packet "
+            "can be built without these items only.",
+            evidence=lacking,
         )
 
 

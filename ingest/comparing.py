@@ -17,7 +17,7 @@ from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
 from archive.catalogue.items import list_items, objects_by_item
 from archive.catalogue.records import Item, Json, StoredObject
-from archive.errors import LockedError, NotFoundError
+from archive.errors import IntegrityError, LockedError
 from archive.jobs import Job, JobKind, JobQueue
 from archive.types import Digest, DigestAlgorithm, EvidenceKind, ItemRole, NewId, Owner, OwnerKind
 from archive.vault import StagedObject, Vault
@@ -200,7 +200,9 @@ class Comparing:
         try:
             with self._vault.open_object(key, Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
                 return source.read()
-        except NotFoundError:
+        except IntegrityError as error:
+            if error.code != "archive/object-missing":
+                raise
             return b""  # An audit names a missing object; here there is only less to compare with.
 
 

@@ -98,16 +98,20 @@ def look_at(source: Path) -> tuple[os.stat_result, bool]:
             "There is nothing at that path. Nothing was imported. Check that the card is in and the path is right.",
         ) from error
     except (OSError, ValueError) as error:
-        raise InputError(
-            "batch/source-unreadable",
-            "The source cannot be read. Nothing was imported. Check the card, its reader, and that this account may "
-            "read it.",
-            evidence={"cause": str(error)},
-        ) from error
+        raise _source_unreadable(error) from error
     raise InputError(
         "batch/source-not-a-file",
         "The source is neither a folder nor a file. Nothing was imported. Mount a device first, read-only, and name "
         "the folder that it is mounted on.",
+    )
+
+
+def _source_unreadable(error: Exception) -> InputError:
+    return InputError(
+        "batch/source-unreadable",
+        "The source cannot be read. Nothing was imported. Check the card, its reader, and that this account may "
+        "read it.",
+        evidence={"cause": str(error)},
     )
 
 
@@ -201,7 +205,9 @@ def _walk(source: Path, relative: str, depth: int) -> Iterator[FoundFile | Skipp
     try:
         with os.scandir(source / relative) as entries:
             ordered = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-    except OSError:
+    except OSError as error:
+        if not relative:  # The card itself does not tell what is on it.
+            raise _source_unreadable(error) from error
         yield _refuse(relative, "batch/unreadable")
         return
     for entry in ordered:

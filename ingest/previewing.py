@@ -86,7 +86,7 @@ class Previewing:
                         kept.append(one)
             self._vault.publish([each.staged for each in kept])
             self._commit(item, kept, missing, lease)
-        words = [f"{len(kept)} previews"] if kept else []
+        words = ["1 preview" if len(kept) == 1 else f"{len(kept)} previews"] if kept else []
         return Done(words="; ".join([*words, *(f"not processed: {each.problem}" for each in missing)]))
 
     def give_up(self, job: Job, reason: str, lease: Lease) -> None:

@@ -57,3 +57,9 @@ def waiting_approval(session: Session, act: str, subject_id: UUID) -> Approval |
     )
     row = session.execute(statement).mappings().first()
     return Approval.from_row(row) if row is not None else None
+
+
+def waiting_approvals(session: Session) -> list[Approval]:
+    """Return every approval that was asked for and not yet decided, oldest first."""
+    statement = select(Approval.table).where(_approval.status == "requested").order_by(_approval.requested_time)
+    return [Approval.from_row(row) for row in session.execute(statement).mappings()]

@@ -15,8 +15,8 @@ from tests.way_in import SAMPLES, YEAR
 Run = Callable[..., Result]
 
 READERS = frozenset(
-    "doctor ls show log verify exposure jobs completion unlock lock incident-ls staff-ls hold-ls receipt-check "
-    "packet-check keys-recovery policy-show policy-test preview drop-ls drop-card serve".split()
+    "approvals doctor ls show log verify exposure jobs completion unlock lock incident-ls staff-ls hold-ls "
+    "receipt-check packet-check keys-recovery policy-show policy-test preview drop-ls drop-card serve".split()
 )
 """What changes no record of itself: they enter that something was read or opened, at most, or wait for people."""
 

@@ -23,6 +23,7 @@ from cli import EXIT_CODES
 from commands.door import common
 from custody.drafts import Draft
 from custody.entries import EventKind
+from tests.crash import syscall_sweep
 from tests.way_in import SAMPLES, YEAR, WayIn, command_line, environment
 
 CARD = str(SAMPLES / "Documents")
@@ -133,12 +134,49 @@ def test_a_missing_tool_ends_with_2_and_names_the_package(run: Run) -> None:
     assert run("doctor", PATH="/nowhere").exit_code == 2
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_card_ends_with_1(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "card").mkdir(mode=0o000)
-    result = run("import", str(tmp_path / "card"), "-i", f"I-{YEAR}-0001")
-    assert result.exit_code == 1
-    assert "The source cannot be read. Nothing was imported." in result.stderr
+_WITHOUT_ROOTS_PRIVILEGE = (
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search",
+    "--inh-caps=-dac_override,-dac_read_search",
+)
+"""Root without the right to read what its mode forbids; the system user, and so the account, stays the same."""
+
+
+def _import_of_a_card(home: Path, card: Path, *before: str) -> subprocess.CompletedProcess[str]:
+    line = [*before, *command_line("import", str(card), "-i", f"I-{YEAR}-0001")]
+    return subprocess.run(line, env=environment(home), capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("how", ["forbidden", "input/output error"])
+def test_an_unreadable_card_ends_with_1(home: Path, tmp_path: Path, how: str) -> None:
+    card = tmp_path / "card"
+    card.mkdir()
+    (card / "photo.jpg").write_bytes(b"never read")
+    match how:
+        case "forbidden":
+            card.chmod(0o000)
+            before: tuple[str, ...] = _WITHOUT_ROOTS_PRIVILEGE if os.geteuid() == 0 else ()
+        case _:
+            if reason := syscall_sweep.unavailable():
+                pytest.skip(reason)
+            fault = ("-P", str(card), "-e", "inject=getdents64:error=EIO")
+            before = ("strace", "-f", "-qq", "-o", "/dev/null", *fault)
+    done = _import_of_a_card(home, card, *before)
+    assert done.returncode == 1, done.stderr
+    assert "The source cannot be read. Nothing was imported." in done.stderr
+    assert "batch/source-unreadable" in done.stderr
+
+
+def test_a_file_that_may_not_be_read_is_refused_by_name_with_3(home: Path, tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    card.mkdir()
+    (card / "one.txt").write_bytes(b"one")
+    (card / "two.txt").write_bytes(b"two")
+    (card / "two.txt").chmod(0o000)
+    done = _import_of_a_card(home, card, *(_WITHOUT_ROOTS_PRIVILEGE if os.geteuid() == 0 else ()))
+    assert done.returncode == 3, done.stderr
+    assert "refused        two.txt: The file or folder could not be read." in done.stdout
+    assert "2 seen = 1 stored + 0 linked + 1 refused" in done.stdout
 
 
 def test_a_card_that_is_not_in_ends_with_1(run: Run) -> None:

@@ -104,7 +104,7 @@ def test_an_orphan_ends_with_3_until_it_is_swept(run: Run, archive: SmallArchive
     assert "testigo verify --sweep" in result.stdout
     swept = run("verify", "--sweep")
     assert swept.exit_code == 0, swept.output
-    assert "Swept: 1 objects, 0 key files, 0 unfinished writes." in swept.stdout
+    assert "Swept: 1 object, 0 key files, 0 unfinished writes." in swept.stdout
     assert run("verify").exit_code == 0
 
 

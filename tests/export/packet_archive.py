@@ -122,7 +122,7 @@ class PacketArchive(SmallArchive):
             values += [("record", stored.to_log()), ("object", {**named, **place})]
         return tuple(values)
 
-    def build(
+    def request(
         self,
         destination: Path,
         items: Sequence[Item] = (),
@@ -131,8 +131,8 @@ class PacketArchive(SmallArchive):
         seal: Seal | None = None,
         exclude: Sequence[Item] = (),
         reason: str | None = None,
-    ) -> BuiltPacket:
-        request = PacketRequest(
+    ) -> PacketRequest:
+        return PacketRequest(
             actor=self.actor,
             recipient="A. Ortiz, counsel",
             legal_basis="client file",
@@ -143,6 +143,18 @@ class PacketArchive(SmallArchive):
             reason=reason,
             seal=seal,
         )
+
+    def build(
+        self,
+        destination: Path,
+        items: Sequence[Item] = (),
+        *,
+        incident: Incident | None = None,
+        seal: Seal | None = None,
+        exclude: Sequence[Item] = (),
+        reason: str | None = None,
+    ) -> BuiltPacket:
+        request = self.request(destination, items, incident=incident, seal=seal, exclude=exclude, reason=reason)
         return self.rooms.disclosure.build_legal(request, lambda _: None)
 
 

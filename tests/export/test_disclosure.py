@@ -389,6 +389,41 @@ def test_an_exchanged_object_is_noticed_named_and_stops_the_build(
     failed(archive, tmp_path, before, "export/digest-mismatch")
 
 
+@pytest.mark.parametrize("purpose", ["original", "metadata"])
+def test_a_missing_object_is_an_alarm_that_names_the_item_before_a_number_is_used(
+    archive: PacketArchive, tmp_path: Path, purpose: str
+) -> None:
+    lacking, whole = some(archive, 2)
+    name = object_name(objects(archive, lacking)[purpose])
+    (archive.home / "store" / name).unlink()
+    before, built = archive.rooms.ledger.size(), packets(archive)
+    with pytest.raises(IntegrityError) as caught:
+        archive.build(tmp_path / "packet", [lacking, whole])
+    assert caught.value.code == "export/object-missing"
+    assert dict(caught.value.evidence) == {lacking.number: name}
+    assert (nothing_in(tmp_path), packets(archive)) == (True, built)
+    (refusal,) = entries(archive, before)
+    assert (refusal.entry.event, refusal.get("code")) == ("refusal", "export/object-missing")
+    forecast = archive.rooms.disclosure.forecast(archive.request(tmp_path / "packet", [lacking, whole]), 2026)
+    assert [number for number, _ in forecast.refused] == [lacking.number]
+    assert archive.build(tmp_path / "packet", [whole]).items == (whole.number,)
+
+
+def test_an_object_that_is_lost_during_the_build_names_the_item_too(archive: PacketArchive, tmp_path: Path) -> None:
+    first, second = some(archive, 2)
+    path = archive.home / "store" / object_name(objects(archive, second)["original"])
+    before = archive.rooms.ledger.size()
+
+    def lose(step: Step) -> None:
+        if first.number in step.words:
+            path.unlink(missing_ok=True)
+
+    with pytest.raises(IntegrityError) as caught:
+        archive.rooms.disclosure.build_legal(archive.request(tmp_path / "packet", [first, second]), lose)
+    assert (caught.value.code, caught.value.evidence["item"]) == ("archive/object-missing", second.number)
+    failed(archive, tmp_path, before, "archive/object-missing")
+
+
 @contextmanager
 def files_of_at_most(octets: int) -> Iterator[None]:
     """Let no file grow beyond this, as a full disk would not."""

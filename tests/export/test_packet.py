@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from archive.age.recipients import KeyKind, generate_identity
+from archive.catalogue.items import objects_of
 from archive.catalogue.records import Item
 from cli import main
 from export import packet_verifier
@@ -274,6 +275,20 @@ def test_the_command_builds_in_clear_with_a_warning_and_checks(
     checked = run(archive, "check", tmp_path / "packet", "--json")
     assert checked.exit_code == 4
     assert json.loads(checked.stdout)["subjects"][f"data/exhibits/{exhibit.name}"] == "DOES NOT MATCH"
+
+
+def test_the_command_stops_with_4_where_an_object_is_missing_and_names_the_item(
+    archive: PacketArchive, tmp_path: Path
+) -> None:
+    (item,) = archive.take_in(archive.incident(), [Arrived(name="lost.jpg", content=os.urandom(2000))])
+    with archive.rooms.database.reading() as session:
+        blake3 = objects_of(session, item.id)["original"].blake3.hex()
+    (archive.home / "store" / "objects" / blake3[:2] / blake3[2:4] / f"{blake3}.age").unlink()
+    done = run(archive, "build", item.number, "--to", "A", "--basis", "b", tmp_path / "packet", "--json")
+    assert (done.exit_code, (tmp_path / "packet").exists()) == (4, False)
+    assert f"{item.number}: objects/" in done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["code"], list(told["evidence"])) == ("export/object-missing", [item.number])
 
 
 @pytest.mark.parametrize("how", ["recipient", "passphrase"])

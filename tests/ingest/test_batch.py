@@ -480,6 +480,28 @@ def test_an_interrupt_ends_with_130_and_the_line_that_goes_on(at_rest: Path, tmp
     _prove_each_file_came_in_once(at_rest, digests)
 
 
+def test_an_import_goes_on_by_its_number_alone_once_the_archive_is_unlocked(at_rest: Path, tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    _fill(card, files=30, octets=300_000)
+    line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json")
+    with subprocess.Popen(line, env=environment(at_rest), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    resume = ("import", "--resume", f"imp-{YEAR}-0001", "--json")
+    locked = run_testigo(at_rest, *resume)
+    assert (locked.returncode, "stands sealed in the log, and the archive is locked" in locked.stderr) == (12, True)
+    assert run_testigo(at_rest, "import", "--json").returncode == 2
+    with WayIn.existing(at_rest) as archive, archive.unlocked():
+        done = run_testigo(at_rest, *resume)
+        assert done.returncode == 0, done.stderr
+        assert _told(done.stdout)[-1]["seen"] == 30
+        again = run_testigo(at_rest, *resume)
+        assert (again.returncode, _told(again.stdout)[-1]["code"]) == (8, "batch/ended")
+        purposes = [entry.get("purpose") for entry in archive.last_entries(2)]
+        assert "read the log" not in purposes, "an import that has ended opens nothing"
+
+
 def test_a_file_that_the_card_cannot_give_is_refused_with_3_and_the_others_are_in(
     at_rest: Path, tmp_path: Path
 ) -> None:
