@@ -170,6 +170,7 @@ def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
       testigo drop ask TG-2026-00412 "Which way did they drive?"
     """
     talk = Talk(rooms.asked)
+    require(rooms.actor, Action.ASK_SENDER)
     with rooms.database.reading() as session:
         visit_by_number(session, receipt)
     if only_planned(rooms, f"ask the sender of {receipt}", ["1 entry: the question, sealed"]):
