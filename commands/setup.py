@@ -18,9 +18,9 @@ from archive.types import Role, StaffId
 from cli import CATALOGUE_MISSING, DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.door import GivenPath, common
-from commands.drop_rooms import rescue_stale
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, ask_passphrase
+from commands.upkeep import rescue_stale
 from custody.drafts import Draft
 from custody.entries import EventKind
 from custody.founding import Charter, Founded, found
