@@ -109,6 +109,11 @@ class Rooms:
         return self.home / "run"
 
     @property
+    def uploads_folder(self) -> Path:
+        """Where unfinished uploads wait, sealed: beside the store and the keys, in neither."""
+        return self.home / "uploads"
+
+    @property
     def log_lock(self) -> Path:
         return self.run_folder / "log.lock"
 

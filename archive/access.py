@@ -17,6 +17,7 @@ class Action(StrEnum):
 
     RECEIVE = "receive"
     CREATE_INCIDENT = "create-incident"
+    LIST_INCIDENTS = "list-incidents"
     LIST_RECORDS = "list-records"
     OPEN_RECORD = "open-record"
     RELEASE_KEY = "release-key"
@@ -59,7 +60,8 @@ _ALL_STAFF = frozenset({Role.ATTORNEY, Role.COORDINATOR, Role.TECHNICIAN, Role.A
 _ALWAYS: dict[Action, frozenset[Role]] = {
     Action.RECEIVE: frozenset({Role.OBSERVER, Role.ATTORNEY, Role.COORDINATOR, Role.TECHNICIAN}),
     Action.CREATE_INCIDENT: frozenset({Role.DISPATCHER, Role.ATTORNEY, Role.COORDINATOR, Role.TECHNICIAN}),
-    Action.LIST_RECORDS: _ALL_STAFF | {Role.DISPATCHER},
+    Action.LIST_INCIDENTS: _ALL_STAFF | {Role.DISPATCHER},
+    Action.LIST_RECORDS: _ALL_STAFF,
     Action.OPEN_RECORD: _ALL_STAFF,
     Action.RELEASE_KEY: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
     Action.DESCRIBE: frozenset({Role.ATTORNEY, Role.COORDINATOR, Role.TECHNICIAN}),

@@ -30,9 +30,10 @@ class JobKind(StrEnum):
     TIMESTAMP = "timestamp"
     PREVIEW = "preview"
     COMPARE = "compare"
+    RESCUE = "rescue"
 
 
-MOST_TRIES = {JobKind.TIMESTAMP: 50, JobKind.PREVIEW: 6, JobKind.COMPARE: 6}
+MOST_TRIES = {JobKind.TIMESTAMP: 50, JobKind.PREVIEW: 6, JobKind.COMPARE: 6, JobKind.RESCUE: 6}
 """An authority may be down for weeks; a file that cannot be shown will not be shown by trying for long."""
 
 
@@ -80,6 +81,13 @@ class JobQueue:
         ]
         if rows:
             session.execute(insert(JobRow).on_conflict_do_nothing(index_elements=["kind", "subject"]), rows)
+
+    def enqueue_anew(self, session: Session, kind: JobKind, subjects: Sequence[str]) -> None:
+        """As `enqueue`; one that was done becomes due again, because there is something to do again."""
+        self.enqueue(session, kind, subjects)
+        done = (JobRow.kind == kind) & JobRow.subject.in_(subjects) & (JobRow.state == JobState.DONE)
+        again = {"state": JobState.NEW, "tries": 0, "not_before": self._clock(), "ended_time": None, "reason": None}
+        session.execute(update(JobRow).where(done).values(**again))
 
     def claim(self, worker: str, kinds: Collection[JobKind] = tuple(JobKind)) -> Job | None:
         """Take the oldest job of these kinds that is due, or one whose worker's lease ran out; None if there is none.

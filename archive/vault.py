@@ -39,6 +39,17 @@ class Vault:
         """Make an owner key for each and keep it, sealed to the vault keyring; durable when this returns."""
         return self.key_files.create_many(owners, keyring)
 
+    def new_owner_key_instead(self, owner: Owner, keyring: Keyring) -> tuple[OwnerKey, bool]:
+        """As `new_owner_keys`, for an owner whose id is derived, so that it is the same again at the next try.
+
+        A key file that an interrupted try left goes first, and the answer says so. Only for the transaction that
+        records the owner, once it has found that no record names it: then nothing was ever sealed to the key that goes.
+        """
+        left = self.key_files.has(owner.id)
+        if left:
+            self.key_files.destroy(owner.id)
+        return self.key_files.create(owner, keyring), left
+
     def stage(self, source: BinaryIO, recipient: str) -> StagedObject:
         """Steps 1 and 2, first half: read the stream once, digest it, seal it into staging."""
         staged = self.store.stage()

@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 from archive.age.agent import AgentClient
 from archive.catalogue.database import Database
+from archive.durable import make_folder_durably
 from archive.jobs import JobKind, JobQueue
-from archive.types import Actor, NewId
+from archive.settings import Settings
+from archive.types import Actor, Clock, NewId
 from archive.vault import Vault
 from archive.worker import Handler, Worker
 from custody.ledger import Ledger
@@ -16,7 +20,10 @@ from custody.publication import Publisher
 from custody.register import Register
 from custody.stamping import Stamping
 from ingest.comparing import Comparing
+from ingest.finishing import Finishing
+from ingest.intake import Intake
 from ingest.previewing import Previewing
+from ingest.rescuing import Rescuing
 from media.workbench import Workbench
 
 
@@ -24,6 +31,7 @@ class Parts(Protocol):
     """What of the rooms the workers need."""
 
     new_id: NewId
+    clock: Clock
 
     @property
     def actor(self) -> Actor: ...
@@ -45,6 +53,12 @@ class Parts(Protocol):
     def stamping(self) -> Stamping: ...
     @property
     def register(self) -> Register: ...
+    @property
+    def uploads_folder(self) -> Path: ...
+    @property
+    def intake(self) -> Intake: ...
+    @property
+    def settings(self) -> Settings: ...
 
 
 class Workers:
@@ -54,9 +68,33 @@ class Workers:
         self._rooms = rooms
 
     @cached_property
+    def rescue(self) -> Rescuing:
+        """Finds the uploads whose senders are gone, and is the handler of their jobs."""
+        rooms = self._rooms
+        root = rooms.uploads_folder
+        make_folder_durably(root)
+        finishing = Finishing(root=root, database=rooms.database, ledger=rooms.ledger, intake=rooms.intake)
+        return Rescuing(
+            root=root,
+            database=rooms.database,
+            ledger=rooms.ledger,
+            vault=rooms.vault,
+            jobs=rooms.jobs,
+            finishing=finishing,
+            actor=lambda: rooms.actor,
+            unfinished=timedelta(hours=rooms.settings.ingest.unfinished_hours),
+            clock=rooms.clock,
+        )
+
+    @cached_property
     def stamping(self) -> Worker:
         """Does time-stamps alone: whoever waits for one must not wait for other work."""
         return self._worker({JobKind.TIMESTAMP: self._rooms.stamping}, settle=lambda: None)
+
+    @cached_property
+    def rescuing(self) -> Worker:
+        """Makes items of what vanished senders left, alone: an unlock does not wait for other work."""
+        return self._worker({JobKind.RESCUE: self.rescue}, settle=self._rooms.publisher.publish)
 
     @cached_property
     def every_kind(self) -> Worker:
@@ -82,6 +120,7 @@ class Workers:
             JobKind.TIMESTAMP: rooms.stamping,
             JobKind.PREVIEW: previewing,
             JobKind.COMPARE: comparing,
+            JobKind.RESCUE: self.rescue,
         }
         return self._worker(handlers, settle=rooms.publisher.publish)
 

@@ -1,7 +1,6 @@
 """The rooms of the drop, put together from those of the archive: part of the composition root (see `cli.Rooms`)."""
 
 import shutil
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,17 +15,6 @@ if TYPE_CHECKING:
     from ingest.returning import Returning
     from ingest.uploads import Uploads
     from ingest.visits import Visits
-
-
-def rescue_stale(rooms: Rooms) -> int:
-    """Where the archive is unlocked: make items of uploads whose clients are gone; return how many."""
-    if rooms.agent.status() is None:
-        return 0
-    drop = DropRooms(rooms)
-    try:
-        return drop.finishing.rescue(rooms.actor)
-    finally:
-        drop.close()
 
 
 class DropRooms:
@@ -50,11 +38,7 @@ class DropRooms:
     @property
     def staging(self) -> Path:
         """Where unfinished uploads wait, sealed: beside the store and the keys, in neither."""
-        return self._rooms.home / "uploads"
-
-    @property
-    def _unfinished(self) -> timedelta:
-        return timedelta(hours=self._rooms.settings.ingest.unfinished_hours)
+        return self._rooms.uploads_folder
 
     @cached_property
     def visits(self) -> "Visits":
@@ -80,9 +64,6 @@ class DropRooms:
             database=self._rooms.database,
             ledger=self._rooms.ledger,
             intake=self._rooms.intake,
-            vault=self._rooms.vault,
-            unfinished=self._unfinished,
-            clock=self._rooms.clock,
         )
 
     @cached_property

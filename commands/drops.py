@@ -8,13 +8,14 @@ from archive.access import Action, require
 from archive.catalogue.drops import link_by_number, unfinished_uploads, visit_by_number
 from archive.catalogue.incidents import incident_by_number
 from archive.durable import write_durably
-from archive.errors import NotFoundError
+from archive.errors import LockedError, NotFoundError
 from cli import Rooms
 from commands.door import GivenPath, common, refuse_unwritable
 from commands.drop_rooms import DropRooms
 from commands.plan import only_planned, plannable
 from commands.serving import application
 from commands.talk import Talk, counted, octets
+from commands.upkeep import rescue_stale
 from ingest.droplinks import MANY, QUESTIONS, Terms, tidy_code
 
 _MIB = 1 << 20
@@ -171,6 +172,7 @@ def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
       testigo drop ask TG-2026-00412 "Which way did they drive?"
     """
     talk = Talk(rooms.asked)
+    require(rooms.actor, Action.ASK_SENDER)
     with rooms.database.reading() as session:
         visit_by_number(session, receipt)
     if only_planned(rooms, f"ask the sender of {receipt}", ["1 entry: the question, sealed"]):
@@ -203,11 +205,9 @@ def drop_rescue(rooms: Rooms, everything: bool) -> int:
             [f"1 ingestion each, {waiting} at most"],
         )
         return 0
-    drop = DropRooms(rooms)
-    try:
-        rescued = drop.finishing.rescue(rooms.actor, everything=everything)
-    finally:
-        drop.close()
+    if rooms.agent.status() is None:  # Before any upload is closed for good.
+        raise LockedError("archive/locked", "The archive is locked. Nothing was changed. `testigo unlock` unlocks it.")
+    rescued = rescue_stale(rooms, everything=everything)
     became = counted(rescued, "unfinished upload became an item.", "unfinished uploads became items.")
     talk.say(became if rescued else "No upload waits to be rescued.")
     talk.document({"message_type": "summary", "ok": True, "rescued": rescued})

@@ -14,7 +14,7 @@ from commands.door import GivenPath, Interrupted, common, refuse_unwritable
 from commands.importing import Progress, forecast, report
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted
-from custody.incidents import open_incident, titles
+from custody.incidents import Judgement, judge_report, open_incident, refuse_judged_so, titles
 from custody.receipt_office import issue_receipt
 from ingest.folder import look_at
 from ingest.manifest import read_manifest
@@ -24,7 +24,7 @@ from ingest.reconciliation import ImportRequest, Reconciliation
 
 @click.group("incident")
 def incident() -> None:
-    """Make incidents and list them.
+    """Make incidents, list them, confirm a report or mark it unfounded.
 
     \b
     Example:
@@ -70,13 +70,13 @@ def incident_ls(rooms: Rooms, with_titles: bool) -> int:
       testigo incident ls --titles
     """
     talk = Talk(rooms.asked)
-    require(rooms.actor, Action.LIST_RECORDS)
+    require(rooms.actor, Action.LIST_INCIDENTS)
     with rooms.database.reading() as session:
         found = list_incidents(session)
     opened = {}
     if with_titles and found:
         require(rooms.actor, Action.OPEN_RECORD)
-        opened = titles(rooms.ledger, rooms.vault, rooms.register, rooms.actor, [(i, seq) for i, seq, _ in found])
+        opened = titles(rooms.ledger, rooms.vault, rooms.register, rooms.actor, [one for one, _, _ in found])
         rooms.publisher.publish()
     for one, _, count in found:
         talk.document({"incident": one.number, "status": one.status, "items": count, "title": opened.get(one.id)})
@@ -90,6 +90,52 @@ def incident_ls(rooms: Rooms, with_titles: bool) -> int:
     )
     if not found:
         talk.aside("No incidents yet. `testigo incident new --title …` makes one.")
+    return 0
+
+
+@incident.command("confirm")
+@click.argument("number", metavar="INCIDENT")
+@click.option("--reason", default="confirmed by whoever dispatched", help="How it was confirmed; kept in the log.")
+@plannable
+@common
+def incident_confirm(rooms: Rooms, number: str, reason: str) -> int:
+    """Say that a report was confirmed; works while locked.
+
+    \b
+    Example:
+      testigo incident confirm I-2026-0087 --reason "two observers on the spot"
+    """
+    return _judge(rooms, number, Judgement.CONFIRMED, reason)
+
+
+@incident.command("unfounded")
+@click.argument("number", metavar="INCIDENT")
+@click.option("--reason", default="unfounded, says whoever dispatched", help="What was found; kept in the log.")
+@plannable
+@common
+def incident_unfounded(rooms: Rooms, number: str, reason: str) -> int:
+    """Mark a report as unfounded; what came in is kept, and its drop links stay as they are.
+
+    \b
+    Example:
+      testigo incident unfounded I-2026-0087 --reason "a film was being shot there"
+    """
+    return _judge(rooms, number, Judgement.UNFOUNDED, reason)
+
+
+def _judge(rooms: Rooms, number: str, judgement: Judgement, reason: str) -> int:
+    talk = Talk(rooms.asked)
+    require(rooms.actor, Action.JUDGE_REPORT)
+    with rooms.database.reading() as session:
+        refuse_judged_so(incident_by_number(session, number)[0], judgement)
+    if only_planned(rooms, f"mark {number} as {judgement}", ["1 metadata modification: the incident's record"]):
+        return 0
+    judged = judge_report(rooms.ledger, rooms.actor, number, judgement, reason=reason)
+    rooms.publisher.publish()
+    talk.say(f"{judged.number} is {judged.status}.")
+    if judgement is Judgement.UNFOUNDED:
+        talk.aside("What came in is kept. Its drop links still work: `testigo drop ls`, `testigo drop revoke`.")
+    talk.document({"message_type": "summary", "ok": True, "incident": judged.number, "status": judged.status})
     return 0
 
 

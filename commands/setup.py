@@ -19,9 +19,9 @@ from cli import CATALOGUE_MISSING, DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.approvals import say_waiting
 from commands.door import GivenPath, common
-from commands.drop_rooms import rescue_stale
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, ask_passphrase, counted
+from commands.upkeep import rescue_stale
 from custody.drafts import Draft
 from custody.entries import EventKind
 from custody.founding import Charter, Founded, found

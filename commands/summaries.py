@@ -7,7 +7,7 @@ SUMMARIES = {
     "lock": "End the key agent; the archive is locked again.",
     "staff": "Admit people, list them, close accounts.",
     "keys": "Rotate the vault keyring, check and split recovery keys.",
-    "incident": "Make incidents and list them.",
+    "incident": "Make incidents, list and judge them.",
     "import": "Take in a folder, SD card or phone dump.",
     "ls": "List items.",
     "show": "Show one item's record.",

@@ -7,6 +7,7 @@ import click
 
 from archive.access import Action, require
 from archive.backup import check_places, copy_archive
+from archive.catalogue.drops import unfinished_uploads
 from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.items import list_items
 from archive.errors import TestigoError, UnavailableError
@@ -15,11 +16,11 @@ from archive.types import Outcome
 from cli import DONE_IN_PART, Rooms
 from commands.approvals import say_waiting
 from commands.door import GivenPath, common
-from commands.drop_rooms import rescue_stale
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted, octets
 from custody.drafts import Draft
 from custody.entries import EventKind
+from ingest.rescuing import RESCUED
 
 _PAUSE_S = 5
 
@@ -30,7 +31,7 @@ _PAUSE_S = 5
 @plannable
 @common
 def worker(rooms: Rooms, once: bool, now: bool) -> int:
-    """Do the work that waits: previews (unlocked), time-stamps. Several may run at once.
+    """Do the work that waits: previews and rescue (unlocked), time-stamps. Several may run at once.
 
     \b
     Example:
@@ -54,14 +55,14 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
         talk.say(f"{job.kind} {named}: {words}" + ("" if state is JobState.DONE else f" ({state})"))
         talk.document({"message_type": "job", "id": job.id, "subject": job.subject, "state": state, "words": words})
 
+    rooms.workers.rescue.find()
     rooms.workers.every_kind.work(watch)
-    rescue_stale(rooms)
     while not once:
         time.sleep(_PAUSE_S)
         subjects = _names(rooms)
         try:
+            rooms.workers.rescue.find()
             rooms.workers.every_kind.work(watch)
-            rescue_stale(rooms)
         except UnavailableError as error:  # Another process was writing for long, or a disk was full: it may pass.
             talk.insist(f"{error.message} ({error.code})")
     return DONE_IN_PART if failed else 0
@@ -107,16 +108,31 @@ def jobs(rooms: Rooms, everything: bool) -> int:
     return 0
 
 
+def rescue_stale(rooms: Rooms, *, everything: bool = False) -> int:
+    """After an unlock: make items of uploads whose senders are gone, as the worker does; return how many."""
+    rescued = 0
+
+    def watch(_job: Job, state: JobState, words: str) -> None:
+        nonlocal rescued
+        rescued += state is JobState.DONE and words == RESCUED
+
+    if rooms.workers.rescue.find(everything=everything):
+        rooms.workers.rescuing.work(watch)
+    return rescued
+
+
 def _named(names: dict[str, str], job: Job) -> str:
     """Name what a job is about; of several parts the first that people know."""
     return next((names[part] for part in job.subject.split("/") if part in names), job.subject)
 
 
 def _names(rooms: Rooms) -> dict[str, str]:
-    """Give the numbers by which people know the items and incidents that jobs are about."""
+    """Give the numbers by which people know the items and incidents that jobs are about; uploads have none."""
     with rooms.database.reading() as session:
         names = {str(item.id): item.number for item, _ in list_items(session)}
-        return names | {str(incident_id): one.number for incident_id, one in incidents_by_id(session).items()}
+        uploads = {row.name.hex(): f"upload {row.name.hex()[:8]}" for row in unfinished_uploads(session)}
+        incidents = {str(incident_id): one.number for incident_id, one in incidents_by_id(session).items()}
+    return names | incidents | uploads
 
 
 @click.command("backup")

@@ -65,6 +65,14 @@ class Register:
             statement = select(EntrySubjectRow.seq).where(EntrySubjectRow.owner_id == owner_id)
             return list(session.execute(statement.order_by(EntrySubjectRow.seq)).scalars())
 
+    def seqs_closed_for(self, owner_id: UUID) -> list[int]:
+        """Return the numbers of the entries that hold values closed under an owner's key, in order."""
+        mine = (EntrySubjectRow.owner_id == owner_id) & (DisclosureRow.owner_id == owner_id)
+        within = (EntrySubjectRow.seq >= DisclosureRow.first) & (EntrySubjectRow.seq < DisclosureRow.end)
+        statement = select(EntrySubjectRow.seq).where(mine & within).distinct().order_by(EntrySubjectRow.seq)
+        with self._database.reading() as session:
+            return list(session.execute(statement).scalars())
+
     def open(self, seqs: Sequence[int], keys: Mapping[UUID, KeyIdentity]) -> list[OpenedEntry]:
         """Return entries with what `keys` (by owner) open of them.
 

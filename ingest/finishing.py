@@ -2,31 +2,25 @@
 
 An upload becomes an item exactly once, whatever is killed when: the record that says so is committed with the item's
 entry, and its id is derived from the upload. Whoever comes later finds it and only cleans up. What a vanished client
-left is evidence too (the phone may have been taken): an unlocked office makes it an item that is marked incomplete.
+left is evidence too: see `rescuing`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Self, cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import update
 
-from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import (
     CLOSING,
     ENDED,
-    RECEIVING,
-    Upload,
     delivery_of,
-    unfinished_uploads,
     upload_by_name,
     visit_by_id,
 )
@@ -34,11 +28,10 @@ from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.records import Delivery, Visit
 from archive.errors import NotFoundError
 from archive.segmentfiles import segment_numbers
-from archive.segments import SegmentReader, discard_upload, list_uploads, retire_writer, upload_folder, upload_name
+from archive.segments import SegmentReader, discard_upload, retire_writer, upload_folder, upload_name
 from archive.turns import alone
-from archive.types import Actor, Clock, Outcome, Owner, OwnerKind
-from archive.uploadtold import place_of, told_by_address, told_by_identities
-from archive.vault import Vault
+from archive.types import Outcome
+from archive.uploadtold import told_by_address
 from custody.canonical import Json, canonical_bytes, parse_canonical
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
@@ -92,17 +85,11 @@ class Finishing:
         database: Database,
         ledger: Ledger,
         intake: Intake,
-        vault: Vault,
-        unfinished: timedelta,
-        clock: Clock,
     ) -> None:
         self._root = root
         self._database = database
         self._ledger = ledger
         self._intake = intake
-        self._vault = vault
-        self._unfinished = unfinished
-        self._clock = clock
         self._lock = Lock()
         self._under_way: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="finishing")
@@ -125,52 +112,17 @@ class Finishing:
         """Wait for what is under way; what is not begun is begun by the client's next request, or at an unlock."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def rescue(self, actor: Actor, *, everything: bool = False) -> int:
-        """With the archive unlocked: make items of uploads whose clients are gone; return how many.
-
-        `everything` takes also those that may yet go on. The access that opens them is an entry, written first.
-        Raises: LockedError `archive/locked`.
-        """
-        self.adopt()
-        with self._database.reading() as session:
-            before = self._clock() - self._unfinished
-            rows = [
-                row
-                for row in unfinished_uploads(session)
-                if everything or row.changed_time < before or row.received == row.declared
-            ]
-        open_rows = [row for row in rows if not self._is_delivered(row)]
-        if not open_rows:
-            return 0
-        visits = sorted({row.visit_id for row in open_rows})
-        owners = [Owner(kind=OwnerKind.VISIT, id=visit_id) for visit_id in visits]
-        access = self._ledger.record_access(actor, owners, "rescue unfinished uploads", recipients={})
-        keys = self._vault.unwrap(access, visits)
-        rescued = 0
-        for row in open_rows:
-            identities = [keys[row.visit_id]]
-            name = row.name.hex()
-            try:
-                told = Told.parse(told_by_identities(self._root, name, identities))
-            except NotFoundError:
-                told = Told(name="")
-            rescued += self._take_in_alone(name, told, partial(self._reader, name, identities), "no more came")
-        return rescued
-
-    def _reader(self, name: str, identities: Sequence[KeyIdentity]) -> SegmentReader:
-        return SegmentReader.by_identities(self._root, name, identities)
-
     def _finish(self, address: bytes, given_up: bool) -> None:
         name = upload_name(address)
         try:
             told = Told.parse(told_by_address(self._root, address))
         except NotFoundError:
-            self._clean_up(name)
+            self.clean_up(name)
             return
         why = "given up by its sender" if given_up else ""
-        self._take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
+        self.take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
 
-    def _take_in_alone(self, name: str, told: Told, source: Callable[[], SegmentReader], why: str) -> bool:
+    def take_in_alone(self, name: str, told: Told, source: Callable[[], SegmentReader], why: str) -> bool:
         """Take an upload in unless another process is at it, or it is in already."""
         try:
             folder = upload_folder(self._root, name)
@@ -189,7 +141,7 @@ class Finishing:
             is_wanted = not is_in and (not why or self.close_upload(name))
             if is_wanted:
                 self._take_in(name, visit, told, declared, source, why)
-            self._clean_up(name)
+            self.clean_up(name)
             return is_wanted
 
     def close_upload(self, name: str) -> bool:
@@ -201,33 +153,6 @@ class Finishing:
             session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(state=CLOSING))
         retire_writer(self._root, name)
         return bool(segment_numbers(upload_folder(self._root, name)))
-
-    def adopt(self) -> int:
-        """Make rows for uploads that the catalogue does not know, as after a rebuild; return how many."""
-        names = list_uploads(self._root)
-        with self._database.writing() as session:
-            known = set(session.execute(select(UploadRow.name)).scalars())
-            rows = []
-            for name in names:
-                place = place_of(self._root, name) if bytes.fromhex(name) not in known else None
-                visit = visit_by_id(session, place.visit_id) if place is not None else None
-                if place is not None and visit is not None:
-                    now = self._clock()
-                    rows.append(
-                        {
-                            "name": bytes.fromhex(name),
-                            "visit_id": visit.id,
-                            "drop_link_id": visit.drop_link_id,
-                            "declared": place.declared,
-                            "received": 0,
-                            "state": RECEIVING,
-                            "created_time": now,
-                            "changed_time": now,
-                        }
-                    )
-            if rows:
-                session.execute(insert(UploadRow), rows)
-        return len(rows)
 
     def _take_in(
         self, name: str, visit: Visit, told: Told, declared: int, source: Callable[[], SegmentReader], why: str
@@ -244,20 +169,14 @@ class Finishing:
         )
         self._intake.receive(reception, [arrival])
 
-    def _clean_up(self, name: str) -> None:
+    def clean_up(self, name: str) -> None:
+        """Take away what was staged of an upload that is an item, or of which nothing ever arrived."""
         with self._database.writing() as session:
             session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(state=ENDED))
         try:
             discard_upload(self._root, name)
         except NotFoundError:
             return
-
-    def _is_delivered(self, row: Upload) -> bool:
-        with self._database.reading() as session:
-            found = delivery_of(session, row.name) is not None
-        if found:
-            self._clean_up(row.name.hex())
-        return found
 
     def _forget(self, name: str) -> None:
         with self._lock:

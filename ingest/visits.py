@@ -27,6 +27,7 @@ from archive.catalogue.drops import (
     slips_of,
     uploads_of,
     visit_by_id,
+    visit_is_published,
 )
 from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.records import Delivery, DropLink, Incident, Organisation, Visit
@@ -44,6 +45,8 @@ from ingest.tokens import visit_id, visit_identity
 
 OPEN, HANDED_OVER, STOPPED = "open", "handed over", "stopped"
 SAME, DIFFERS, NOT_GIVEN = "same", "differs", "not given"
+_BEGUN = "delivery begun"
+_BEGUN_AGAIN = "delivery begun; a key that an interrupted beginning left was replaced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +86,27 @@ class Visits:
         """
         with self._database.reading() as session:
             visit = visit_by_id(session, visit_id(token))
+            is_published = visit is not None and visit_is_published(session, visit.id)
             if visit is not None:
-                return visit, self._still_open(session, visit)
-        link = self._links.find(untrusted_code).link
+                link = self._still_open(session, visit)
+        if visit is None:
+            link = self._links.find(untrusted_code).link
+            visit = self._begin(token, link)
+        if not is_published:
+            # What comes from now on can be found again only by the visit, also where the catalogue is lost. One that is
+            # there already may have been begun by a request that was killed before this.
+            self._publisher.publish()
+        return visit, link
+
+    def _begin(self, token: bytes, link: DropLink) -> Visit:
         with self._ledger.transaction() as transaction:
             visit = visit_by_id(transaction.session, visit_id(token))
             if visit is not None:  # Two first files at once.
-                return visit, link
+                return visit
             ours = organisation(transaction.session)
             owner = Owner(kind=OwnerKind.VISIT, id=visit_id(token))
-            key = self._vault.new_owner_keys([owner], Keyring.parse(ours.vault_keyring))[0]
+            keyring = Keyring.parse(ours.vault_keyring)
+            key, replaced = self._vault.new_owner_key_instead(owner, keyring)
             visit = Visit(
                 id=owner.id,
                 organisation_id=ours.id,
@@ -105,11 +119,10 @@ class Visits:
                 code_digest=None,
                 created_time=transaction.now,
             )
-            values = (("purpose", "delivery begun"), ("record", visit.to_log()))
+            purpose = _BEGUN_AGAIN if replaced else _BEGUN
+            values = (("purpose", purpose), ("record", visit.to_log()))
             transaction.record(Draft(event=EventKind.IMPORT, actor=sender(visit.id), values=values))
-        # What comes from now on can be found again only by the visit, also where the catalogue is lost.
-        self._publisher.publish()
-        return visit, link
+        return visit
 
     def link_for(self, token: bytes | None, untrusted_code: str) -> OpenLink:
         """Return the link of a code, for whoever opens its page, also again: a link for one observer is theirs.

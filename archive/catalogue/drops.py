@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archive.catalogue.drop_models import SlipRow, UploadRow
+from archive.catalogue.models import CheckpointRow
 from archive.catalogue.records import Consent, Delivery, DropLink, Incident, Question, Visit
 from archive.errors import NotFoundError
 
@@ -133,6 +134,12 @@ def uploads_of(session: Session, visit_id: UUID) -> list[Upload]:
 def visit_by_id(session: Session, visit_id: UUID) -> Visit | None:
     row = session.execute(select(Visit.table).where(_visit.id == visit_id)).mappings().first()
     return Visit.from_row(row) if row is not None else None
+
+
+def visit_is_published(session: Session, visit_id: UUID) -> bool:
+    """Tell whether a checkpoint covers the newest entry of a visit's record, so that the store alone would show it."""
+    covered = select(func.coalesce(func.max(CheckpointRow.size), 0)).scalar_subquery()
+    return bool(session.execute(select(_visit.record_seq < covered).where(_visit.id == visit_id)).scalar())
 
 
 def visit_by_code(session: Session, code_digest: bytes) -> Visit | None:

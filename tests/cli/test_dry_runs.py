@@ -22,6 +22,8 @@ READERS = frozenset(
 
 WRITERS = {
     "incident-new": ["--title", "Raid"],
+    "incident-confirm": [f"I-{YEAR}-0001"],
+    "incident-unfounded": [f"I-{YEAR}-0001"],
     "import": [str(SAMPLES / "Documents"), "-i", f"I-{YEAR}-0001"],
     "hold-add": [f"I-{YEAR}-0001", "--title", "Doe", "--trigger", "subpoena"],
     "hold-lift": [f"H-{YEAR}-0001", "--reason", "r"],
@@ -104,6 +106,7 @@ def test_a_plan_that_would_fail_fails(run: Run) -> None:
         ["item", "key", f"E-{YEAR}-00099", "--reason", "r"],
         ["drop", "ask", f"TG-{YEAR}-00099", "q"],
         ["drop", "new", "-i", f"I-{YEAR}-0099"],
+        ["incident", "confirm", f"I-{YEAR}-0099"],
         ["clock-offset", f"E-{YEAR}-00099", "--seconds", "1", "--method", "m"],
         ["hold", "add", f"I-{YEAR}-0099", "--title", "t", "--trigger", "subpoena"],
     ):

@@ -248,6 +248,10 @@ def test_what_a_role_may_not_do_ends_with_6_and_says_who_may(home: Path, run: Ru
 
 DOORS = {
     Action.LIST_RECORDS: ("ls",),
+    Action.LIST_INCIDENTS: ("incident", "ls"),
+    Action.JUDGE_REPORT: ("incident", "confirm", f"I-{YEAR}-9999"),
+    Action.LIST_DROP_LINKS: ("drop", "ls"),
+    Action.GIVE_DROP_LINK: ("drop", "new", "-i", f"I-{YEAR}-9999"),
     Action.OPEN_RECORD: ("show", f"E-{YEAR}-99999"),
     Action.READ_LOG: ("log", f"E-{YEAR}-99999"),
     Action.RELEASE_KEY: ("item", "key", f"E-{YEAR}-99999", "--reason", "r"),
