@@ -234,7 +234,11 @@ class KeyFiles:
         try:
             return open_identity(sealed, [ScryptIdentity(_normal(passphrase))])
         except LockedError as error:
-            raise LockedError("keys/wrong-passphrase", "The passphrase does not fit. Nothing was opened.") from error
+            raise LockedError(
+                "keys/wrong-passphrase",
+                "The passphrase does not fit. Nothing was opened. Type it again; one that is forgotten is replaced by "
+                "somebody else who may unlock (`testigo keys grant`).",
+            ) from error
 
     def open_copy(self, staff_id: StaffId, passphrase: str) -> KeyIdentity:
         """Open a person's copy of the office identity.

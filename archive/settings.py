@@ -187,7 +187,10 @@ def load_settings(path: Path | None) -> Settings:
             "The settings file cannot be read. Nothing was started. It must be UTF-8 text that this account may read.",
             evidence={"path": str(path)},
         ) from error
-    return parse_settings(text, folder=path.parent)
+    try:
+        return parse_settings(text, folder=path.parent)
+    except ConfigError as error:  # Said again with its file: there may be several on a machine.
+        raise ConfigError(error.code, error.message, evidence={"file": str(path), **error.evidence}) from error
 
 
 def parse_settings(text: str, *, folder: Path) -> Settings:

@@ -186,7 +186,7 @@ def import_(  # noqa: PLR0913 - one parameter an option
         refuse_unwritable(receipt_file)  # A receipt can be made only in this run.
     batch = rooms.batch_import.begin(request)
     talk.aside(f"Import {batch.number}" + ("" if resume is None else ", going on"))
-    line = f"testigo import {shlex.quote(str(source))} --resume {batch.number}"
+    line = f"testigo import {shlex.quote(str(request.source))} --resume {batch.number}"
     with Progress(talk) as progress:
         try:
             closing = rooms.batch_import.run(batch, request, progress.watch)

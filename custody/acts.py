@@ -11,7 +11,7 @@ from uuid import UUID
 from archive.access import Action, Condition, require
 from archive.catalogue.accounts import organisation
 from archive.catalogue.holds import hold_by_number, holds_on, waiting_approval
-from archive.catalogue.items import item_by_number
+from archive.catalogue.items import item_by_number, objects_of
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Approval, Hold, Incident, Item
 from archive.errors import AccessError, ConflictError
@@ -103,7 +103,9 @@ class Acts:
             if asked is not None:
                 return asked
             gone = replace(item, state="destroyed", content_mac=None)
-            values: Values = (("purpose", "key destroyed"), ("reason", reason), ("record", gone.to_log()))
+            # Which objects it leaves stood under its own key alone. Named here, they are never taken for orphans.
+            left = [("record", stored.to_log()) for stored in objects_of(transaction.session, item.id).values()]
+            values: Values = (("purpose", "key destroyed"), ("reason", reason), ("record", gone.to_log()), *left)
             part = ItemPart(item_id=item.id, recipient=item.recipient)
             entry = transaction.record(Draft(event=EventKind.DEACCESSION, actor=actor, values=values, items=(part,)))
             expire = (transaction.now + self._backup_days).date()

@@ -26,6 +26,8 @@ from custody.log_reading import LogReader, ReadEntry
 Watch = Callable[[str, int, int], None]
 
 _AT_ONCE = 2000
+_NEVER_OURS = frozenset({OwnerKind.IDENTITY, OwnerKind.SENDER})
+"""Whose values the office cannot open by design: counsel's, and those sealed to a sender's own code or token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,8 @@ class OpenedAudit:
         if self._closed:
             yield unknown(
                 "custody/closed-to-office",
-                f"{_entries_hold(self._closed)} values that are sealed to counsel or to a key that was destroyed. What "
+                f"{_entries_hold(self._closed)} values that are sealed to counsel, to a sender or to a key that was "
+                "destroyed. What "
                 "the office can open of them was checked.",
                 subject="log",
             )
@@ -114,7 +117,7 @@ class OpenedAudit:
 
     def _count_closed(self, read: ReadEntry) -> None:
         """Tell what is closed by decision from what a lost key keeps shut."""
-        shut = {owner for owner in read.closed_to if owner.kind is not OwnerKind.IDENTITY}
+        shut = {owner for owner in read.closed_to if owner.kind not in _NEVER_OURS}
         if any(owner.id not in self._keys and owner.id not in self._destroyed for owner in shut):
             self._unread.add(read.seq)
         else:

@@ -214,6 +214,7 @@ def test_a_misspelt_settings_key_stops_every_command_with_2_and_the_right_spelli
     result = run(*words)
     assert result.exit_code == 2
     assert "unknown key in [ingest]: group_file. Did you mean group_files?" in result.stderr
+    assert f"file: {home / 'config.toml'}" in result.stderr
 
 
 def test_no_archive_ends_with_10_and_two_ways_out(run: Run, tmp_path: Path) -> None:

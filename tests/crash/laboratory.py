@@ -60,7 +60,12 @@ class Violation:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """The figures of one series. `lost` counts lines of the subject's checks, so one fault may add several."""
+    """The figures of one series. `violations` counts lines of the subject's checks, so one fault may add several.
+
+    Where faults are placed by the number of a call, `reached` tells how many met their call (a program with threads
+    makes its calls in another order each time), `sites` where they struck, as system call and kind of file, and
+    `missed` at which sites of an undisturbed run none did.
+    """
 
     tool: str
     subject: str
@@ -72,6 +77,9 @@ class Report:
     endings: Counter[str] = field(default_factory=Counter)
     tracebacks: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    reached: int | None = None
+    sites: Counter[str] = field(default_factory=Counter)
+    missed: set[str] = field(default_factory=set)
 
     def add(self, fault: str, outcome: "Outcome", wrong: Sequence[str]) -> None:
         self.tries += 1
@@ -89,6 +97,9 @@ class Report:
             f" seed {self.seed}, Linux {platform.release()}, {self.seconds:.0f} s; ended: {endings};"
             f" {len(self.tracebacks)} tracebacks"
         ]
+        if self.reached is not None:
+            lines.append(f"  {self.reached} of {self.tries} met their call, at {len(self.sites)} sites")
+            lines += [f"  not struck: {site}" for site in sorted(self.missed)]
         lines += [f"  {violation.fault}: {violation.what}" for violation in self.violations[:10]]
         lines += [f"  {text}" for text in self.tracebacks[:10]]
         return "\n".join(lines)

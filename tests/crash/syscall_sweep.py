@@ -3,20 +3,27 @@
 strace counts the calls of each kind in each thread by itself. A kill stops the program before the call is made; that
 the call was made and nothing after it is the state before the next one, so a whole sweep has both sides of every call.
 Kinds of call that a program never makes cost nothing: they are not in its trace.
+
+A program with threads does not make its calls in the same order twice, so the Nth call of one run need not be that of
+the next. Therefore each try is traced too: the report says at which call the fault struck, by kind of file, and names
+each such site of undisturbed runs that no fault of the series struck. A whole sweep goes on until there is none.
 """
 
+import copy
 import random
 import re
 import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from queue import SimpleQueue
 
-from tests.crash.laboratory import Bench, Report, Subject, pace_of, run_to_end
+from tests.crash.laboratory import Bench, Outcome, Report, Subject, pace_of, run_to_end
 
 SYNCS = ("fsync", "fdatasync", "syncfs", "sync_file_range", "msync")
 NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir")
@@ -36,6 +43,12 @@ class Fault(StrEnum):
     BROKEN = "input/output error, once"
     DEAD = "input/output error from then on"
 
+
+_UNDISTURBED = 3
+"""How many undisturbed runs tell what can be struck; the order of threads differs from one to the next."""
+
+_MOST_ROUNDS = 3
+"""How many times the points of a sweep are tried at most, for the sites that none has struck yet."""
 
 _INJECTION = {
     Fault.KILL: "signal=KILL:when={n}",
@@ -65,6 +78,16 @@ def unavailable() -> str | None:
     return None if tried.returncode == 0 else "this machine does not let one process trace another"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """What became of one try: `sites` are where the fault struck, none where its call was not made this time."""
+
+    point: Point
+    outcome: Outcome
+    wrong: tuple[str, ...]
+    sites: tuple[str, ...]
+
+
 def run(
     subject: Subject,
     folder: Path,
@@ -74,54 +97,139 @@ def run(
     faults: Sequence[Fault] = tuple(Fault),
     calls: Sequence[str] = CALLS,
     go_on_every: int = 4,
+    at_once: int = 1,
 ) -> Report:
     """Try `tries` points chosen at random, or with None every one, and check the subject after each."""
     report = Report(
         tool="sweep of system calls" if tries is None else "sample of system calls", subject=subject.name, seed=seed
     )
+    chance = random.Random(seed)  # noqa: S311 - must be repeatable
     begun = time.monotonic()
-    bench = Bench(subject, folder / "home", folder / "template")
+    benches: SimpleQueue[Bench] = SimpleQueue()
+    for number in range(at_once):
+        place = folder / f"bench-{number}"
+        place.mkdir()
+        benches.put(Bench(copy.copy(subject), place / "home", place / "template"))
+    bench = benches.get()
     pace_of(bench)
-    points = points_of(bench, folder / "trace", faults=faults, calls=calls)
+    points, sites = points_of(bench, folder / "trace", faults=faults, calls=calls)
+    benches.put(bench)
     if tries is not None:
-        points = random.Random(seed).sample(points, min(tries, len(points)))  # noqa: S311 - must be repeatable
-    for attempt, point in enumerate(points):
-        bench.fresh()
-        outcome = run_to_end(subject, [*_injecting(point), *bench.line()])
-        wrong = list(subject.check(bench.home, outcome.acknowledged))
-        if attempt % go_on_every == 0:
-            wrong += bench.go_on(outcome.acknowledged)
-        report.add(str(point), outcome, wrong)
+        points = chance.sample(points, min(tries, len(points)))
+    report.reached, rounds = 0, 0
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        while points:
+            numbers = range(report.tries, report.tries + len(points))
+            done = pool.map(lambda number, point: _try(benches, number, point, go_on_every), numbers, points)
+            for struck in done:
+                report.add(str(struck.point), struck.outcome, struck.wrong)
+                report.reached += bool(struck.sites)
+                report.sites.update({f"{struck.point.fault}: {site}" for site in struck.sites})
+            if tries is not None:
+                break
+            report.missed = {site for site in sites if not report.sites[site]}
+            rounds += 1
+            if rounds == _MOST_ROUNDS:
+                break
+            # Another round at the calls of those kinds, for the sites that the order of the threads kept from us.
+            kinds = {(fault, call) for fault, call in (_fault_and_call(site) for site in report.missed)}
+            points = [point for point in points if (str(point.fault), point.call) in kinds]
     report.seconds = time.monotonic() - begun
     return report
 
 
-def points_of(bench: Bench, trace: Path, *, faults: Sequence[Fault], calls: Sequence[str]) -> list[Point]:
-    """Run the subject once under strace and return every point at which it can be made to fail."""
-    bench.fresh()
-    outcome = run_to_end(bench.subject, [*_STRACE, "-o", str(trace), "-e", f"trace={','.join(calls)}", *bench.line()])
-    assert outcome.ending == "exit 0", outcome.errors
-    counts: Counter[tuple[str, str]] = Counter()
-    with trace.open(errors="replace") as lines:
-        for line in lines:
-            if made := re.match(r"(\d+) +(\w+)\(", line):
-                counts[made[1], made[2]] += 1
+def _try(benches: "SimpleQueue[Bench]", attempt: int, point: Point, go_on_every: int) -> Struck:
+    bench = benches.get()
+    try:
+        bench.fresh()
+        trace = bench.home.parent / "trace"
+        outcome = run_to_end(bench.subject, [*_injecting(point, trace), *bench.line()])
+        wrong = list(bench.subject.check(bench.home, outcome.acknowledged))
+        sites = tuple(_sites(trace, bench.home, struck_by=point.fault))
+        if attempt % go_on_every == 0:
+            wrong += bench.go_on(outcome.acknowledged)
+        return Struck(point=point, outcome=outcome, wrong=tuple(wrong), sites=sites)
+    finally:
+        benches.put(bench)
+
+
+def points_of(
+    bench: Bench, trace: Path, *, faults: Sequence[Fault], calls: Sequence[str]
+) -> tuple[list[Point], set[str]]:
+    """Run the subject undisturbed under strace; return every point at which it can fail, and the sites of these."""
     most: dict[str, int] = {}
-    for (_, call), count in counts.items():
-        most[call] = max(count, most.get(call, 0))
-    return [
+    sites: set[str] = set()
+    for _ in range(_UNDISTURBED):
+        bench.fresh()
+        tracing = [*_STRACE, "-y", "-s", "8", "-o", str(trace), "-e", f"trace={','.join(calls)}"]
+        outcome = run_to_end(bench.subject, [*tracing, *bench.line()])
+        assert outcome.ending == "exit 0", outcome.errors
+        counts: Counter[tuple[str, str]] = Counter()
+        with trace.open(errors="replace") as lines:
+            for line in lines:
+                if made := re.match(r"(\d+) +(\w+)\(", line):
+                    counts[made[1], made[2]] += 1
+        for (_, call), count in counts.items():
+            most[call] = max(count, most.get(call, 0))
+        sites |= set(_sites(trace, bench.home, struck_by=None))
+    points = [
         Point(fault=fault, call=call, number=number)
         for fault in faults
         for call in calls
         if not (fault is Fault.FULL and call in _LOST)
         for number in range(1, most.get(call, 0) + 1)
     ]
+    kinds = {(point.fault, point.call) for point in points}
+    return points, {f"{fault}: {site}" for fault, call in kinds for site in sites if site.startswith(f"{call} ")}
 
 
-def _injecting(point: Point) -> list[str]:
+def _fault_and_call(site: str) -> tuple[str, str]:
+    fault, _, rest = site.partition(": ")
+    return fault, rest.split(" ", 1)[0]
+
+
+def _sites(trace: Path, home: Path, *, struck_by: Fault | None) -> Iterator[str]:
+    """Read from a trace where a fault struck, or with None every site; as `fsync store/log/checkpoints`.
+
+    What the sandbox of a tool does to its own small world is no site: the archive's folders are not in it.
+    """
+    end = {None: "", Fault.KILL: "= ?"}.get(struck_by, "(INJECTED)")
+    for line in trace.read_text(errors="replace").splitlines():
+        made = re.match(r"\d+ +(\w+)\((.*)$", line)
+        if not made or not line.endswith(end):
+            continue
+        kind = _kind_of_file(made[1], made[2], str(home))
+        if kind is not None:
+            yield f"{made[1]} {kind}"
+
+
+def _kind_of_file(call: str, arguments: str, home: str) -> str | None:
+    """Give the file of a call as a kind, names that chance or the clock made being left out; None where not ours."""
+    named = re.findall(r"<([^<>]*)>|\"([^\"]*)\"", arguments)
+    if call not in NAMES:
+        named = named[:1]
+    folder = next((opened for opened, _ in reversed(named) if opened), "")
+    name = named[-1][1] if named and named[-1][1] else ""
+    path = name if name.startswith("/") else f"{folder}/{name}".rstrip("/")
+    if path.startswith("pipe:") and call == "write":
+        return "standard output"
+    if not path.startswith(home):
+        return None
+    parts = path.removeprefix(home).strip("/").replace("archive/", "", 1).split("/")
+    return "/".join(_without_chance(part) for part in parts)
+
+
+def _without_chance(part: str) -> str:
+    part = re.sub(r"^\.partial-.*", ".partial-*", part)
+    part = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32,}|^[0-9a-f]{2}$", "*", part)
+    return re.sub(r"\d+", "#", part)
+
+
+def _injecting(point: Point, trace: Path) -> list[str]:
     inject = _INJECTION[point.fault].format(n=point.number)
     # A full or dead disk fails every later call of every kind, not only of the kind where it began; after the first
     # failure strace cannot begin with the others, so this is the nearest that can be had: the one kind, for good.
     # Traced from aside (-D), the program's own end is what is waited for, and not that of a tool's helper: one that is
     # killed between two of its own steps may stay, waiting for its other half, and says nothing of the program.
-    return [*_STRACE, "-D", "-o", "/dev/null", "-e", f"trace={point.call}", "-e", f"inject={point.call}:{inject}"]
+    told = ("-y", "-s", "8", "-o", str(trace))
+    return [*_STRACE, "-D", *told, "-e", f"trace={point.call}", "-e", f"inject={point.call}:{inject}"]

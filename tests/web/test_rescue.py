@@ -30,7 +30,7 @@ def test_a_half_done_upload_is_rescued_after_an_unlock_to_the_last_acknowledged_
             assert "No upload waits" in fresh.stdout, "an upload that may go on is left alone"
             rescued = run_testigo(served.home, "drop", "rescue", "--all")
             assert rescued.returncode == 0, rescued.stderr
-            assert "1 unfinished uploads became items" in rescued.stdout
+            assert "1 unfinished upload became an item" in rescued.stdout
             assert run_testigo(served.home, "verify", "--full").returncode in (0, 3)
         finally:
             run_testigo(served.home, "lock")
@@ -68,6 +68,6 @@ def test_a_rebuilt_catalogue_finds_unfinished_uploads_again(tmp_path: Path) -> N
     assert opened.returncode == 0, opened.stderr
     try:
         rescued = run_testigo(served.home, "drop", "rescue", "--all")
-        assert "1 unfinished uploads became items" in rescued.stdout, rescued.stdout + rescued.stderr
+        assert "1 unfinished upload became an item" in rescued.stdout, rescued.stdout + rescued.stderr
     finally:
         run_testigo(served.home, "lock")
