@@ -65,6 +65,7 @@ _ALSO = {
     Demand.SEIZED_DISK: (
         "sizes, kinds, times of receipt, random ids and human numbers of all items; no name, title, place or content",
         "with the intake key and a candidate file: whether that very file is here (turn off `archive.intake_equality`)",
+        "with the intake key and an observer's phone: what waits on that phone, sealed to this archive's arrival key",
         "the log signing key; sealed objects and key files, which only a recipient of the vault keyring opens",
     ),
     Demand.SIGNING_KEY: (

@@ -152,6 +152,7 @@ class WebSettings:
     proxies: int = field(default=0, metadata=_between(0, 3))
     leave_url: str = "https://www.weather.gov/"
     form_file_mib: int = field(default=500, metadata=_between(1, 1 << 20))
+    seal_waiting_copies: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

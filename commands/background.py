@@ -19,6 +19,7 @@ from custody.ledger import Ledger
 from custody.publication import Publisher
 from custody.register import Register
 from custody.stamping import Stamping
+from ingest.arrival import ArrivalKey
 from ingest.comparing import Comparing
 from ingest.finishing import Finishing
 from ingest.intake import Intake
@@ -73,7 +74,13 @@ class Workers:
         rooms = self._rooms
         root = rooms.uploads_folder
         make_folder_durably(root)
-        finishing = Finishing(root=root, database=rooms.database, ledger=rooms.ledger, intake=rooms.intake)
+        finishing = Finishing(
+            root=root,
+            database=rooms.database,
+            ledger=rooms.ledger,
+            intake=rooms.intake,
+            arrival=ArrivalKey(rooms.database),
+        )
         return Rescuing(
             root=root,
             database=rooms.database,

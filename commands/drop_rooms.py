@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cli import Rooms
 
 if TYPE_CHECKING:
+    from ingest.arrival import ArrivalKey
     from ingest.droplinks import DropLinks
     from ingest.finishing import Finishing
     from ingest.handing_over import HandingOver
@@ -33,7 +34,17 @@ class DropRooms:
             register=self._rooms.register,
             clock=self._rooms.clock,
             new_id=self._rooms.new_id,
+            seal_to=self._seal_to,
         )
+
+    def _seal_to(self) -> str:
+        return self._arrival.recipients() if self._rooms.settings.web.seal_waiting_copies else ""
+
+    @cached_property
+    def _arrival(self) -> "ArrivalKey":
+        from ingest.arrival import ArrivalKey
+
+        return ArrivalKey(self._rooms.database)
 
     @property
     def staging(self) -> Path:
@@ -64,6 +75,7 @@ class DropRooms:
             database=self._rooms.database,
             ledger=self._rooms.ledger,
             intake=self._rooms.intake,
+            arrival=self._arrival,
         )
 
     @cached_property
@@ -75,6 +87,7 @@ class DropRooms:
             database=self._rooms.database,
             visits=self.visits,
             finishing=self.finishing,
+            arrival=self._arrival,
             settings=self._rooms.settings.ingest,
             free_octets=lambda: shutil.disk_usage(self.staging).free,
             clock=self._rooms.clock,

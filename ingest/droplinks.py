@@ -7,7 +7,7 @@ codes are all the same to whoever tries them.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -52,6 +52,8 @@ class OpenLink:
     label: str
     octets_left: int
     files_left: int
+    seal_to: str = ""
+    """The age recipients that the phone seals its waiting copies to, this archive's arrival key first; or empty."""
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -73,8 +75,18 @@ class Terms:
 class DropLinks:
     """Gives out, finds and revokes drop links."""
 
-    def __init__(self, *, database: Database, ledger: Ledger, register: Register, clock: Clock, new_id: NewId) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        register: Register,
+        clock: Clock,
+        new_id: NewId,
+        seal_to: Callable[[], str],
+    ) -> None:
         self._database = database
+        self._seal_to = seal_to
         self._ledger = ledger
         self._register = register
         self._clock = clock
@@ -137,7 +149,11 @@ class DropLinks:
         label = self._label(code, key, found)
         if found is None or left is None or left[0] <= 0 or left[1] <= 0:
             raise no_such_code()
-        return OpenLink(link=found[0], label=label, octets_left=left[0], files_left=left[1])
+        return self.opened(found[0], label, *left)
+
+    def opened(self, link: DropLink, label: str, octets_left: int, files_left: int) -> OpenLink:
+        """Say what whoever opens a link's page is told."""
+        return OpenLink(link=link, label=label, octets_left=octets_left, files_left=files_left, seal_to=self._seal_to())
 
     def belongs(self, untrusted_code: str) -> DropLink | None:
         """Return the link of a code, used up or not; for whoever prints its card."""

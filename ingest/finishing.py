@@ -5,7 +5,7 @@ entry, and its id is derived from the upload. Whoever comes later finds it and o
 left is evidence too: see `rescuing`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from custody.canonical import Json, canonical_bytes, parse_canonical
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import EntryRef, Ledger, Transaction
+from ingest.arrival import ArrivalKey
 from ingest.entering import safe_text
 from ingest.intake import Intake
 from ingest.reception import Arrival, CameIn, Reception
@@ -56,11 +57,13 @@ class Told:
     sha256: str | None = None
     last_modified: str = ""
     way: str = "upload"
+    plain_size: int | None = None
+    """Told where the octets are an age file, sealed in the phone: all else that is told is of the file in it."""
 
     def format(self) -> bytes:
         texts = {"name": self.name, "type": self.type, "last_modified": self.last_modified, "way": self.way}
         shown: dict[str, Json] = {name: safe_text(text[:_LONGEST_TEXT]) for name, text in texts.items()}
-        return canonical_bytes({**shown, "sha256": self.sha256, "v": 1})
+        return canonical_bytes({**shown, "sha256": self.sha256, "plain_size": self.plain_size, "v": 1})
 
     @classmethod
     def parse(cls, plain: bytes) -> Self:
@@ -69,6 +72,16 @@ class Told:
 
     def with_digest(self, sha256: str) -> "Told":
         return replace(self, sha256=sha256)
+
+    def with_note(self, note: Mapping[str, str]) -> "Told":
+        """Add what a phone told later, sealed; the newer word counts."""
+        return replace(
+            self,
+            name=note.get("filename", self.name),
+            type=note.get("filetype", self.type),
+            last_modified=note.get("last_modified", self.last_modified),
+            sha256=note.get("sha256", self.sha256),
+        )
 
     def claims(self) -> dict[str, str]:
         told = {"type": self.type, "last_modified": self.last_modified, "way": self.way, "sha256": self.sha256 or ""}
@@ -85,11 +98,13 @@ class Finishing:
         database: Database,
         ledger: Ledger,
         intake: Intake,
+        arrival: ArrivalKey,
     ) -> None:
         self._root = root
         self._database = database
         self._ledger = ledger
         self._intake = intake
+        self._arrival = arrival
         self._lock = Lock()
         self._under_way: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="finishing")
@@ -159,15 +174,35 @@ class Finishing:
     ) -> None:
         with self._database.reading() as session:
             ours, incident = organisation(session), incidents_by_id(session)[visit.incident_id]
+        opens, opened, declared = self._opened(told, declared, source, why)
         reception = Reception(actor=sender(visit.id), organisation=ours, incident=incident, method=METHOD)
         arrival = Arrival(
-            open=lambda: cast(BinaryIO, source()),
+            open=opened,
             untrusted_name=told.name,
             untrusted_path=told.name,
             claims=told.claims(),
-            bearer=UploadBearer(visit=visit, upload=bytes.fromhex(name), told=told, declared=declared, why=why),
+            bearer=UploadBearer(
+                visit=visit, upload=bytes.fromhex(name), told=told, declared=declared, why=why, opens=opens
+            ),
         )
         self._intake.receive(reception, [arrival])
+
+    def _opened(
+        self, told: Told, declared: int, source: Callable[[], SegmentReader], why: str
+    ) -> tuple[bool, Callable[[], BinaryIO], int]:
+        """Return what arrived: whether it opened, what gives its octets, and how many there should be.
+
+        What a phone sealed is opened in memory. A copy that does not open is no reason to lose it: as it is, it becomes
+        the item, and its sender is told that it is not the same. Where only its end is missing, what opens is taken.
+        """
+        whole = cast(Callable[[], BinaryIO], source)
+        if told.plain_size is None:
+            return True, whole, declared
+        found = self._arrival.measure(whole())
+        if found is not None and (found.whole or (why and found.octets)):
+            due = found.octets if found.whole else max(told.plain_size, found.octets + 1)
+            return True, self._arrival.opener(whole, found.octets), due
+        return False, whole, declared
 
     def clean_up(self, name: str) -> None:
         """Take away what was staged of an upload that is an item, or of which nothing ever arrived."""
@@ -188,7 +223,8 @@ class Finishing:
 class UploadBearer:
     """Keeps, with an upload's entry, that it is in, whether it is what its sender has, and its slip for the receipt."""
 
-    def __init__(self, *, visit: Visit, upload: bytes, told: Told, declared: int, why: str) -> None:
+    def __init__(self, *, visit: Visit, upload: bytes, told: Told, declared: int, why: str, opens: bool = True) -> None:
+        self._opens = opens
         self._visit = visit
         self._upload = upload
         self._told = told
@@ -201,6 +237,8 @@ class UploadBearer:
         if came.size < self._declared:
             why = self._why or "octets were lost"
             values.append(("incomplete", {"received": came.size, "declared": self._declared, "why": why}))
+        if self._told.plain_size is not None:
+            values.append(("sealed_on_the_phone", {"opens": self._opens}))
         if self._told.sha256 is not None:
             values.append(("comparison", {"said": self._told.sha256, "result": delivery.comparison}))
         return tuple(values)
@@ -234,6 +272,8 @@ class UploadBearer:
         )
 
     def _compared(self, came: CameIn) -> str:
+        if not self._opens:
+            return DIFFERS
         if self._told.sha256 is None or came.size < self._declared:
             return NOT_GIVEN
         return SAME if self._told.sha256 == came.sha256.hex() else DIFFERS

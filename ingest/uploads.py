@@ -36,6 +36,7 @@ from archive.settings import IngestSettings
 from archive.turns import no_such_upload
 from archive.types import Clock
 from archive.uploadtold import Place, keep_place, keep_told, told_by_address
+from ingest.arrival import ArrivalKey
 from ingest.finishing import Finishing, Told
 from ingest.visits import Visits
 
@@ -80,6 +81,7 @@ class Uploads:
         database: Database,
         visits: Visits,
         finishing: Finishing,
+        arrival: ArrivalKey,
         settings: IngestSettings,
         free_octets: Callable[[], int],
         clock: Clock,
@@ -88,6 +90,7 @@ class Uploads:
         self._database = database
         self._visits = visits
         self._finishing = finishing
+        self._arrival = arrival
         self._settings = settings
         self._free_octets = free_octets
         self._clock = clock
@@ -200,11 +203,26 @@ class Uploads:
         row = self._row(address)
         told = Told.parse(told_by_address(self._root, address))
         if told.sha256 not in (None, sha256):
-            raise ConflictError("uploads/digest-told", "Another SHA-256 was told for this upload before; it is kept.")
+            raise _another_digest()
         with self._database.reading() as session:
             visit = visit_by_id(session, row.visit_id)
         if visit is not None and told.sha256 is None:
             keep_told(self._root, address, _keyring(visit), told.with_digest(sha256).format())
+
+    def tell_note(self, address: bytes, sealed: bytes) -> None:
+        """Take what a phone tells of a file that it has sealed; the newer word counts, but for the SHA-256 the first.
+
+        Raises: InputError `uploads/not-opened`; as `tell_digest`.
+        """
+        row = self._row(address)
+        told = Told.parse(told_by_address(self._root, address))
+        note = self._arrival.open_note(sealed)
+        if told.sha256 not in (None, note.get("sha256", told.sha256)):
+            raise _another_digest()
+        with self._database.reading() as session:
+            visit = visit_by_id(session, row.visit_id)
+        if visit is not None:
+            keep_told(self._root, address, _keyring(visit), told.with_note(note).format())
 
     def end(self, address: bytes) -> None:
         """Let a client give up an upload. What arrived of it is evidence, and becomes an item marked incomplete.
@@ -331,6 +349,10 @@ def _wrong_offset(have: int, said: int) -> ConflictError:
         "The archive has another number of octets than was said. Nothing was changed. Ask for the offset first.",
         evidence={"have": have, "said": said},
     )
+
+
+def _another_digest() -> ConflictError:
+    return ConflictError("uploads/digest-told", "Another SHA-256 was told for this upload before; it is kept.")
 
 
 def _too_long() -> InputError:

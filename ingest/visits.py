@@ -148,7 +148,7 @@ class Visits:
             link = self._still_open(session, visit)
             octets_left = link.most_octets - octets_through(session, link.id)
             files_left = link.most_files - files_through(session, link.id)
-        return OpenLink(link=link, label="", octets_left=octets_left, files_left=files_left)
+        return self._links.opened(link, "", octets_left, files_left)
 
     def find(self, token: bytes) -> Visit:
         """Raises: NotFoundError `visits/no-such-visit`."""

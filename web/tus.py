@@ -90,8 +90,12 @@ def upload(address: str) -> Response:
 @requires(Action.DELIVER)
 @proves_itself
 def digest(address: str) -> Response:
-    """Take the SHA-256 that a browser has worked out while it was sending."""
+    """Take the SHA-256 that a browser has worked out while it was sending, or all it tells, sealed in the phone."""
     told = request.get_json(silent=True)
+    sealed = told.get("sealed") if isinstance(told, dict) else None
+    if isinstance(sealed, str):
+        rooms().uploads.tell_note(_octets(address), _base64(sealed))
+        return Response(status=204)
     sha256 = told.get("sha256") if isinstance(told, dict) else None
     if not isinstance(sha256, str) or not _HEX_SHA256.fullmatch(sha256):
         raise _bad("The SHA-256 must be 64 lower-case hexadecimal digits.")
@@ -201,13 +205,25 @@ def _metadata() -> dict[str, str]:
 
 
 def _told(metadata: dict[str, str]) -> Told:
-    sha256 = metadata.get("sha256", "").lower()
+    sha256, plain_size = metadata.get("sha256", "").lower(), _plain_size(metadata)
     return Told(
         name=metadata.get("filename", metadata.get("name", "")),
         type=metadata.get("filetype", metadata.get("type", "")),
         sha256=sha256 if _HEX_SHA256.fullmatch(sha256) else None,
         last_modified=metadata.get("last_modified", ""),
+        way="upload, sealed on the phone" if plain_size is not None else "upload",
+        plain_size=plain_size,
     )
+
+
+def _plain_size(metadata: dict[str, str]) -> int | None:
+    """Read how large the file in a sealed upload is; None where the upload is the file itself."""
+    if metadata.get("sealed") != "1":
+        return None
+    text = metadata.get("plain_size", "")
+    if not _NUMBER.fullmatch(text):
+        raise _bad("plain_size must be a whole number.")
+    return int(text)
 
 
 def _checksum() -> Checksum | None:
@@ -223,6 +239,13 @@ def _checksum() -> Checksum | None:
     except (ValueError, binascii.Error) as error:
         raise _bad("Upload-Checksum is not a name and base64.") from error
     return Checksum(value=octets, make=make)
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise _bad("What is sealed must be base64.") from error
 
 
 def _bad(words: str) -> InputError:
