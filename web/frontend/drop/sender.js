@@ -1,7 +1,7 @@
 // Sends the queue, one file at a time, until the archive says of each that it is the same on its side. It retries for ever.
 // One tab of a browser sends; the server itself retires an older request when a newer one comes for the same upload.
 import * as tus from "tus-js-client";
-import { SENT, change, copyOf, removeCopy, setSetting, setting } from "./queue.js";
+import { SENT, change, isWaiting, copyOf, removeCopy, setSetting, setting } from "./queue.js";
 import { knowsWifi, onWifi, pauseAfter } from "./line.js";
 
 const MIB = 2 ** 20;
@@ -12,11 +12,11 @@ const SILENCE_MS = 2500; // no octet left and none came: a lost signal does not 
 const HOPELESS_MS = 20_000;
 const ANSWER_MS = 180_000;
 const BEAT_MS = 3000;
-const REFUSALS = new Set([400, 403, 404, 413, 422, 507]);
+const REFUSALS = new Set([400, 403, 404, 413, 422]);
 
 export class Sender {
   // What the page shows of the moment, beside the records.
-  moment = { sending: null, sent: 0, trouble: null, failures: 0 };
+  moment = { sending: null, sent: 0, trouble: null, reason: "", failures: 0 };
   paused = false;
   wifiOnly = false;
   #upload = null;
@@ -47,12 +47,12 @@ export class Sender {
 
   #next() {
     return this.records().find(
-      (record) => !SENT.has(record.state) && record.state !== "refused" && this.mayGo(record) && this.#hasSource(record),
+      (record) => isWaiting(record) && this.mayGo(record) && this.#hasSource(record),
     );
   }
 
   #hasSource(record) {
-    return record.copied || this.files.has(record.id) || record.state === "checking";
+    return record.copied || (this.files.has(record.id) && !record.unreadable) || record.state === "checking";
   }
 
   async #run() {
@@ -123,14 +123,28 @@ export class Sender {
       await this.changed(true);
       return true;
     }
-    if (error.name === "NotReadableError" || error.name === "NotFoundError") {
-      this.files.delete(record.id);
+    if (status === 0 && !(await this.#canRead(record))) {
       await this.changed(true);
-      return !record.copied;
+      return !(this.records().find((other) => other.id === record.id)?.copied);
     }
     this.moment.failures += 1;
     this.moment.trouble = status === 0 ? "offline" : status === 409 || status === 423 ? this.moment.trouble : "server";
+    this.moment.reason = status === 507 ? reasonOf(response) : "";
     return false;
+  }
+
+  // A file that the phone took away looks like a lost signal to a request; whoever reads it finds out. The copy goes on.
+  async #canRead(record) {
+    const chosen = this.files.get(record.id);
+    try {
+      const source = chosen ?? (await copyOf(record.id));
+      await source.slice(Math.max(0, source.size - 1)).arrayBuffer();
+      return true;
+    } catch {
+      this.files.delete(record.id);
+      await change(record.id, chosen ? { unreadable: true } : { unreadable: true, copied: false });
+      return false;
+    }
   }
 
   async #send(record) {
