@@ -63,7 +63,8 @@ def check() -> str:
 @blueprint.get("/safety")
 @requires(Action.VISIT)
 def safety() -> str:
-    return render_template("observer/safety.html")
+    """Say what this can and cannot hide. Template: `seals` tells that waiting copies are sealed on the phone."""
+    return render_template("observer/safety.html", seals=settings().web.seal_waiting_copies)
 
 
 @blueprint.get("/help/iphone")

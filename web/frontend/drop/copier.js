@@ -1,5 +1,6 @@
-// Has each chosen file copied and digested by a worker, and writes into its record what became of it.
-import { change } from "./queue.js";
+// Has each chosen file copied and digested by a worker, sealed where the archive wishes it, and writes into its record what
+// became of it.
+import { change, newId } from "./queue.js";
 import { scriptURL } from "./page.js";
 import { pauseAfter } from "./line.js";
 
@@ -7,9 +8,11 @@ export class Copier {
   #worker = null;
   #jobs = new Map();
   #failures = 0;
+  #reads = new Map();
 
-  constructor({ address, changed }) {
-    Object.assign(this, { address, changed });
+  // `recipients` are whom waiting copies are sealed to; none where they lie open.
+  constructor({ address, recipients, changed, anew }) {
+    Object.assign(this, { address, recipients, changed, anew });
   }
 
   // Fetched before it is needed: a signal that goes between opening the page and choosing must not cost the copy.
@@ -20,7 +23,25 @@ export class Copier {
   take(id, file) {
     this.#jobs.set(id, file);
     this.ready();
-    this.#worker.postMessage({ id, file, copy: true });
+    this.#give(id, file);
+  }
+
+  #give(id, file) {
+    this.#worker.postMessage({ id, file, copy: true, recipients: this.recipients });
+  }
+
+  isTaking(id) {
+    return this.#jobs.has(id);
+  }
+
+  // The octets of a copy that still grows, as soon as they are there; null where it grows here no more.
+  read(id, from, to) {
+    if (!this.isTaking(id)) return null;
+    const read = newId();
+    return new Promise((resolve) => {
+      this.#reads.set(read, resolve);
+      this.#worker.postMessage({ id, read, from, to });
+    });
   }
 
   drop(id) {
@@ -37,20 +58,28 @@ export class Copier {
   // The script did not load, or the browser ended it: what it had not done is begun anew, for as long as it takes.
   #again(worker) {
     worker.terminate();
+    for (const answer of this.#reads.values()) answer(null);
+    this.#reads.clear();
     if (worker !== this.#worker) return;
     this.#worker = null;
     this.#failures += 1;
     setTimeout(() => {
       if (!this.#jobs.size) return;
       this.ready();
-      for (const [id, file] of this.#jobs) this.#worker.postMessage({ id, file, copy: true });
+      for (const [id, file] of this.#jobs) this.#give(id, file);
     }, pauseAfter(this.#failures));
   }
 
-  async #hear({ id, end, ...outcome }) {
-    if (!end) return;
+  async #hear({ id, done, end, read, octets, ...outcome }) {
+    if (read) {
+      this.#reads.get(read)?.(octets);
+      this.#reads.delete(read);
+    }
+    if (read || done !== undefined) return;
     this.#failures = 0;
-    if (!this.#jobs.delete(id)) return;
+    if (!this.#jobs.has(id)) return;
+    if (end) this.#jobs.delete(id);
+    else if ("length" in outcome) await this.anew(id);
     await change(id, outcome);
     await this.changed(true);
   }

@@ -1,6 +1,6 @@
 // The drop page's script: takes files into the queue, keeps the sender going, draws how things stand. The page is a plain
 // form without it.
-import { by, say, scriptURL } from "./page.js";
+import { by, count, say, scriptURL } from "./page.js";
 import * as queue from "./queue.js";
 import { Answers } from "./answers.js";
 import { canCarry, leave, takeOver } from "./carry.js";
@@ -10,7 +10,7 @@ import { Sender } from "./sender.js";
 import { draw } from "./view.js";
 
 const form = by("drop");
-const { tus, code, spool } = form.dataset;
+const { tus, code, spool, sealTo } = form.dataset;
 let visit = form.elements.visit.value;
 const AGAIN = "-"; // in place of a code: the visit that this browser came back to
 const MOST_PROBLEMS = 5;
@@ -19,8 +19,8 @@ const rate = new Rate();
 let records = [];
 let drawing = 0;
 
-const sender = new Sender({ endpoint: tus, records: () => records, files, rate, changed });
-const copier = new Copier({ address: spool, changed: kept });
+const copier = new Copier({ address: spool, recipients: sealTo?.split(" "), changed: kept, anew });
+const sender = new Sender({ endpoint: tus, records: () => records, files, copier, rate, changed });
 const answers = new Answers({ form, records: () => records, done: finished, complain });
 let leaving = "";
 
@@ -36,8 +36,9 @@ async function changed(reload = false) {
 
 async function read() {
   const live = await queue.livePages();
-  records = (await queue.all()).map((record) => ({
+  records = (await queue.all()).map((record, at) => ({
     ...record,
+    name: record.name ?? files.get(record.id)?.name ?? say(`kind_${record.kind}`, { n: count(at + 1) }),
     // Chosen, not copied in time, and the page that held it is gone: only choosing it again helps.
     lost: queue.isWaiting(record) && record.state !== "checking" && !record.copied && (record.unreadable || !live.has(record.page)),
     other: record.code !== code || record.visit !== visit,
@@ -51,12 +52,13 @@ async function kept(reload) {
 
 // The same file chosen once more is not sent once more; where it was lost or arrived changed, it is.
 function isKnown({ name, size, lastModified }) {
-  return records.some(
-    (record) =>
-      record.name === name && record.size === size && record.modified === lastModified &&
-      !record.other && !record.lost && !["differs", "refused"].includes(record.state),
-  );
+  return records.some((record) => {
+    const { name: known, modified } = files.has(record.id) ? described(files.get(record.id)) : record;
+    const same = known === name && record.size === size && modified === lastModified;
+    return same && !record.other && !record.lost && !["differs", "refused"].includes(record.state);
+  });
 }
+const described = ({ name, lastModified }) => ({ name, modified: lastModified });
 
 let order = 0;
 async function take(chosen) {
@@ -78,19 +80,33 @@ async function askToStay() {
 }
 
 async function takeOne(file) {
-  const again = records.find((record) => record.lost && record.name === file.name && record.size === file.size);
+  // A record of a sealed copy holds no name; the exact size is what there is to know it by.
+  const again = records.find((record) => record.lost && record.size === file.size && (record.seal || record.name === file.name));
   const id = again?.id ?? queue.newId();
   files.set(id, file);
   if (again) await queue.change(id, { page: queue.page, unreadable: false });
   else {
+    const open = { name: file.name, type: file.type || "application/octet-stream", modified: file.lastModified };
     await queue.add({
-      id, code, visit, name: file.name, type: file.type || "application/octet-stream", modified: file.lastModified,
+      id, code, visit, ...(sealTo ? { seal: true } : open), kind: kindOf(file.type),
       size: file.size, state: "queued", added: Date.now(), order: (order += 1), page: queue.page,
     });
   }
   records.length || (await kept(true));
   copier.take(id, file);
 }
+
+const kindOf = (type) => ["video", "image", "audio"].find((kind) => type.startsWith(`${kind}/`)) ?? "other";
+
+// A copy that is sealed once more is another one: what was sent of the first is ended.
+async function anew(id) {
+  const record = records.find((one) => one.id === id);
+  if (!record?.url) return;
+  sender.stop(id);
+  await queue.change(id, queue.BEGUN_ANEW);
+  end(record);
+}
+const end = ({ url }) => fetch(url, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
 
 // What was begun is taken back at the archive too: whoever chose the wrong picture means all of it.
 async function remove(id) {
@@ -100,13 +116,13 @@ async function remove(id) {
   copier.drop(id);
   files.delete(id);
   await queue.remove(id);
-  if (record?.url) fetch(record.url, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
+  if (record?.url) end(record);
   await changed(true);
 }
 
 // Files whose own code ended go with this page's code, once the person says so.
 async function rehome() {
-  for (const record of records.filter(isStranded)) await queue.change(record.id, { code, visit, url: null, accepted: 0, told: false, state: "queued" });
+  for (const record of records.filter(isStranded)) await queue.change(record.id, { ...queue.BEGUN_ANEW, code, visit, state: "queued" });
   await kept(true);
 }
 const isStranded = (record) => record.state === "refused" && record.code !== code;
@@ -216,6 +232,8 @@ async function start() {
   sender.wake();
   await queue.sweep();
   copier.ready();
+  // The sealing script is too large for everybody's first load; where it is used it must be there without a signal too.
+  if (sealTo) globalThis.caches?.open("testigo-files").then(async (kept) => (await kept.match(spool)) || kept.add(spool)).catch(() => {});
 }
 
 function tooOld() {

@@ -12,6 +12,9 @@ const held = new Map();
 export const SENT = new Set(["safe", "differs"]);
 export const isWaiting = (record) => !SENT.has(record.state) && record.state !== "refused";
 
+// What a record says whose upload starts again from its first octet.
+export const BEGUN_ANEW = { url: null, accepted: 0, told: false, namesTold: false };
+
 export async function all() {
   const found = new Map((await values(store)).map((record) => [record.id, record]));
   for (const [id, record] of held) found.set(id, record);

@@ -8,7 +8,9 @@ const OLD_MS = 24 * 3600 * 1000;
 let spoken = { state: "", at: 0 };
 
 export const full = (record) => record.size;
-export const safeOf = (record) => (SENT.has(record.state) ? record.size : (record.accepted ?? 0));
+// A sealed copy is a little larger than the file; people count in what they chose.
+const scaled = (record, octets) => (record.length ? Math.floor((octets * record.size) / record.length) : octets);
+export const safeOf = (record) => (SENT.has(record.state) ? record.size : scaled(record, record.accepted ?? 0));
 const sum = (records, of) => records.reduce((total, record) => total + of(record), 0);
 
 // One word for the whole: what a person must know first goes first.
@@ -82,7 +84,7 @@ function put(where, words) {
   if (where.textContent !== words) where.textContent = words;
 }
 
-const shown = (record, sender) => Math.max(safeOf(record), sender.moment.sending === record.id ? sender.moment.sent : 0);
+const shown = (record, sender) => Math.max(safeOf(record), sender.moment.sending === record.id ? scaled(record, sender.moment.sent) : 0);
 
 function timeLeft(records, rate) {
   const speed = rate.value;
