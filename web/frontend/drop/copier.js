@@ -79,8 +79,8 @@ export class Copier {
     this.#failures = 0;
     if (!this.#jobs.has(id)) return;
     if (end) this.#jobs.delete(id);
-    else if ("length" in outcome) await this.anew(id);
-    await change(id, outcome);
+    if ("length" in outcome) await this.anew(id, outcome);
+    else await change(id, outcome);
     await this.changed(true);
   }
 }

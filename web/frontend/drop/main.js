@@ -98,13 +98,13 @@ async function takeOne(file) {
 
 const kindOf = (type) => ["video", "image", "audio"].find((kind) => type.startsWith(`${kind}/`)) ?? "other";
 
-// A copy that is sealed once more is another one: what was sent of the first is ended.
-async function anew(id) {
-  const record = records.find((one) => one.id === id);
-  if (!record?.url) return;
+// A copy that is sealed once more, or cannot be sealed, is another one: what was sent of the first is ended.
+async function anew(id, fields) {
+  const before = records.find((one) => one.id === id);
+  await queue.change(id, { ...queue.BEGUN_ANEW, ...fields });
+  await changed(true);
   sender.stop(id);
-  await queue.change(id, queue.BEGUN_ANEW);
-  end(record);
+  if (before?.url) end(before);
 }
 const end = ({ url }) => fetch(url, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
 

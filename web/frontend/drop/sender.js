@@ -179,7 +179,11 @@ export class Sender {
         metadata: metadataOf(record, file),
         ...(isSealed(record) && { fileReader: { openFile: async () => body } }),
         onBeforeRequest: (request) => this.#tellDigest(request, record, upload, hear),
-        onUploadUrlAvailable: () => change(record.id, { url: upload.url, state: "sending", told: record.told || Boolean(record.sha256) }).then(() => this.changed(true)),
+        onUploadUrlAvailable: async () => {
+          if (latest()?.length !== record.length) return; // another copy took its place meanwhile
+          await change(record.id, { url: upload.url, state: "sending", told: record.told || Boolean(record.sha256) });
+          await this.changed(true);
+        },
         onProgress: (sent) => {
           hear();
           this.moment.sent = sent;
