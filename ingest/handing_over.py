@@ -17,7 +17,7 @@ from archive.catalogue.drop_models import SlipRow
 from archive.catalogue.drops import deliveries_of, newest_consent, visit_by_id
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Visit
-from archive.errors import ConflictError, InputError
+from archive.errors import ConflictError, InputError, NotFoundError
 from archive.types import NewId
 from custody.canonical import canonical_bytes
 from custody.ledger import Ledger
@@ -62,12 +62,12 @@ class HandingOver:
         `untrusted_code` is of the drop link, for whoever writes something and sends no file. The return code is told
         this once.
         Raises: InputError `visits/nothing-sent`; ConflictError `visits/unfinished`, `visits/handed-over`;
-        NotFoundError `visits/no-such-visit`.
+        NotFoundError `drop/no-such-code` where words come through a link that takes nothing more.
         """
         if choice.saw or choice.told:
             visit, _ = self._visits.begin(token, untrusted_code)
         else:
-            visit = self._visits.find(token)
+            visit = self._begun(token)
         self._refuse_unready(visit, choice)
         if choice.saw or choice.told:
             self._take_statement(visit, choice)
@@ -124,6 +124,13 @@ class HandingOver:
         return issue_receipt(self._publisher, visit.number, visit.created_time, items, use)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _begun(self, token: bytes) -> Visit:
+        """A visit that nothing came through yet is one that nothing was sent in, not one that was lost."""
+        try:
+            return self._visits.find(token)
+        except NotFoundError as error:
+            raise _nothing_sent() from error
 
     def _refuse_unready(self, visit: Visit, choice: Choice) -> None:
         if visit.status != "open":

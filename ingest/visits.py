@@ -124,17 +124,19 @@ class Visits:
             transaction.record(Draft(event=EventKind.IMPORT, actor=sender(visit.id), values=values))
         return visit
 
-    def link_for(self, token: bytes | None, untrusted_code: str) -> OpenLink:
+    def link_for(self, tokens: Sequence[bytes], untrusted_code: str) -> OpenLink:
         """Return the link of a code, for whoever opens its page, also again: a link for one observer is theirs.
 
+        `tokens` are of the visits that they have begun, through this link or others.
         Raises: NotFoundError `drop/no-such-code`.
         """
         link = self._links.belongs(untrusted_code)
         with self._database.reading() as session:
-            visit = visit_by_id(session, visit_id(token)) if token is not None else None
-        if link is None or visit is None or visit.drop_link_id != link.id:
-            return self._links.find(untrusted_code)
-        return replace(self.link_again(token), label=self._links.label(untrusted_code))
+            visits = [(token, visit_by_id(session, visit_id(token))) for token in tokens]
+        for token, visit in visits:
+            if link is not None and visit is not None and visit.drop_link_id == link.id:
+                return replace(self.link_again(token), label=self._links.label(untrusted_code))
+        return self._links.find(untrusted_code)
 
     def link_again(self, token: bytes | None) -> OpenLink:
         """Return the link of a visit that was begun before, for whoever adds to it.

@@ -14,6 +14,7 @@ from archive.errors import NotFoundError
 from web.rooms import pace
 
 _TOKEN_OCTETS = 32
+_MOST_VISITS = 4
 
 
 def visit_token() -> str:
@@ -29,11 +30,37 @@ def visit_through(link: str, *, again: bool) -> str:
     """Return this browser's visit through a link; `again` goes on with the visit that there is.
 
     A visit is for one incident: another link begins another, or files would be kept under the incident of the first.
+    Whoever comes back to a link finds the visit that they began through it.
     """
+    begun = _begun()
+    earlier = begun.pop(link, None)
     if not again and session.get("link") not in (None, link):
         session.pop("visit", None)
-    session["link"] = link
-    return visit_token()
+        if earlier is not None:
+            session["visit"] = earlier
+    token = visit_token()
+    begun[link] = token
+    session["link"], session["visits"] = link, dict(list(begun.items())[-_MOST_VISITS:])
+    return token
+
+
+def known_tokens() -> list[bytes]:
+    """Return the tokens of the visits that this browser has begun, its newest first."""
+    texts = [visit_token(), *reversed(_begun().values())]
+    return [octets for text in dict.fromkeys(texts) if (octets := token_octets(text)) is not None]
+
+
+def take_up(token: bytes) -> None:
+    """Make a visit that a page proved to hold this browser's own: what is shown next is of that one."""
+    text = token_text(token)
+    session["visit"] = text
+    session["link"] = next((link for link, begun in _begun().items() if begun == text), "")
+    session.permanent = True
+
+
+def _begun() -> dict[str, str]:
+    begun = session.get("visits")
+    return dict(begun) if isinstance(begun, dict) else {}
 
 
 def token_text(octets: bytes) -> str:

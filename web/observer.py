@@ -8,7 +8,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from archive.access import Action
-from web.client import same_pace, token_octets, visit_through, visit_token
+from web.client import known_tokens, same_pace, visit_through
 from web.rooms import rooms, settings
 from web.security import OPEN_TO_THE_LENS, proves_itself, requires
 
@@ -42,8 +42,8 @@ def drop(code: str) -> Response:
     """Show the drop page. Template: `link` (OpenLink: `label`, `questions`, `octets_left`), `code`, `visit` (the token
     that the page's script sends as `visit` with each upload), `limit_mib` of the form without scripts."""
     with same_pace():
-        ours = token_octets(visit_token())
-        link = rooms().visits.link_again(ours) if code == AGAIN else rooms().visits.link_for(ours, code)
+        ours = known_tokens()
+        link = rooms().visits.link_again(ours[0]) if code == AGAIN else rooms().visits.link_for(ours, code)
     token = visit_through(str(link.link.id), again=code == AGAIN)
     page = render_template(
         "observer/drop.html", link=link, code=code, visit=token, limit_mib=settings().web.form_file_mib
@@ -63,7 +63,8 @@ def check() -> str:
 @blueprint.get("/safety")
 @requires(Action.VISIT)
 def safety() -> str:
-    return render_template("observer/safety.html")
+    """Say what this can and cannot hide. Template: `seals` tells that waiting copies are sealed on the phone."""
+    return render_template("observer/safety.html", seals=settings().web.seal_waiting_copies)
 
 
 @blueprint.get("/help/iphone")

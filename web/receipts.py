@@ -16,7 +16,7 @@ from ingest.consents import Rung
 from ingest.finishing import Told
 from ingest.tokens import grouped_code, visit_identity
 from web.body import Body
-from web.client import same_pace, token_octets, visit_token
+from web.client import same_pace, take_up, token_octets, visit_token
 from web.errors import wants_json
 from web.form_stream import FilePart, FormStream
 from web.keepsakes import RETURNING, SHOWN, drop, keep, kept
@@ -125,6 +125,7 @@ def _take_file(code: str, form: FormStream, part: FilePart) -> None:
 
 def _finish(code: str, fields: dict[str, str]) -> AnyResponse:
     token, choice = _token(fields), _choice(fields)
+    take_up(token)  # The receipt that is shown next is this one's, whatever page was opened in between.
     response: AnyResponse
     if wants_json():
         response = jsonify(ok=True, location=url_for("receipts.receipt"))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, Playwright, ViewportSize, expect
+from playwright.sync_api import BrowserContext, Dialog, Page, Playwright, ViewportSize, expect
 
 CHROMIUM = "/usr/bin/chromium"
 # A container gives Chromium no namespaces of its own; what it opens here is our own site on loopback.
@@ -99,6 +99,26 @@ def until(condition: Callable[[], bool], seconds: float = 30, step: float = 0.05
         assert time.monotonic() - began < seconds, "it did not come to be"
         time.sleep(step)
     return time.monotonic() - began
+
+
+def meanwhile(page: Page, condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait while the browser's events are heard, as `until` does not let them be."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it did not come to be"
+        page.wait_for_timeout(100)
+
+
+def dialogs_of(page: Page) -> list[str]:
+    """What the browser asks the person from now on; each is answered with yes."""
+    asked: list[str] = []
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", answer)
+    return asked
 
 
 def film(folder: Path, name: str, octets: int) -> Path:

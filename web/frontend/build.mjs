@@ -54,10 +54,12 @@ for (const name of await readdir(out)) await rm(join(out, name));
 await bundle("testigo.css", { ...common, entryPoints: ["style/testigo.css"], target: ["chrome111", "firefox113", "safari16.4"] });
 await bundle("old.js", { ...worker, entryPoints: ["drop/old.js"], target: ["es5"], metafile: true });
 await bundle("drop.js", { ...page, entryPoints: ["drop/main.js"], metafile: true });
+await bundle("code.js", { ...page, entryPoints: ["drop/code.js"], metafile: true });
 await bundle("receipt.js", { ...page, entryPoints: ["drop/receipt.js"], metafile: true });
 await bundle("check.js", { ...page, entryPoints: ["check/main.js"], metafile: true });
 await bundle("spool.worker.js", { ...worker, entryPoints: ["workers/spool.js"], metafile: true });
-const shell = ["testigo.css", "drop.js", "check.js", "spool.worker.js"].map((name) => `/static/${manifest[name].file}`);
+await bundle("seal.worker.js", { ...worker, entryPoints: ["workers/seal.js"], metafile: true });
+const shell = ["testigo.css", "drop.js", "code.js", "check.js", "spool.worker.js"].map((name) => `/static/${manifest[name].file}`);
 await bundle("sw.js", { ...worker, entryPoints: ["workers/service.js"], metafile: true, define: { SHELL: JSON.stringify(shell) } });
 
 await writeFile(join(out, "LICENSES.txt"), await licences());

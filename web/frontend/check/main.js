@@ -57,7 +57,7 @@ function compare(file) {
   return new Promise((resolve) => {
     const worker = new Worker(scriptURL(form.dataset.spool));
     worker.onmessage = ({ data }) => {
-      if (data.done !== undefined) return;
+      if (!data.end) return;
       worker.terminate();
       const found = [...by("items").children].find((item) => item.dataset.sha256 === data.sha256);
       const words = say(data.unreadable ? "check_unreadable_file" : found ? "check_same" : "check_other", { name: file.name });

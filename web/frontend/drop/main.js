@@ -1,24 +1,28 @@
 // The drop page's script: takes files into the queue, keeps the sender going, draws how things stand. The page is a plain
 // form without it.
-import { by, say, scriptURL } from "./page.js";
+import { by, count, say, scriptURL } from "./page.js";
 import * as queue from "./queue.js";
 import { Answers } from "./answers.js";
+import { canCarry, leave, takeOver } from "./carry.js";
 import { Copier } from "./copier.js";
 import { Rate, knowsWifi, onLineChange } from "./line.js";
 import { Sender } from "./sender.js";
 import { draw } from "./view.js";
 
 const form = by("drop");
-const { tus, code, spool } = form.dataset;
-const visit = form.elements.visit.value;
+const { tus, code, spool, sealTo } = form.dataset;
+let visit = form.elements.visit.value;
+const AGAIN = "-"; // in place of a code: the visit that this browser came back to
+const MOST_PROBLEMS = 5;
 const files = new Map();
 const rate = new Rate();
 let records = [];
 let drawing = 0;
 
-const sender = new Sender({ endpoint: tus, records: () => records, files, rate, changed });
-const copier = new Copier({ address: spool, changed: kept });
-const answers = new Answers({ form, records: () => records, done: finished });
+const copier = new Copier({ address: spool, recipients: sealTo?.split(" "), changed: kept, anew });
+const sender = new Sender({ endpoint: tus, records: () => records, files, copier, rate, changed });
+const answers = new Answers({ form, records: () => records, done: finished, complain });
+let leaving = "";
 
 async function changed(reload = false) {
   if (reload) await read();
@@ -32,10 +36,12 @@ async function changed(reload = false) {
 
 async function read() {
   const live = await queue.livePages();
-  records = (await queue.all()).map((record) => ({
+  records = (await queue.all()).map((record, at) => ({
     ...record,
+    name: record.name ?? files.get(record.id)?.name ?? say(`kind_${record.kind}`, { n: count(at + 1) }),
     // Chosen, not copied in time, and the page that held it is gone: only choosing it again helps.
-    lost: !record.copied && !live.has(record.page) && !queue.SENT.has(record.state) && record.state !== "checking",
+    lost: queue.isWaiting(record) && record.state !== "checking" && !record.copied && (record.unreadable || !live.has(record.page)),
+    other: record.code !== code || record.visit !== visit,
   }));
 }
 
@@ -44,47 +50,79 @@ async function kept(reload) {
   sender.wake();
 }
 
+// The same file chosen once more is not sent once more; where it was lost or arrived changed, it is.
+function isKnown({ name, size, lastModified }) {
+  return records.some((record) => {
+    const { name: known, modified } = files.has(record.id) ? described(files.get(record.id)) : record;
+    const same = known === name && record.size === size && modified === lastModified;
+    return same && !record.other && !record.lost && !["differs", "refused"].includes(record.state);
+  });
+}
+const described = ({ name, lastModified }) => ({ name, modified: lastModified });
+
 let order = 0;
 async function take(chosen) {
   by("problem").hidden = true;
-  for (const file of chosen) {
-    if (file.size) await takeOne(file);
-    else complain(say("empty_file", { name: file.name }));
-  }
+  const empty = chosen.filter((file) => !file.size);
+  const known = chosen.filter((file) => file.size && isKnown(file));
+  for (const file of chosen) if (file.size && !known.includes(file)) await takeOne(file);
+  await kept(true);
   by("state").scrollIntoView({ block: "nearest" });
+  const problems = [...empty.map(({ name }) => say("empty_file", { name })), ...known.map(({ name }) => say("known_file", { name }))];
+  if (problems.length) complain(problems.slice(0, MOST_PROBLEMS).join(" "));
+  askToStay();
+}
+
+// Asks the browser to keep what waits, and to say when the signal is back. Where it does not, the page works as well.
+async function askToStay() {
   navigator.storage?.persist?.();
   (await navigator.serviceWorker?.ready)?.sync?.register("send").catch(() => {});
 }
 
 async function takeOne(file) {
-  const again = records.find((record) => record.lost && record.name === file.name && record.size === file.size);
+  // A record of a sealed copy holds no name; the exact size is what there is to know it by.
+  const again = records.find((record) => record.lost && record.size === file.size && (record.seal || record.name === file.name));
   const id = again?.id ?? queue.newId();
   files.set(id, file);
   if (again) await queue.change(id, { page: queue.page, unreadable: false });
   else {
+    const open = { name: file.name, type: file.type || "application/octet-stream", modified: file.lastModified };
     await queue.add({
-      id, code, visit, name: file.name, type: file.type || "application/octet-stream", modified: file.lastModified,
+      id, code, visit, ...(sealTo ? { seal: true } : open), kind: kindOf(file.type),
       size: file.size, state: "queued", added: Date.now(), order: (order += 1), page: queue.page,
     });
   }
-  await kept(true);
+  records.length || (await kept(true));
   copier.take(id, file);
 }
 
+const kindOf = (type) => ["video", "image", "audio"].find((kind) => type.startsWith(`${kind}/`)) ?? "other";
+
+// A copy that is sealed once more, or cannot be sealed, is another one: what was sent of the first is ended.
+async function anew(id, fields) {
+  const before = records.find((one) => one.id === id);
+  await queue.change(id, { ...queue.BEGUN_ANEW, ...fields });
+  await changed(true);
+  sender.stop(id);
+  if (before?.url) end(before);
+}
+const end = ({ url }) => fetch(url, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
+
 // What was begun is taken back at the archive too: whoever chose the wrong picture means all of it.
 async function remove(id) {
-  const record = records.find((other) => other.id === id);
+  const record = records.find((one) => one.id === id);
   records = records.filter((other) => other.id !== id);
   sender.stop(id);
+  copier.drop(id);
   files.delete(id);
   await queue.remove(id);
-  if (record?.url) fetch(record.url, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
+  if (record?.url) end(record);
   await changed(true);
 }
 
 // Files whose own code ended go with this page's code, once the person says so.
 async function rehome() {
-  for (const record of records.filter(isStranded)) await queue.change(record.id, { code, visit, url: null, accepted: 0, told: false, state: "queued" });
+  for (const record of records.filter(isStranded)) await queue.change(record.id, { ...queue.BEGUN_ANEW, code, visit, state: "queued" });
   await kept(true);
 }
 const isStranded = (record) => record.state === "refused" && record.code !== code;
@@ -96,17 +134,18 @@ function complain(words) {
 }
 
 async function finished(answer, sent) {
+  leaving = "finished";
   for (const record of sent) await queue.remove(record.id);
   location.assign(answer.location);
 }
 
 function listen() {
   for (const input of document.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", async () => {
+    input.addEventListener("change", () => {
       const chosen = [...input.files];
-      // The queue has them now; the form must not send them a second time.
-      await take(chosen);
+      // The queue has them; the form must not send them a second time, and the same file may be chosen again.
       input.value = "";
+      take(chosen);
     });
   }
   for (const name of ["dragover", "dragleave", "drop"]) {
@@ -132,14 +171,35 @@ function listen() {
     lineChanged();
   });
   onLineChange(lineChanged);
-  queue.onOtherTab(() => kept(true));
+  queue.onOtherTab(async () => {
+    await settle();
+    await kept(true);
+  });
   addEventListener("pageshow", () => kept(true));
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && kept(true));
   navigator.serviceWorker?.addEventListener("message", () => sender.wake());
+  // Whoever leaves quickly is asked nothing, and nothing is carried on; another language is the same page.
+  document.querySelector(".btn-exit").addEventListener("click", () => (leaving = "quickly"));
+  document.querySelector(".langs").addEventListener("click", () => (leaving = canCarry() && "language"));
   addEventListener("beforeunload", (event) => {
-    if (records.some((record) => files.has(record.id) && !record.copied && !queue.SENT.has(record.state))) event.preventDefault();
+    if (!leaving && uncopied().length) event.preventDefault();
+  });
+  addEventListener("pagehide", () => {
+    if (!leaving || leaving === "language") leave({ code, answers: answers.written(), files: uncopied() });
   });
   setInterval(changed, 1000);
+}
+
+const uncopied = () => [...files].filter(([id]) => records.some((record) => record.id === id && !record.copied && queue.isWaiting(record)));
+
+async function goOnWith({ answers: written, files: chosen }) {
+  answers.restore(written);
+  const known = new Set((await queue.all()).map((record) => record.id));
+  for (const [id, file] of chosen.filter(([id]) => known.has(id))) {
+    files.set(id, file);
+    await queue.change(id, { page: queue.page, unreadable: false });
+    copier.take(id, file);
+  }
 }
 
 function lineChanged() {
@@ -150,15 +210,30 @@ function lineChanged() {
   changed();
 }
 
-async function start() {
-  sender.paused = Boolean(await queue.setting("paused"));
+// What the person chose in one tab holds in all.
+async function settle() {
+  const paused = Boolean(await queue.setting("paused"));
+  if (paused && !sender.paused) sender.stop();
+  sender.paused = paused;
   sender.wifiOnly = Boolean(await queue.setting("wifi"));
   by("wifi").checked = sender.wifiOnly;
+}
+
+async function start() {
+  // A sending that was begun goes on as the same one, also where its cookie has ended since.
+  const begun = (await queue.all()).find((record) => record.code === code && code !== AGAIN);
+  if (begun) visit = form.elements.visit.value = begun.visit;
+  await settle();
+  const carried = await takeOver(code);
+  if (carried) await goOnWith(carried);
   by("wifi-choice").hidden = !knowsWifi();
   listen();
   await changed(true);
   sender.wake();
   await queue.sweep();
+  copier.ready();
+  // The sealing script is too large for everybody's first load; where it is used it must be there without a signal too.
+  if (sealTo) globalThis.caches?.open("testigo-files").then(async (kept) => (await kept.match(spool)) || kept.add(spool)).catch(() => {});
 }
 
 function tooOld() {

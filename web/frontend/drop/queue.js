@@ -6,24 +6,47 @@ const store = createStore("testigo-queue", "files");
 const settings = createStore("testigo-settings", "settings");
 const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("testigo-queue") : null;
 
+// Records that the phone had no room to write down. They are sent like the others, and live as long as the page.
+const held = new Map();
+
 export const SENT = new Set(["safe", "differs"]);
+export const isWaiting = (record) => !SENT.has(record.state) && record.state !== "refused";
+
+// What a record says whose upload starts again from its first octet.
+export const BEGUN_ANEW = { url: null, accepted: 0, told: false, namesTold: false };
 
 export async function all() {
-  return (await values(store)).sort((a, b) => a.added - b.added || a.order - b.order);
+  const found = new Map((await values(store)).map((record) => [record.id, record]));
+  for (const [id, record] of held) found.set(id, record);
+  return [...found.values()].sort((a, b) => a.added - b.added || a.order - b.order);
 }
 
 export async function add(record) {
-  await set(record.id, record, store);
+  try {
+    await set(record.id, record, store);
+  } catch {
+    held.set(record.id, record);
+  }
   tell();
 }
 
 // Merges in one transaction: the copier, the sender and the person change different fields of one record at once.
 export async function change(id, fields) {
-  await update(id, (record) => record && { ...record, ...fields }, store);
+  const merged = (record) => record && { ...record, ...fields };
+  if (!held.has(id)) {
+    try {
+      await update(id, merged, store);
+      return tell();
+    } catch {
+      held.set(id, await get(id, store));
+    }
+  }
+  held.set(id, merged(held.get(id)));
   tell();
 }
 
 export async function remove(id) {
+  held.delete(id);
   await del(id, store);
   await removeCopy(id);
   tell();
@@ -31,7 +54,8 @@ export async function remove(id) {
 
 export const setting = (name) => get(name, settings);
 export async function setSetting(name, value) {
-  await set(name, value, settings);
+  // Without room the choice holds for as long as the page.
+  await set(name, value, settings).catch(() => {});
   tell();
 }
 

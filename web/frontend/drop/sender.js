@@ -1,7 +1,8 @@
 // Sends the queue, one file at a time, until the archive says of each that it is the same on its side. It retries for ever.
 // One tab of a browser sends; the server itself retires an older request when a newer one comes for the same upload.
 import * as tus from "tus-js-client";
-import { SENT, change, copyOf, removeCopy, setSetting, setting } from "./queue.js";
+import { BEGUN_ANEW, SENT, change, isWaiting, copyOf, removeCopy, setSetting, setting } from "./queue.js";
+import { canRead, isSealed, knowsDigest, metadataOf, sourceOf, wordsOf } from "./source.js";
 import { knowsWifi, onWifi, pauseAfter } from "./line.js";
 
 const MIB = 2 ** 20;
@@ -12,11 +13,11 @@ const SILENCE_MS = 2500; // no octet left and none came: a lost signal does not 
 const HOPELESS_MS = 20_000;
 const ANSWER_MS = 180_000;
 const BEAT_MS = 3000;
-const REFUSALS = new Set([400, 403, 404, 413, 422, 507]);
+const REFUSALS = new Set([400, 403, 404, 413, 422]);
 
 export class Sender {
   // What the page shows of the moment, beside the records.
-  moment = { sending: null, sent: 0, trouble: null, failures: 0 };
+  moment = { sending: null, sent: 0, trouble: null, reason: "", failures: 0 };
   paused = false;
   wifiOnly = false;
   #upload = null;
@@ -25,8 +26,8 @@ export class Sender {
   #chunk = MIB;
   #running = false;
 
-  constructor({ endpoint, records, files, rate, changed }) {
-    Object.assign(this, { endpoint, records, files, rate, changed });
+  constructor({ endpoint, records, files, copier, rate, changed }) {
+    Object.assign(this, { endpoint, records, files, copier, rate, changed });
   }
 
   // Something is new: a file, a signal, a choice. Whoever waits looks again at once.
@@ -42,17 +43,19 @@ export class Sender {
   }
 
   mayGo(record) {
-    return !this.paused && !(this.wifiOnly && knowsWifi() && !onWifi() && record.type.startsWith("video/"));
+    return !this.paused && !(this.wifiOnly && knowsWifi() && !onWifi() && record.kind === "video");
   }
 
   #next() {
     return this.records().find(
-      (record) => !SENT.has(record.state) && record.state !== "refused" && this.mayGo(record) && this.#hasSource(record),
+      (record) => isWaiting(record) && this.mayGo(record) && this.#hasSource(record),
     );
   }
 
   #hasSource(record) {
-    return record.copied || this.files.has(record.id) || record.state === "checking";
+    if (record.copied || record.state === "checking") return true;
+    if (!this.files.has(record.id) || record.unreadable) return false;
+    return !record.seal || record.length === null || (isSealed(record) && this.copier.isTaking(record.id));
   }
 
   async #run() {
@@ -114,7 +117,7 @@ export class Sender {
       return false;
     }
     if (record.url && (status === 404 || status === 410)) {
-      await change(record.id, { url: null, accepted: 0, told: false });
+      await change(record.id, BEGUN_ANEW);
       await this.changed(true);
       return false;
     }
@@ -123,26 +126,37 @@ export class Sender {
       await this.changed(true);
       return true;
     }
-    if (error.name === "NotReadableError" || error.name === "NotFoundError") {
-      this.files.delete(record.id);
+    if (status === 0 && !(await this.#canRead(record))) {
       await this.changed(true);
-      return !record.copied;
+      return !(this.records().find((other) => other.id === record.id)?.copied);
     }
     this.moment.failures += 1;
     this.moment.trouble = status === 0 ? "offline" : status === 409 || status === 423 ? this.moment.trouble : "server";
+    this.moment.reason = status === 507 ? reasonOf(response) : "";
+    return false;
+  }
+
+  // Where the file is gone the copy goes on; where there is none, the person is asked for it.
+  async #canRead(record) {
+    const chosen = this.files.get(record.id);
+    if (await canRead(record, chosen)) return true;
+    this.files.delete(record.id);
+    await change(record.id, chosen ? { unreadable: true } : { unreadable: true, copied: false });
     return false;
   }
 
   async #send(record) {
-    const body = this.files.get(record.id) ?? (await copyOf(record.id));
+    const latest = () => this.records().find((other) => other.id === record.id);
+    const file = this.files.get(record.id);
+    let heard = performance.now();
+    const hear = () => (heard = performance.now());
+    const body = await sourceOf(record, { file, copier: this.copier, latest, hear });
     await new Promise((resolve, reject) => {
       const settle = (how) => (value) => {
         clearInterval(watch);
         this.#upload = null;
         how(value);
       };
-      let heard = performance.now();
-      const hear = () => (heard = performance.now());
       const watch = setInterval(() => {
         const silent = performance.now() - heard;
         // All has left and the archive reads it back: that takes as long as it takes.
@@ -162,9 +176,14 @@ export class Sender {
         chunkSize: this.#chunk,
         retryDelays: null,
         storeFingerprintForResuming: false,
-        metadata: metadataOf(record),
+        metadata: metadataOf(record, file),
+        ...(isSealed(record) && { fileReader: { openFile: async () => body } }),
         onBeforeRequest: (request) => this.#tellDigest(request, record, upload, hear),
-        onUploadUrlAvailable: () => change(record.id, { url: upload.url, state: "sending", told: record.told || Boolean(record.sha256) }).then(() => this.changed(true)),
+        onUploadUrlAvailable: async () => {
+          if (latest()?.length !== record.length) return; // another copy took its place meanwhile
+          await change(record.id, { url: upload.url, state: "sending", told: record.told || Boolean(record.sha256) });
+          await this.changed(true);
+        },
         onProgress: (sent) => {
           hear();
           this.moment.sent = sent;
@@ -200,21 +219,25 @@ export class Sender {
     if (request.getMethod() !== "PATCH") return;
     const from = Number(request.getHeader("Upload-Offset"));
     if (from) this.#accepted(record, from);
-    const last = from + this.#chunk >= record.size;
+    const last = from + this.#chunk >= (record.length || record.size);
     const known = () => this.records().find((other) => other.id === record.id);
-    while (last && known() && !known().sha256 && !known().unreadable) {
+    while (last && known() && !knowsDigest(known()) && !known().unreadable) {
       hear();
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    const now = known();
-    if (!now?.sha256 || now.told) return;
+    for (const [words, field] of known() ? wordsOf(known()) : []) await this.#tell(record, upload, words, field);
+  }
+
+  async #tell(record, upload, words, field) {
     const response = await fetch(`${upload.url}/digest`, {
       method: "POST",
       headers: { "Tus-Resumable": "1.0.0", "Content-Type": "application/json" },
-      body: JSON.stringify({ sha256: now.sha256 }),
+      body: JSON.stringify(words),
     });
-    if (!response.ok) throw Object.assign(new Error("not told"), { originalResponse: { getStatus: () => response.status } });
-    await change(record.id, { told: true });
+    // Sealed words that the archive cannot open are no reason to hold a file back.
+    const taken = response.ok || (response.status === 422 && words.sealed);
+    if (!taken) throw Object.assign(new Error("not told"), { originalResponse: { getStatus: () => response.status } });
+    await change(record.id, { [field]: true });
     await this.changed(true);
   }
 
@@ -228,7 +251,7 @@ export class Sender {
       }
       const { state } = await response.json();
       if (SENT.has(state)) {
-        await change(record.id, { state, accepted: record.size });
+        await change(record.id, { state, accepted: record.length || record.size });
         await removeCopy(record.id);
         this.files.delete(record.id);
         await this.changed(true);
@@ -240,13 +263,6 @@ export class Sender {
 }
 
 const STOPPED = new Error("stopped by the person");
-
-function metadataOf(record) {
-  const { name, type, modified, code, visit, sha256 } = record;
-  const metadata = { code, visit, filename: name, filetype: type, last_modified: String(modified) };
-  if (sha256) metadata.sha256 = sha256;
-  return metadata;
-}
 
 function reasonOf(response) {
   try {

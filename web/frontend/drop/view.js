@@ -1,19 +1,21 @@
 // Draws the queue: one note that says how things stand, one bar, one row a file. States come from the records alone, so
 // that a reload, another tab and a new start all show the same. Announces changes of state at once, progress each 10 s.
 import { by, count, element, say, size } from "./page.js";
-import { SENT } from "./queue.js";
+import { SENT, isWaiting } from "./queue.js";
 
 const SPEAK_MS = 10_000;
 const OLD_MS = 24 * 3600 * 1000;
 let spoken = { state: "", at: 0 };
 
 export const full = (record) => record.size;
-export const safeOf = (record) => (SENT.has(record.state) ? record.size : (record.accepted ?? 0));
+// A sealed copy is a little larger than the file; people count in what they chose.
+const scaled = (record, octets) => (record.length ? Math.floor((octets * record.size) / record.length) : octets);
+export const safeOf = (record) => (SENT.has(record.state) ? record.size : scaled(record, record.accepted ?? 0));
 const sum = (records, of) => records.reduce((total, record) => total + of(record), 0);
 
 // One word for the whole: what a person must know first goes first.
 export function stateOf(records, sender, now = Date.now()) {
-  const waiting = records.filter((record) => !SENT.has(record.state) && record.state !== "refused");
+  const waiting = records.filter(isWaiting);
   if (!records.length) return "empty";
   if (!waiting.length) {
     if (records.some((record) => record.state === "refused")) return "refused";
@@ -41,7 +43,7 @@ export function draw(records, sender, rate, act) {
   const values = { safe: size(sum(records, safeOf)), all: size(sum(records, full)), n: count(records.length) };
   values.now = count(Math.min(records.length, records.filter((record) => SENT.has(record.state)).length + 1));
   const title = say(`${state}_title`, values);
-  const text = [say(`${state}_text`, values)];
+  const text = [state === "server" && sender.moment.reason ? sender.moment.reason : say(`${state}_text`, values)];
   const left = state === "sending" ? timeLeft(records, rate) : "";
   if (left) text.push(left);
   if (state !== "safe" && records.some((record) => record.problem === "full" && !SENT.has(record.state))) text.push(say("full_text"));
@@ -55,11 +57,19 @@ export function draw(records, sender, rate, act) {
   by("all").value = sum(records, (record) => shown(record, sender));
   by("pause").hidden = state !== "sending" && state !== "paused" && state !== "wifi";
   put(by("pause"), say(sender.paused ? "go_on" : "pause"));
-  by("receipt-now").hidden = state !== "safe";
+  const mine = records.filter((record) => !record.other);
+  by("receipt-now").hidden = mine.some(isWaiting) || !mine.some((record) => SENT.has(record.state));
+  others(records.filter((record) => record.other));
   by("hurry").hidden = !["offline", "old", "server"].includes(state);
   rows(records, sender, act);
   announce(state, `${title} ${text.join(" ")}`);
   return state;
+}
+
+function others(records) {
+  by("others").hidden = !records.length;
+  put(by("others-text"), say("others_text", { n: count(records.length) }));
+  by("others-finish").hidden = !records.some((record) => SENT.has(record.state)) || records.some(isWaiting);
 }
 
 function announce(state, words) {
@@ -74,7 +84,7 @@ function put(where, words) {
   if (where.textContent !== words) where.textContent = words;
 }
 
-const shown = (record, sender) => Math.max(safeOf(record), sender.moment.sending === record.id ? sender.moment.sent : 0);
+const shown = (record, sender) => Math.max(safeOf(record), sender.moment.sending === record.id ? scaled(record, sender.moment.sent) : 0);
 
 function timeLeft(records, rate) {
   const speed = rate.value;

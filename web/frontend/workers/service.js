@@ -1,10 +1,11 @@
 // The service worker: the pages that an observer needs open without a signal, and the queue is told when it is back.
-// It keeps no receipt, no answer and no evidence: only public pages, style and scripts.
+// It stores no receipt, no answer and no evidence: only public pages, style and scripts.
 /* global SHELL */
 const PAGES = "testigo-pages";
 const FILES = "testigo-files";
 const KEPT = /^\/(d(\/[A-Za-z0-9]+)?|check|safety|help\/iphone)$/;
 const PATIENCE = 2500;
+const HELD_MS = 15_000;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
@@ -18,14 +19,31 @@ self.addEventListener("install", (event) => {
 self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
-      const files = await caches.open(FILES);
-      for (const request of await files.keys()) {
-        if (!SHELL.includes(new URL(request.url).pathname)) await files.delete(request);
-      }
       await self.clients.claim();
+      await keepOpenPages();
+      // A page that was open before this version still needs its own scripts; they go when no page is open.
+      if (!(await self.clients.matchAll()).length) await tidy();
     })(),
   );
 });
+
+// The page that brought this worker came before it; it must open without a signal as well.
+async function keepOpenPages() {
+  const kept = await caches.open(PAGES);
+  for (const { url } of await self.clients.matchAll()) {
+    const { pathname } = new URL(url);
+    if (!KEPT.test(pathname)) continue;
+    const response = await fetch(pathname).catch(() => null);
+    if (response?.ok && !response.redirected) await kept.put(pathname, response);
+  }
+}
+
+async function tidy() {
+  const files = await caches.open(FILES);
+  for (const request of await files.keys()) {
+    if (!SHELL.includes(new URL(request.url).pathname)) await files.delete(request);
+  }
+}
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
@@ -56,6 +74,23 @@ async function file(request) {
   if (response.ok) await kept.put(request, response.clone());
   return response;
 }
+
+// What a page held when it was left, for the page of the same code that comes within seconds. In memory alone.
+let left = null;
+self.addEventListener("message", (event) => {
+  const { leave, take } = event.data;
+  if (leave) {
+    const held = (left = leave);
+    event.waitUntil(
+      new Promise((resolve) => setTimeout(resolve, HELD_MS)).then(() => {
+        if (left === held) left = null;
+      }),
+    );
+  } else if (take) {
+    event.ports[0].postMessage(left?.code === take ? left : null);
+    left = null;
+  }
+});
 
 // Only Chromium sends this; elsewhere the page wakes by itself when it is looked at.
 self.addEventListener("sync", (event) => {

@@ -2,31 +2,25 @@
 // Where there is no private file system it digests only.
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
+import { STEP, forget, openCopy, problemOf, write } from "./copy.js";
 
-const STEP = 4 * 2 ** 20;
+const dropped = new Set();
 let line = Promise.resolve();
 
 self.onmessage = ({ data }) => {
-  line = line.then(() => spool(data));
+  if (data.drop) dropped.add(data.id);
+  else line = line.then(() => spool(data));
 };
 
-async function openCopy(id) {
-  const root = await navigator.storage.getDirectory();
-  const folder = await root.getDirectoryHandle("queue", { create: true });
-  const handle = await folder.getFileHandle(id, { create: true });
-  const access = await handle.createSyncAccessHandle();
-  access.truncate(0);
-  return access;
-}
-
 async function spool({ id, file, copy }) {
+  if (dropped.delete(id)) return;
   let access = null;
   let problem = copy ? null : "none";
   if (copy) {
     try {
       access = await openCopy(id);
     } catch (error) {
-      problem = isFull(error) ? "full" : "none";
+      problem = problemOf(error);
     }
   }
   const digest = sha256.create();
@@ -38,32 +32,26 @@ async function spool({ id, file, copy }) {
         try {
           write(access, piece, at);
         } catch (error) {
-          problem = isFull(error) ? "full" : "none";
-          access.truncate(0);
+          problem = problemOf(error);
           access.close();
           access = null;
+          await forget(id);
         }
+      }
+      if (dropped.delete(id)) {
+        // The person took it back while it was copied: nothing of it stays on the phone.
+        access?.close();
+        return await forget(id);
       }
       self.postMessage({ id, done: Math.min(at + STEP, file.size) });
     }
   } catch {
     // The phone took the file away while it was read: moved, deleted, or its permission ended.
     access?.close();
-    self.postMessage({ id, unreadable: true });
-    return;
+    await forget(id);
+    return self.postMessage({ id, end: true, unreadable: true });
   }
   access?.flush();
   access?.close();
-  self.postMessage({ id, copied: Boolean(access), problem, sha256: bytesToHex(digest.digest()) });
+  self.postMessage({ id, end: true, copied: Boolean(access), problem, sha256: bytesToHex(digest.digest()) });
 }
-
-function write(access, piece, at) {
-  let written = 0;
-  while (written < piece.length) {
-    const now = access.write(piece.subarray(written), { at: at + written });
-    if (now === 0) throw new DOMException("the disk is full", "QuotaExceededError");
-    written += now;
-  }
-}
-
-const isFull = (error) => error?.name === "QuotaExceededError";

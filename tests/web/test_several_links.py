@@ -1,0 +1,123 @@
+"""One phone, several drop links: what was chosen under one is never kept under another, and each gets its receipt."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, Playwright, expect
+
+from archive.catalogue.drops import deliveries_of, link_by_id, visit_by_number
+from tests.web.phone import film, phone, state, wait_for_state
+from tests.web.served import Served
+from tests.web.weak_line import WeakLine
+
+
+def receipt_of(page: Page) -> str:
+    page.wait_for_url("**/receipt")
+    found = re.search(r"TG-\d{4}-\d{5}", page.locator("main").inner_text())
+    assert found
+    assert page.locator(".code").is_visible(), "every receipt shows its own return code"
+    return found[0]
+
+
+def delivered(served: Served, number: str) -> tuple[str, list[int]]:
+    """Return the number of the link that a receipt's visit came through, and the sizes of its files."""
+    archive = served.opened()
+    try:
+        with archive.rooms.database.reading() as session:
+            visit = visit_by_number(session, number)
+            link = link_by_id(session, visit.drop_link_id)
+            sizes = [each.size or 0 for each in deliveries_of(session, visit.id)]
+        return link.number, sorted(sizes)
+    finally:
+        archive.rooms.close()
+
+
+def test_files_chosen_under_one_link_are_sent_from_the_page_of_another_and_keep_their_own_receipt(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    first, second = served.new_link("--label", "First"), served.new_link("--label", "Second")
+    with WeakLine(served.port, rate=400_000) as line, phone(playwright) as context:
+        page = context.new_page()
+        page.goto(f"{line.url}/d/{first}")
+        page.set_input_files("#files", [film(tmp_path, name, 400_000) for name in ("a.mp4", "b.mp4")])
+        expect(page.locator("#rows .file")).to_have_count(2)
+        page.wait_for_timeout(500)
+        page.goto(f"{line.url}/d/{second}")
+        expect(page.locator("#others-text")).to_contain_text("belong to another link: 2")
+        page.set_input_files("#more", film(tmp_path, "c.mp4", 70_000))
+        wait_for_state(page, "safe")
+        page.locator("#receipt-now").click()
+        of_second = receipt_of(page)
+        page.goto(f"{line.url}/d/{second}")
+        page.get_by_role("button", name="Get the receipt for those").click()
+        of_first = receipt_of(page)
+        page.goto(f"{line.url}/d/{first}")
+        assert state(page) == "empty"
+    assert of_first != of_second
+    (link_of_first, sizes_of_first), (link_of_second, sizes_of_second) = (
+        delivered(served, of_first),
+        delivered(served, of_second),
+    )
+    assert link_of_first != link_of_second
+    assert (sizes_of_first, sizes_of_second) == ([400_000, 400_000], [70_000])
+
+
+def test_a_receipt_is_of_the_page_that_asked_for_it_though_another_was_opened_since(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    first, second = served.new_link(), served.new_link()
+    with phone(playwright) as context:
+        page, other = context.new_page(), context.new_page()
+        page.goto(f"http://localhost:{served.port}/d/{first}")
+        other.goto(f"http://localhost:{served.port}/d/{second}")
+        page.set_input_files("#files", film(tmp_path, "a.mp4", 61_000))
+        wait_for_state(page, "safe")
+        page.locator("#receipt-now").click()
+        _, sizes = delivered(served, receipt_of(page))
+        assert sizes == [61_000]
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Save receipt").click()
+        assert '"size":61000' in Path(download.value.path()).read_text()
+        # The other page goes on as another sending.
+        other.set_input_files("#files", film(tmp_path, "b.mp4", 62_000))
+        wait_for_state(other, "safe")
+        other.locator("#receipt-now").click()
+        assert delivered(served, receipt_of(other))[1] == [62_000]
+
+
+def test_a_link_for_one_sending_opens_again_for_whoever_began_it_also_after_another_link(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    once, other = served.new_link("--once"), served.new_link()
+    with phone(playwright) as context:
+        page = context.new_page()
+        page.goto(f"http://localhost:{served.port}/d/{once}")
+        page.set_input_files("#files", film(tmp_path, "a.mp4", 51_000))
+        wait_for_state(page, "safe")
+        page.goto(f"http://localhost:{served.port}/d/{other}")
+        page.goto(f"http://localhost:{served.port}/d/{once}")
+        wait_for_state(page, "safe")
+        page.locator("#receipt-now").click()
+        assert delivered(served, receipt_of(page))[1] == [51_000]
+        page.goto(f"http://localhost:{served.port}/d/{once}")
+        assert page.locator("#files").count() == 1, "whoever began may add to it"
+    with phone(playwright) as stranger:
+        page = stranger.new_page()
+        page.goto(f"http://localhost:{served.port}/d/{once}")
+        expect(page.locator("main")).to_contain_text("This code does not work, or does not work any more.")
+
+
+def test_without_scripts_a_second_link_does_not_take_the_receipt_of_the_first(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    first, second = served.new_link(), served.new_link()
+    with phone(playwright, java_script_enabled=False) as context:
+        page, other = context.new_page(), context.new_page()
+        page.goto(f"http://localhost:{served.port}/d/{first}")
+        other.goto(f"http://localhost:{served.port}/d/{second}")
+        page.set_input_files("#files", film(tmp_path, "a.mp4", 41_000))
+        page.locator("#finish").click()
+        assert delivered(served, receipt_of(page))[1] == [41_000]
+        other.set_input_files("#files", film(tmp_path, "b.mp4", 42_000))
+        other.locator("#finish").click()
+        assert delivered(served, receipt_of(other))[1] == [42_000]
