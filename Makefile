@@ -12,7 +12,7 @@ help: ## list what there is
 
 setup: $(READY) ## install what is missing and make .venv with `testigo` in it
 
-$(READY): scripts/setup pyproject.toml $(wildcard requirements*.txt) $(wildcard tests/interop/package*.json)
+$(READY): scripts/setup pyproject.toml $(wildcard requirements*.txt) $(wildcard tests/interop/package*.json web/frontend/package*.json)
 	@scripts/setup
 	@touch $@
 

@@ -35,6 +35,9 @@ def check_path(url: str) -> list[Checked]:
         raise InputError("cli/bad-url", "The address must be like https://drop.example.org. Nothing was sent.")
     try:
         return [*_headers(where), *_whole(where), *_cut(where)]
+    except ssl.SSLCertVerificationError as error:
+        words = f"the certificate of {url} does not hold here ({error.verify_message}): no browser would go on"
+        return [Checked(check="proxy TLS", verdict=Verdict.FAIL, words=words)]
     except (OSError, http.client.HTTPException, ValueError) as error:
         words = f"{url} does not answer as this server does ({type(error).__name__}): start it, and look at the proxy"
         return [Checked(check="proxy path", verdict=Verdict.FAIL, words=words)]

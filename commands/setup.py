@@ -1,35 +1,28 @@
 """`init`, `doctor`, `unlock`, `lock`."""
 
 import os
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from archive.access import Action, require
 from archive.age.agent import start_agent
-from archive.age.recipients import KeyIdentity, KeyKind, parse_recipient
+from archive.age.recipients import KeyIdentity
 from archive.age.recovery import format_identity, split
-from archive.durable import make_folder_durably, sync_folder, write_durably
-from archive.errors import ConfigError, ConflictError, InputError, TestigoError
-from archive.settings import KeyKind as KeyKindSetting
+from archive.errors import ConflictError, InputError, TestigoError
 from archive.types import Role, StaffId
-from cli import CATALOGUE_MISSING, DONE_IN_PART, Rooms
-from commands.account import os_user
+from cli import DONE_IN_PART, Rooms
 from commands.approvals import say_waiting
 from commands.door import GivenPath, common
 from commands.plan import only_planned, plannable
+from commands.setting_up import found_archive, own_folder, refuse_occupied
 from commands.talk import Talk, ask_passphrase, counted
 from commands.upkeep import rescue_stale
 from custody.drafts import Draft
 from custody.entries import EventKind
-from custody.founding import Charter, Founded, found
-from custody.ledger import Ledger
+from custody.founding import Founded
 from custody.permit import EntryPermit
-from custody.signed_note import KeyType, SigningKey
 
-_PARTS = ("store", "keys", "secrets", "run", "config.toml", "catalogue.sqlite")
 _passphrase_file = click.option(
     "--passphrase-file", type=GivenPath(), help="Read the passphrase from a file instead of asking."
 )
@@ -63,7 +56,7 @@ def init(
     talk = Talk(rooms.asked)
     shares = _shares(split_text)
     if rooms.asked.dry_run or rooms.asked.explain:
-        _refuse_occupied(rooms.home)
+        refuse_occupied(rooms.home)
     would = f"set up an archive in {rooms.home}, with you as its first account ({role})"
     if only_planned(rooms, would, ["1 metadata modification: the organisation, its keyrings and your account"]):
         return 0
@@ -73,69 +66,12 @@ def init(
             "The recovery key is shown once and stdout is no terminal. Nothing was made. Run this on a terminal, "
             "or give --print-recovery if a printer or a person reads the output.",
         )
-    _refuse_occupied(rooms.home)
-    _own_folder(rooms.home)
+    refuse_occupied(rooms.home)
+    own_folder(rooms.home)
     passphrase = ask_passphrase(passphrase_file, twice=True, prompt="Choose a passphrase (12 characters or 5 words): ")
-    partial = rooms.home / f".init-partial-{os.getpid()}"
-    make_folder_durably(partial)
-    try:
-        founded = _found(rooms, partial, Role(role), counsel, passphrase)
-        for part in _PARTS:
-            if (partial / part).exists():
-                (partial / part).rename(rooms.home / part)
-        sync_folder(rooms.home)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    founded = found_archive(rooms, Role(role), counsel, passphrase)
     _hand_out(talk, founded, shares)
     return 0
-
-
-def _found(rooms: Rooms, partial: Path, role: Role, counsel: str | None, passphrase: str) -> Founded:
-    """Build the whole archive in a folder of its own, so that a broken set-up leaves none."""
-    settings = rooms.settings
-    inner = Rooms(replace(rooms.asked, home=partial, config=rooms.asked.config or rooms.home / "config.toml"))
-    if not (rooms.asked.config or rooms.home / "config.toml").is_file():
-        inner = Rooms(replace(rooms.asked, home=partial, config=None))
-    elif not (rooms.home / "config.toml").exists() and rooms.asked.config is not None:
-        write_durably(partial / "config.toml", rooms.asked.config.read_bytes())
-    for folder in ("secrets", "run", "run/agent"):
-        make_folder_durably(partial / folder)
-    keys = [SigningKey.generate(settings.archive.origin, kind) for kind in (KeyType.ED25519, KeyType.MLDSA44)]
-    lines = "".join(f"{key.secret_text()}\n" for key in keys)
-    write_durably(inner.signing_keys_path, lines.encode("ascii"))
-    inner.catalogue_path.touch(mode=0o600)
-    charter = Charter(
-        origin=settings.archive.origin,
-        kind=KeyKind.HYBRID if settings.archive.key_kind is KeyKindSetting.HYBRID else KeyKind.X25519,
-        os_user=os_user(),
-        role=role,
-        passphrase=passphrase,
-        counsel=parse_recipient(counsel) if counsel else None,
-    )
-    try:
-        founded = found(charter, ledger=_ledger(inner), key_files=inner.key_files, new_id=inner.new_id)
-        inner.publisher.publish()
-    finally:
-        inner.close()
-    return founded
-
-
-def _ledger(inner: Rooms) -> Ledger:
-    inner.database.migrate()
-    return inner.ledger
-
-
-def _refuse_occupied(home: Path) -> None:
-    if (home / "catalogue.sqlite").exists():
-        raise ConflictError("archive/already-there", "There is an archive here already. Nothing was changed.")
-    if (home / "store").exists() or (home / "keys").exists():
-        raise ConfigError("archive/catalogue-missing", CATALOGUE_MISSING)
-
-
-def _own_folder(home: Path) -> None:
-    make_folder_durably(home)
-    if home.stat().st_mode & 0o077:
-        home.chmod(0o700)
 
 
 def _shares(text: str | None) -> tuple[int, int] | None:

@@ -6,15 +6,19 @@ translated; any other error is told by its class, so that no page ever falls bac
 
 import logging
 import os
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
 from flask_babel import lazy_gettext as _l
 from werkzeug.exceptions import HTTPException
 
 from archive import errors
 from web.body import BrokenOffError
+
+Words = Callable[[str], str | None]
+"""Gives the words for the code of an error, or None."""
 
 STATUS: dict[type[errors.TestigoError], int] = {
     errors.ConfigError: 500,
@@ -99,6 +103,7 @@ WORDS: dict[str, Any] = {
     "web/unforeseen": _l("Something went wrong on our side. What you sent is kept. Try again in a few minutes."),
 }
 _BY_STATUS = {404: "web/no-such-page", 405: "web/wrong-method"}
+_KEY = "testigo-errors"
 _TRACEBACK_VARIABLE = "TESTIGO_TRACEBACK"
 _log = logging.getLogger("testigo.web")
 
@@ -117,7 +122,9 @@ def words_of(error: errors.TestigoError) -> str:
     return str(next(words for kind, words in WORDS_BY_CLASS.items() if isinstance(error, kind)))
 
 
-def wire(app: Flask) -> None:
+def wire(app: Flask, *, template: str = "observer/problem.html", words: Words | None = None) -> None:
+    """Answer errors by the page `template`; `words` says them, where it has others than `words_of`."""
+    app.extensions[_KEY] = (template, words or (lambda _: None))
     app.register_error_handler(errors.TestigoError, _ours)
     app.register_error_handler(BrokenOffError, _broken_off)
     app.register_error_handler(HTTPException, _of_the_protocol)
@@ -128,7 +135,7 @@ def _ours(error: errors.TestigoError) -> Response:
     status = status_of(error)
     if status >= 500:
         _log.error("%s: %s", error.code, error.message)
-    return _answer(status, error.code, words_of(error))
+    return _answer(status, error.code, _own_words(error.code) or words_of(error))
 
 
 def _of_the_protocol(error: HTTPException) -> Response:
@@ -137,7 +144,7 @@ def _of_the_protocol(error: HTTPException) -> Response:
     if 300 <= status < 400:
         return make_response(error.get_response(request.environ))
     code = _BY_STATUS.get(status, "web/bad-form" if status < 500 else "web/unforeseen")
-    response = _answer(status, code, str(WORDS[code]))
+    response = _answer(status, code, _own_words(code) or str(WORDS[code]))
     valid = getattr(error, "valid_methods", None)
     if valid:
         response.headers["Allow"] = ", ".join(sorted(valid))
@@ -166,9 +173,16 @@ def _answer(status: int, code: str, words: str) -> Response:
     if wants_json():
         response = jsonify(ok=False, status=status, error=words, errors=[], code=code)
     else:
-        response = make_response(render_template("observer/problem.html", status=status, code=code, words=words))
+        template, _ = current_app.extensions[_KEY]
+        response = make_response(render_template(template, status=status, code=code, words=words))
     response.status = f"{status} {_phrase(status)}"
     return response
+
+
+def _own_words(code: str) -> str | None:
+    _, words = current_app.extensions[_KEY]
+    found: str | None = words(code)
+    return found
 
 
 def _phrase(status: int) -> str:

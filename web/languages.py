@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from babel import Locale
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask_babel import Babel
 
 LANGUAGES = {"en": "English", "es_US": "Español", "ko": "한국어", "fil": "Tagalog", "bn": "বাংলা"}
 """Each in its own script, in the order in which the links stand."""
 
+STAFF_LANGUAGES = {code: LANGUAGES[code] for code in ("en", "es_US")}
+
+_KEY = "testigo-languages"
 _ALIASES = {"tl": "fil", "es": "es_US"}
 _COOKIE = "lang"
 _DRAFT = "draft"
@@ -18,8 +21,17 @@ _THEMES = ("auto", "light", "dark")
 _A_YEAR = 365 * 24 * 3600
 
 
-def wire(app: Flask) -> None:
-    Babel(app, locale_selector=chosen, default_locale="en", default_timezone="America/Los_Angeles")
+def wire(app: Flask, *, staff: bool = False) -> None:
+    """Have an application speak all languages, or those of staff pages, whose words are in a catalogue of their own."""
+    app.extensions[_KEY] = STAFF_LANGUAGES if staff else LANGUAGES
+    domain = "staff" if staff else "messages"
+    Babel(
+        app,
+        locale_selector=chosen,
+        default_domain=domain,
+        default_locale="en",
+        default_timezone="America/Los_Angeles",
+    )
     app.after_request(_remember)
 
 
@@ -40,7 +52,7 @@ def shared() -> dict[str, Any]:
     theme = request.cookies.get("theme", "auto")
     return {
         "lang": tag(),
-        "languages": [(code.replace("_", "-"), name) for code, name in LANGUAGES.items()],
+        "languages": [(code.replace("_", "-"), name) for code, name in _offered().items()],
         "direction": Locale.parse(chosen()).text_direction,
         "theme": theme if theme in _THEMES else "auto",
     }
@@ -61,7 +73,12 @@ def _known(text: str | None) -> str | None:
         return None
     text = text.strip()[:12].replace("-", "_")
     base = text.partition("_")[0].lower()
-    return next((code for code in (text, _ALIASES.get(base, base)) if code in LANGUAGES), None)
+    return next((code for code in (text, _ALIASES.get(base, base)) if code in _offered()), None)
+
+
+def _offered() -> dict[str, str]:
+    found: dict[str, str] = current_app.extensions[_KEY]
+    return found
 
 
 def _wished() -> str:

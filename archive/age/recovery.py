@@ -30,6 +30,9 @@ _GROUP = 4
 _MEANT = str.maketrans({"O": "0", "I": "L", "1": "L", "B": "8"})
 """What a reader takes for a character that the alphabet has, precisely because it lacks these."""
 
+COLUMN_MARK = "·"
+"""May stand between the columns of words, where a page cannot keep them apart by spaces."""
+
 _WORD_COLUMNS = 3
 _SHARES_MAX = 16
 _WORD_OF_START = {word[:4]: word for word in WORDLIST}
@@ -170,7 +173,7 @@ def _read_share(place: int, text: str) -> Share:
         token.strip(".,;:").lower()
         for line in text.splitlines()
         if not line.lstrip().startswith("#")
-        for token in line.split()
+        for token in line.replace(COLUMN_MARK, " ").split()
     ]
     numbered = any(token.isdecimal() for token in typed)
     words = _in_order(place, typed) if numbered else typed

@@ -24,7 +24,7 @@ from tests.web.test_handing_over import post, return_code, send
 from tests.web.test_tus import content
 
 NOT_OF_THE_LOG = {"job", "sqlite_sequence", "slip", "upload"}
-"""Work to be done is found anew; slips and the list of unfinished uploads are no records (decisions 41, 44)."""
+"""Work to be done is found anew; slips and the list of unfinished uploads are no records."""
 
 
 def _run(home: Path, *words: str, status: int = 0) -> str:
