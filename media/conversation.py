@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from archive.errors import UnavailableError
 from media.confinement import Process
-from media.held_back import WritesTaker
 from media.ranges import REQUEST_OCTETS, RangeSource, answer_request, opening
 
 _READ_OCTETS = 1 << 17
@@ -45,15 +44,12 @@ def converse(
     bounds: Bounds,
     sentinel: bytes | None = None,
     number: int = 0,
-    writes: WritesTaker | None = None,
 ) -> Reply:
     """Gather a tool's output up to `sentinel`, or to its end where there is none, serving the ranges of file `number`.
 
-    With `writes`, also take all that the tool writes at places of its own choosing.
-    Raises: UnavailableError `media/time-limit`, `media/output-limit`, `media/tool-died`, `media/tool-misbehaved`; what
-    `writes` raises.
+    Raises: UnavailableError `media/time-limit`, `media/output-limit`, `media/tool-died`, `media/tool-misbehaved`.
     """
-    return _Conversation(process, source, ranges, bounds, sentinel, writes).run(number)
+    return _Conversation(process, source, ranges, bounds, sentinel).run(number)
 
 
 class _Conversation:
@@ -64,7 +60,6 @@ class _Conversation:
         ranges: socket.socket | None,
         bounds: Bounds,
         sentinel: bytes | None,
-        writes: WritesTaker | None,
     ) -> None:
         if process.stdout is None or process.stderr is None:
             raise ValueError("a tool is started with pipes")
@@ -72,7 +67,6 @@ class _Conversation:
         self._ranges = ranges
         self._bounds = bounds
         self._sentinel = sentinel
-        self._writes = writes
         self._output = bytearray()
         self._complaint = bytearray()
         self._request = b""
@@ -85,18 +79,13 @@ class _Conversation:
         if self._ranges is not None and self._source is not None:
             takers[self._ranges.fileno()] = self._serve
             self._send(opening(number, self._source))
-        awaited = {self._stdout}
-        if self._writes is not None:
-            takers[self._writes.fileno()] = self._writes.take
-            awaited.add(self._writes.fileno())
         for descriptor in takers:
             poll.register(descriptor, select.POLLIN)
         while True:
             for descriptor, _ in poll.poll(self._seconds_left() * 1000):
                 if not takers[descriptor]():
                     poll.unregister(descriptor)
-                    awaited.discard(descriptor)
-                    if not awaited:
+                    if descriptor == self._stdout:
                         return self._at_end()
             if self._sentinel is not None and self._output.endswith(self._sentinel):
                 del self._output[-len(self._sentinel) :]

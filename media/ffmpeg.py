@@ -1,43 +1,38 @@
 """FFmpeg in confinement: what it reads comes through the seal, what it writes goes into one; neither touches a disk.
 
-A small file and its copy lie in memory files. A large one is served by ranges on the sandbox's own loopback, and its
-copy comes back the same way, each piece with its place, because muxers go back to patch what they wrote. That way needs
-the full sandbox: without it, the loopback would be everybody's. Arguments are built with ffmpeg-python, which runs
-nothing here.
+A small file and its copy lie in memory files. A large one is served on the sandbox's own loopback, and its copy comes
+back the same way (`doors.py`), because muxers go back to patch what they wrote. Arguments are built with ffmpeg-python,
+which runs nothing here.
 """
 
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
 from archive.errors import InputError, UnavailableError
 from media.cleaners.port import Sink
-from media.confinement import Confinement, ConfinementLevel, Limits, Process, end_process, find_tool
+from media.confinement import Confinement, Limits, Process, end_process, find_tool
 from media.conversation import Bounds, Reply, converse
-from media.held_back import HeldBack, WritesTaker
+from media.copy_taker import CopyTaker
+from media.doors import TARGET, URL, Asked, Server, can_have_doors, started_with_doors
+from media.file_server import FileServer
+from media.held_back import HeldBack
 from media.options import MIB, MediaSettings
 from media.ranges import RangeSource, sealed_memory_file
 
-TARGET = "TARGET"
-"""What a caller names as the output of its arguments: the place of the copy, which is seekable."""
 STANDARD_OUTPUT = "pipe:1"
 
 Build = Callable[[Any], Any]
 """Takes ffmpeg-python's input and gives its output."""
 
-_SERVER = Path(__file__).with_name("range_server.pl")
-_SOURCE = "URL"
 _PROCESSES = 48
 _SECONDS_PER_MIB = 2
-_SOCKET_OCTETS = 4 * MIB
 _COPY_OCTETS = MIB
 _END_SECONDS = 10
 
@@ -58,7 +53,6 @@ class Ffmpeg:
 
     def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
         self._executable = find_tool(settings.ffmpeg_path)
-        self._perl = find_tool("perl")
         self._confinement = confinement
         self._settings = settings
         self._version = ""
@@ -104,7 +98,7 @@ class Ffmpeg:
         bounds = Bounds(deadline=run.deadline, output_octets=output)
         if source.size <= self._settings.small_file_mib * MIB:
             return self._run_small(run, source, target, bounds)
-        if self._confinement.level is not ConfinementLevel.BUBBLEWRAP:
+        if not can_have_doors(self._confinement):
             raise InputError(
                 "media/needs-sandbox",
                 "A file of this size is opened only inside the full sandbox, which cannot run here. It is kept.",
@@ -116,7 +110,7 @@ class Ffmpeg:
         try:
             if target is not None:
                 inherited.append(os.memfd_create("copy", os.MFD_CLOEXEC))
-            names = {_SOURCE: f"file:/proc/self/fd/{inherited[0]}", TARGET: f"file:/proc/self/fd/{inherited[-1]}"}
+            names = {URL: f"file:/proc/self/fd/{inherited[0]}", TARGET: f"file:/proc/self/fd/{inherited[-1]}"}
             line = self._line(run, "file", names)
             limits = self._limits(run.most if target is not None else 0, bounds.deadline - time.monotonic())
             process = self._confinement.start(line, limits=limits, inherit=inherited)
@@ -133,35 +127,21 @@ class Ffmpeg:
                 os.close(descriptor)
 
     def _run_large(self, run: Run, source: RangeSource, target: HeldBack | None, bounds: Bounds) -> tuple[Reply, int]:
-        ours, theirs = _roomy_pair()
-        our_writes, their_writes = _roomy_pair()
-        server = sealed_memory_file(_SERVER.read_bytes())
-        with ours, our_writes:
-            try:
-                line = self._line(run, "http,tcp", {TARGET: TARGET})
-                if target is not None:
-                    at = line.index(TARGET)
-                    line[at:at] = ["-ftp-write-seekable", "1"]
-                numbers = [str(theirs.fileno()), str(their_writes.fileno()) if target is not None else "-"]
-                process = self._confinement.start(
-                    [self._perl, f"/proc/self/fd/{server}", *numbers, *line],
-                    limits=self._limits(0, bounds.deadline - time.monotonic()),
-                    inherit=(theirs.fileno(), their_writes.fileno(), server),
-                )
-            finally:
-                theirs.close()
-                their_writes.close()
-                os.close(server)
-            try:
-                writes = WritesTaker(our_writes, target) if target is not None else None
-                reply = converse(process, source=source, ranges=ours, bounds=bounds, writes=writes)
-                return reply, _wait(process)
-            finally:
-                end_process(process)
+        line = self._line(run, "http,tcp", {})
+        servers: list[Server] = [FileServer(source)]
+        if target is not None:
+            servers.append(CopyTaker(target))
+            at = line.index(TARGET)
+            # Else it would send each packet by itself, however small.
+            line[at:at] = ["-ftp-write-seekable", "1", "-flush_packets", "0"]
+        limits = self._limits(0, bounds.deadline - time.monotonic())
+        asked = Asked(line, limits, bounds.deadline)
+        with started_with_doors(self._confinement, asked, *servers) as process:
+            return converse(process, source=None, ranges=None, bounds=bounds), _wait(process)
 
     def _line(self, run: Run, protocols: str, names: Mapping[str, str]) -> list[str]:
         before = {"protocol_whitelist": protocols, **(run.before or {})}
-        output = run.build(ffmpeg.input(_SOURCE, **before))
+        output = run.build(ffmpeg.input(URL, **before))
         line = [str(part) for part in output.compile(cmd=self._executable)]
         quiet = ["-hide_banner", "-nostdin", "-v", "error", "-y"]
         return [line[0], *quiet, *(names.get(part, part) for part in line[1:])]
@@ -180,15 +160,6 @@ def _wait(process: Process) -> int:
         return process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:
         return -1
-
-
-def _roomy_pair() -> tuple[socket.socket, socket.socket]:
-    """Give two ends with room for some pieces, so that neither waits for the other at each."""
-    pair = socket.socketpair()
-    for end in pair:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_OCTETS)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_OCTETS)
-    return pair
 
 
 def _copy(descriptor: int, target: HeldBack) -> None:

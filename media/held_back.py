@@ -6,55 +6,78 @@ are sealed. What lies between is gone and refused.
 """
 
 import io
-import socket
-import struct
+from collections import deque
 
 from archive.errors import InputError, UnavailableError
 from media.cleaners.port import Sink
 
 WINDOW_OCTETS = 16 << 20
-_MESSAGE = struct.Struct(">QI")
-_LARGEST_WRITE = 1 << 20
+_BLOCK_OCTETS = 1 << 17
+"""Small enough to be in the processor's cache still when it is sealed or written."""
 
 
 class HeldBack:
     """Passes writes on to `sink`; the last `WINDOW_OCTETS` stay changeable. `most` bounds the whole.
 
-    Raises of `write_at`: InputError `media/cannot-patch` for a place that can be changed no more; UnavailableError
-    `media/output-limit`.
+    What is held lies in blocks, which are filled in place and used again, so that octets are copied once.
+    Raises of `write_at` and `appended`: InputError `media/cannot-patch` for a place that can be changed no more;
+    UnavailableError `media/output-limit`; what the sink raises.
     """
 
     def __init__(self, sink: Sink, *, most: int) -> None:
         self._sink = sink
         self._most = most
         self._passed = 0
-        self._tail = bytearray()
+        self._held = 0
+        self._blocks: deque[bytearray] = deque()
+        self._free: list[bytearray] = []
 
     @property
     def size(self) -> int:
-        return self._passed + len(self._tail)
+        return self._passed + self._held
 
-    def write_at(self, offset: int, piece: bytes | memoryview) -> None:
-        """Put octets at their place: at the end, or over what was written."""
-        if offset > self.size:
-            raise _cannot_patch(offset, self.size)
-        if offset + len(piece) > self._most:
+    def room(self) -> memoryview:
+        """Give room at the end, to be filled from its start; `appended` says how far it was."""
+        if self._held == len(self._blocks) * _BLOCK_OCTETS:
+            self._blocks.append(self._free.pop() if self._free else bytearray(_BLOCK_OCTETS))
+        return memoryview(self._blocks[-1])[self._held % _BLOCK_OCTETS :]
+
+    def appended(self, count: int) -> None:
+        """Take what was put into the room into the copy."""
+        if self.size + count > self._most:
             raise UnavailableError(
                 "media/output-limit",
                 "A media tool answered more than is allowed for one file and was stopped. The original is kept.",
             )
+        self._held += count
+        while self._held >= WINDOW_OCTETS + _BLOCK_OCTETS:
+            self._pass_on(_BLOCK_OCTETS)
+
+    def write_at(self, offset: int, piece: bytes | memoryview) -> None:
+        """Put octets at their place: at the end, or over what was written."""
+        left = memoryview(piece)
+        if offset > self.size:
+            raise _cannot_patch(offset, self.size)
         if offset < self._passed:
-            into_start = piece[: self._passed - offset]
+            into_start = left[: self._passed - offset]
             self._change_start(offset, into_start)
-            piece, offset = piece[len(into_start) :], self._passed
-        at = offset - self._passed
-        self._tail[at : at + len(piece)] = piece
-        if len(self._tail) >= 2 * WINDOW_OCTETS:
-            self._pass_on(WINDOW_OCTETS)
+            left, offset = left[len(into_start) :], self._passed
+        while left and offset < self.size:
+            number, inside = divmod(offset - self._passed, _BLOCK_OCTETS)
+            count = min(len(left), _BLOCK_OCTETS - inside, self.size - offset)
+            self._blocks[number][inside : inside + count] = left[:count]
+            left, offset = left[count:], offset + count
+        while left:
+            room = self.room()
+            count = min(len(left), len(room))
+            room[:count] = left[:count]
+            left = left[count:]
+            self.appended(count)
 
     def finish(self) -> None:
         """Pass on all that was held back."""
-        self._pass_on(len(self._tail))
+        while self._held:
+            self._pass_on(min(self._held, _BLOCK_OCTETS))
 
     def _change_start(self, offset: int, piece: bytes | memoryview) -> None:
         try:
@@ -66,47 +89,11 @@ class HeldBack:
             self._sink.seek(self._passed)
 
     def _pass_on(self, length: int) -> None:
-        with memoryview(self._tail) as tail:
-            self._sink.write(tail[:length])
-        del self._tail[:length]
+        block = self._blocks.popleft()
+        self._sink.write(memoryview(block)[:length])
+        self._free.append(block)
         self._passed += length
-
-
-class WritesTaker:
-    """Reads the messages of `range_server.pl` (place and length of a piece, then the piece) from its socket."""
-
-    def __init__(self, writes: socket.socket, target: HeldBack) -> None:
-        self._writes = writes
-        self._target = target
-        self._read = bytearray()
-
-    def fileno(self) -> int:
-        return self._writes.fileno()
-
-    def take(self) -> bool:
-        """Take what has come; False at the end. Raises: as `HeldBack`; UnavailableError `media/tool-misbehaved`."""
-        try:
-            piece = self._writes.recv(_LARGEST_WRITE)
-        except ConnectionResetError:
-            return False
-        self._read += piece
-        done = 0
-        with memoryview(self._read) as read:
-            while len(read) - done >= _MESSAGE.size:
-                offset, length = _MESSAGE.unpack_from(read, done)
-                if length > _LARGEST_WRITE:
-                    raise UnavailableError(
-                        "media/tool-misbehaved",
-                        "A media tool did what no honest one does; it was stopped. The original is kept as it is.",
-                        evidence={"offset": offset, "length": length},
-                    )
-                begin = done + _MESSAGE.size
-                if len(read) - begin < length:
-                    break
-                self._target.write_at(offset, read[begin : begin + length])
-                done = begin + length
-        del self._read[:done]
-        return bool(piece)
+        self._held -= length
 
 
 def _cannot_patch(offset: int, size: int) -> InputError:

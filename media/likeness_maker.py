@@ -1,19 +1,19 @@
 """Small grey pictures of a photo or a film, decoded by FFmpeg in confinement: what a likeness is made from.
 
-A small file goes in as one sealed memory file, a large film by ranges over the sandbox's own loopback, as in
-`video.py`. Nothing but a kilobyte a picture comes out.
+A small file goes in as one sealed memory file, a large film on the sandbox's own loopback (`doors.py`). Nothing but a
+kilobyte a picture comes out.
 """
 
 import os
-import socket
 import time
-from pathlib import Path
 
 from archive.errors import ConfigError, InputError, UnavailableError
 from archive.types import EvidenceKind
 from media.confined_python import ConfinedPython
-from media.confinement import Confinement, ConfinementLevel, Limits, end_process, find_tool
+from media.confinement import Confinement, Limits, end_process, find_tool
 from media.conversation import Bounds, converse
+from media.doors import URL, Asked, can_have_doors, started_with_doors
+from media.file_server import FileServer
 from media.identify import HEAD_OCTETS
 from media.jpeg_head import JpegHead, read_jpeg_head, small_copy_in
 from media.likeness import PICTURE_OCTETS, SIDE, Likeness, far_apart, film_likeness, photo_likeness
@@ -24,7 +24,6 @@ from media.video import StreamProbe, Streams
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """At which shares of a film's length its pictures are taken."""
 
-_SERVER = Path(__file__).with_name("range_server.pl")
 _PROCESSES = 16
 _SMALL_SIDE = "320"
 _SHAPE_SLACK = 0.02
@@ -41,7 +40,6 @@ class LikenessMaker:
         self._settings = settings
         self._python = ConfinedPython(confinement, settings, ("PIL", "pillow_heif"))
         self._ffmpeg = find_tool("ffmpeg")
-        self._perl = find_tool("perl")
         self._probe = StreamProbe(find_tool(settings.ffprobe_path), confinement, settings)
         self._limits = Limits(
             memory_octets=settings.memory_mib * MIB, cpu_seconds=settings.wall_seconds, processes=_PROCESSES
@@ -118,28 +116,14 @@ class LikenessMaker:
             end_process(process)
 
     def _by_ranges(self, source: RangeSource, at: str | None, deadline: float) -> bytes:
-        if self._confinement.level is not ConfinementLevel.BUBBLEWRAP:
+        if not can_have_doors(self._confinement):
             raise UnavailableError(
                 "media/needs-sandbox",
                 "A file of this size is looked at only inside the full sandbox, which cannot run here. It is kept.",
             )
-        ours, theirs = socket.socketpair()
-        server = sealed_memory_file(_SERVER.read_bytes())
-        with ours:
-            try:
-                words = [self._perl, f"/proc/self/fd/{server}", str(theirs.fileno())]
-                process = self._confinement.start(
-                    [*words, *self._words("URL", "http,tcp", at)],
-                    limits=self._limits,
-                    inherit=(theirs.fileno(), server),
-                )
-            finally:
-                theirs.close()
-                os.close(server)
-            try:
-                return converse(process, source=source, ranges=ours, bounds=self._bounds(deadline)).output
-            finally:
-                end_process(process)
+        asked = Asked(self._words(URL, "http,tcp", at), self._limits, deadline)
+        with started_with_doors(self._confinement, asked, FileServer(source)) as process:
+            return converse(process, source=None, ranges=None, bounds=self._bounds(deadline)).output
 
     def _bounds(self, deadline: float) -> Bounds:
         return Bounds(deadline=deadline, output_octets=MIB)

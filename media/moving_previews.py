@@ -13,7 +13,8 @@ import ffmpeg
 
 from archive.errors import InputError, UnavailableError
 from media.cleaners.port import Sink
-from media.ffmpeg import STANDARD_OUTPUT, TARGET, Ffmpeg, Run
+from media.doors import TARGET
+from media.ffmpeg import STANDARD_OUTPUT, Ffmpeg, Run
 from media.frame_times import frame_times
 from media.options import MIB
 from media.preview_parts import Facts, NotMade, Part, Preview, Streamed

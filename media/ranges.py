@@ -1,6 +1,6 @@
 """How the bytes of a file reach a confined tool: by ranges over an inherited socket, or in one sealed memory file.
 
-Nothing here is ever written to a disk. Standard: our own, spoken with `range_reader.pl` and `range_server.pl`: a
+Nothing here is ever written to a disk. Standard: our own, spoken with `range_reader.pl`: a
 request is an offset (8 octets, big-endian) and a length (4 octets), and lies inside the file; the answer is exactly
 those bytes. Before the first request goes the opening: the file's number in this conversation and its size (8 octets
 each), the lengths of the pieces of its beginning and its end that follow (4 octets each), and these pieces, so that
@@ -10,6 +10,7 @@ most photographs need no request at all.
 import fcntl
 import os
 import struct
+from threading import Lock
 from typing import Protocol, runtime_checkable
 
 from archive.errors import UnavailableError
@@ -36,6 +37,13 @@ class RangeSource(Protocol):
     def read_range(self, start: int, length: int, /) -> bytes: ...
 
 
+@runtime_checkable
+class FillsBuffers(Protocol):
+    """A `RangeSource` that can put its octets where they are wanted, without a copy between."""
+
+    def read_into(self, start: int, buffer: memoryview, /) -> int: ...
+
+
 class SeekableFile(Protocol):
     """A raw file that knows its size, such as the reader of a sealed object."""
 
@@ -58,15 +66,19 @@ class FileRanges:
         return self._file.size
 
     def read_range(self, start: int, length: int, /) -> bytes:
-        self._file.seek(start)
         wanted = memoryview(bytearray(max(0, min(length, self._file.size - start))))
+        return bytes(wanted[: self.read_into(start, wanted)])
+
+    def read_into(self, start: int, buffer: memoryview, /) -> int:
+        """Fill a buffer from a place on; give how much there was."""
+        self._file.seek(start)
         done = 0
-        while done < len(wanted):
-            count = self._file.readinto(wanted[done:])
+        while done < len(buffer):
+            count = self._file.readinto(buffer[done:])
             if not count:
                 break
             done += count
-        return bytes(wanted[:done])
+        return done
 
 
 class BytesRanges:
@@ -81,6 +93,28 @@ class BytesRanges:
 
     def read_range(self, start: int, length: int, /) -> bytes:
         return self._content[start : start + length]
+
+
+class TakingTurns:
+    """A source for several threads, of which one reads at a time."""
+
+    def __init__(self, source: RangeSource) -> None:
+        self._source = source
+        self._turn = Lock()
+        self.size = source.size
+
+    def read_range(self, start: int, length: int, /) -> bytes:
+        with self._turn:
+            return self._source.read_range(start, length)
+
+
+def read_into(source: RangeSource, start: int, buffer: memoryview) -> int:
+    """Fill a buffer from a place on; give how much there was."""
+    if isinstance(source, FillsBuffers):
+        return source.read_into(start, buffer)
+    piece = source.read_range(start, len(buffer))
+    buffer[: len(piece)] = piece
+    return len(piece)
 
 
 def as_ranges(source: RangeSource | SeekableFile) -> RangeSource:

@@ -9,17 +9,19 @@ import hashlib
 import re
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from archive.errors import InputError
 from media.class_tables import WALKED
 from media.classify import ClassedTag, classify_all
 from media.cleaners.port import Cleaned, Inspector
-from media.exiftool import DEEPEST_OPTION, MetadataReader
+from media.exiftool import DEEPEST_OPTION, EMBEDDED_OPTION, Extraction, MetadataReader
 from media.identify import HEAD_OCTETS, Format, identify
 from media.metadata_classes import MetadataClass
 from media.policy import ALWAYS_KEPT
-from media.ranges import RangeSource
+from media.ranges import RangeSource, TakingTurns
+from media.sample_tables import only_what_is_played
 from media.tags import Tag, parse_tags
 
 SHORTEST_TRACE = 5
@@ -64,17 +66,11 @@ class SecondReader:
 
         Raises: InputError `media/not-clean` with every reason found; what the source raises.
         """
-        found: list[str] = []
-        extraction = reader.extract(copy, deadline=deadline, embedded=DEEPEST_OPTION)
-        if extraction.problem is not None:
-            found.append(f"ExifTool could not read the whole copy ({extraction.problem.code})")
-        tags = parse_tags(extraction.raw)
-        form = identify(copy.read_range(0, min(HEAD_OCTETS, copy.size)), copy, tags)
-        found += _other_formats(form, cleaned)
-        classed = classify_all(tags)
-        found += _fields_left(classed, keep)
-        found += self._inspect(copy, form, keep, deadline)
-        digest, traced = _search(copy, () if cleaned.words_may_stay else traces, deadline)
+        copy = TakingTurns(copy)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="search") as beside:
+            searching = beside.submit(_search, copy, () if cleaned.words_may_stay else traces, deadline)
+            extraction, classed, found = self._told(copy, cleaned, keep, reader, deadline)
+            digest, traced = searching.result()
         found += traced
         if found:
             raise not_clean(tuple(dict.fromkeys(found)))
@@ -82,11 +78,41 @@ class SecondReader:
             sha256=digest, size=copy.size, fields=classed, reader=extraction.tool, version=extraction.version
         )
 
+    def _told(
+        self,
+        copy: RangeSource,
+        cleaned: Cleaned,
+        keep: frozenset[MetadataClass],
+        reader: MetadataReader,
+        deadline: float,
+    ) -> tuple[Extraction, tuple[ClassedTag, ...], list[str]]:
+        """Give what ExifTool says, and all that it and the inspectors found amiss."""
+        found: list[str] = []
+        extraction = reader.extract(copy, deadline=deadline, embedded=_depth(copy))
+        if extraction.problem is not None:
+            found.append(f"ExifTool could not read the whole copy ({extraction.problem.code})")
+        tags = parse_tags(extraction.raw)
+        form = identify(copy.read_range(0, min(HEAD_OCTETS, copy.size)), copy, tags)
+        found += _other_formats(form, cleaned)
+        classed = classify_all(tags)
+        found += _fields_left(classed, keep)
+        return extraction, classed, found + self._inspect(copy, form, keep, deadline)
+
     def _inspect(self, copy: RangeSource, form: Format, keep: frozenset[MetadataClass], deadline: float) -> list[str]:
         inspectors = [each for each in self._inspectors if each.takes(form)]
         if not inspectors:
             return ["nothing here can walk this format piece by piece"]
         return [word for each in inspectors for word in each.inspect(copy, form, keep, deadline)]
+
+
+def _depth(copy: RangeSource) -> str:
+    """Have ExifTool look through the media data of a large film only where something may lie between its samples."""
+    if copy.size <= _SEARCHED_WHOLE or copy.read_range(4, 4) != b"ftyp":
+        return DEEPEST_OPTION
+    try:
+        return EMBEDDED_OPTION if only_what_is_played(copy) else DEEPEST_OPTION
+    except InputError:
+        return DEEPEST_OPTION
 
 
 def not_clean(found: Sequence[str]) -> InputError:

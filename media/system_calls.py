@@ -61,6 +61,16 @@ _PROCESSORS = MappingProxyType(
 )
 
 
+_SENDMSG = MappingProxyType(
+    {"x86_64": 46, "aarch64": 211, "riscv64": 211, "loongarch64": 211, "ppc64le": 341, "s390x": 370}
+)
+
+
+def sendmsg_number(machine: str) -> int | None:
+    """Give the number of sendmsg(2) on a kind of processor; None where it is not known here."""
+    return _SENDMSG.get(machine)
+
+
 def filter_program(machine: str) -> bytes | None:
     """Give the filter for a kind of processor (as `uname -m` names it); None where its numbers are not known here."""
     processor = _PROCESSORS.get(machine)

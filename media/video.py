@@ -8,20 +8,19 @@ ffprobe printed (seconds as a decimal, frames as a fraction), because records kn
 import json
 import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from archive.errors import InputError, UnavailableError
-from media.confinement import Confinement, ConfinementLevel, Limits, Process, end_process, find_tool
+from media.confinement import Confinement, Limits, Process, end_process
 from media.conversation import Bounds, Reply, converse
+from media.doors import URL, Asked, can_have_doors, started_with_doors
+from media.file_server import FileServer
 from media.options import MIB, MediaSettings
 from media.problems import Problem
 from media.ranges import RangeSource, sealed_memory_file
 
 TOOL = "ffprobe"
-_SERVER = Path(__file__).with_name("range_server.pl")
 _PROCESSES = 8
 _QUESTION = (
     "-v",
@@ -76,7 +75,6 @@ class StreamProbe:
 
     def __init__(self, executable: str, confinement: Confinement, settings: MediaSettings) -> None:
         self._executable = executable
-        self._perl = find_tool("perl")
         self._confinement = confinement
         self._settings = settings
         self._limits = Limits(
@@ -89,7 +87,7 @@ class StreamProbe:
         try:
             if source.size <= self._settings.small_file_mib * MIB:
                 reply = self._ask_small(source, bounds)
-            elif self._confinement.level is ConfinementLevel.BUBBLEWRAP:
+            elif can_have_doors(self._confinement):
                 reply = self._ask_large(source, bounds)
             else:
                 return Problem(
@@ -108,28 +106,18 @@ class StreamProbe:
             process = self._confinement.start(command, limits=self._limits, inherit=(descriptor,))
         finally:
             os.close(descriptor)
-        return _hear(process, source, None, bounds)
+        return _hear(process, source, bounds)
 
     def _ask_large(self, source: RangeSource, bounds: Bounds) -> Reply:
-        ours, theirs = socket.socketpair()
-        server = sealed_memory_file(_SERVER.read_bytes())
-        with ours:
-            try:
-                question = [self._executable, *_QUESTION, "-protocol_whitelist", "http,tcp", "-i", "URL"]
-                process = self._confinement.start(
-                    [self._perl, f"/proc/self/fd/{server}", str(theirs.fileno()), "-", *question],
-                    limits=self._limits,
-                    inherit=(theirs.fileno(), server),
-                )
-            finally:
-                theirs.close()
-                os.close(server)
-            return _hear(process, source, ours, bounds)
+        question = [self._executable, *_QUESTION, "-protocol_whitelist", "http,tcp", "-i", URL]
+        asked = Asked(question, self._limits, bounds.deadline)
+        with started_with_doors(self._confinement, asked, FileServer(source)) as process:
+            return converse(process, source=None, ranges=None, bounds=bounds)
 
 
-def _hear(process: Process, source: RangeSource, ranges: socket.socket | None, bounds: Bounds) -> Reply:
+def _hear(process: Process, source: RangeSource, bounds: Bounds) -> Reply:
     try:
-        return converse(process, source=source, ranges=ranges, bounds=bounds)
+        return converse(process, source=source, ranges=None, bounds=bounds)
     finally:
         end_process(process)
 

@@ -1,9 +1,9 @@
 """Cleaning video and sound: FFmpeg copies the one picture and the one sound that people see and hear into a new file.
 
 Nothing else is asked to come along: no metadata, chapters, covers, timed data, subtitles or attachments, no second
-picture. Private messages inside the video (H.264 and HEVC SEI, AV1 metadata) are filtered out. The coded samples
-themselves are copied bit for bit, with one exception: where an edit list hides samples, a copy would keep them, so that
-track is encoded anew and the answer says so.
+picture. Private messages inside the video (H.264 and HEVC SEI, AV1 metadata) are filtered out, or filled. The coded
+pictures and the sound are copied bit for bit, with one exception: where an edit list hides samples, a copy would keep
+them, so that track is encoded anew and the answer says so. WAV and FLAC are encoded anew as well, which loses nothing.
 """
 
 import re
@@ -16,8 +16,10 @@ import ffmpeg
 from archive.errors import InputError, TestigoError
 from media.boxes import tracks
 from media.cleaners.port import Cleaned, CleanRequest, Sink
+from media.coded_units import Blanked, coded_track
 from media.confinement import Confinement, find_tool
-from media.ffmpeg import TARGET, Ffmpeg, Run
+from media.doors import TARGET
+from media.ffmpeg import Ffmpeg, Run
 from media.identify import Format
 from media.options import MIB, MediaSettings
 from media.problems import Problem
@@ -60,10 +62,11 @@ CONTAINERS: Mapping[str, Container] = {
 """By the type of the original."""
 
 # What each kind of coded video carries beside its pictures, as `filter_units` names it: H.264 SEI is unit 6, HEVC SEI
-# are units 39 and 40, AV1 metadata is unit 5.
+# are units 39 and 40, AV1 metadata is unit 5; the others are filler, and kinds that nobody has defined. HEVC parameters
+# may hold messages too, which the filter reaches only in the other spelling.
 _FILTERS = {
-    "h264": "filter_units=remove_types=6",
-    "hevc": "filter_units=remove_types=39|40",
+    "h264": "filter_units=remove_types=0|6|12|16-18|22-31",
+    "hevc": "hevc_mp4toannexb,filter_units=remove_types=10-15|22-31|38-63",
     "av1": "filter_units=remove_types=5",
 }
 _VIDEO_AGAIN = {"c:v": "libx264", "crf": 14, "preset": "veryfast"}
@@ -87,18 +90,30 @@ class AudioVideoCleaner:
         wanted = [each for each in (picture, sound) if each is not None]
         hidden = _hidden(request.source) if container.has_boxes else frozenset()
         again = [each for each in wanted if each.index in hidden]
-        options = _options(container, picture, sound, again)
+        source = self._blanked(request, container, picture, hidden)
+        options = _options(container, picture, sound, again, filtering=source is request.source)
         run = Run(
             build=lambda source: ffmpeg.output(*(source[str(each.index)] for each in wanted), TARGET, **options),
             deadline=request.deadline,
             most=2 * request.source.size + 64 * MIB,
         )
         try:
-            self._ffmpeg.write(run, request.source, sink)
+            self._ffmpeg.write(run, source, sink)
         except InputError as error:
             raise cannot_clean(_in_words(error)) from error
         tool = _TOOL + (f" ({' and '.join(each.kind for each in again)} encoded anew)" if again else "")
         return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type)
+
+    def _blanked(
+        self, request: CleanRequest, container: Container, picture: Stream | None, hidden: frozenset[int]
+    ) -> RangeSource:
+        """Fill the messages of a file as it is read, where its tables are plain: FFmpeg's filter takes every picture
+        apart and writes it again, which takes four times as long as copying it, and leaves what `hvcC` holds."""
+        source = request.source
+        if not container.has_boxes or picture is None or picture.index in hidden:
+            return source
+        track = coded_track(source, picture.index)
+        return source if track is None else Blanked(source, track)
 
     def _wanted(self, request: CleanRequest) -> tuple[Stream | None, Stream | None]:
         told = self._probe.probe(request.source, deadline=request.deadline)
@@ -127,7 +142,9 @@ def _hidden(source: RangeSource) -> frozenset[int]:
         raise cannot_clean(error.message) from error
 
 
-def _options(container: Container, picture: Stream | None, sound: Stream | None, again: list[Stream]) -> dict[str, Any]:
+def _options(
+    container: Container, picture: Stream | None, sound: Stream | None, again: list[Stream], *, filtering: bool
+) -> dict[str, Any]:
     options: dict[str, Any] = {
         "map_metadata": -1,
         "map_chapters": -1,
@@ -144,13 +161,20 @@ def _options(container: Container, picture: Stream | None, sound: Stream | None,
         options |= _VIDEO_AGAIN if encoded else {}
         if encoded:
             options["metadata:s:v:0"] = "encoder=H.264"  # Or the muxer would name the encoder's library there.
-        if codec in _FILTERS:
+        if filtering and codec in _FILTERS:
             options["bsf:v"] = _FILTERS[codec]
         if codec == "hevc" and container.has_boxes:
             options["tag:v"] = "hvc1"
     if sound is not None and sound in again:
         options |= _SOUND_AGAIN
+    elif sound is not None and container.muxer in ("wav", "flac") and _is_lossless(sound.codec):
+        # Nothing is lost by it, and a copy would keep what lies behind the samples and beside their format.
+        options["c:a"] = sound.codec
     return options
+
+
+def _is_lossless(codec: str) -> bool:
+    return codec == "flac" or codec.startswith("pcm_")
 
 
 def _in_words(error: TestigoError) -> str:

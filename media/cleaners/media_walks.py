@@ -9,8 +9,11 @@ from collections.abc import Iterator
 
 from archive.errors import InputError
 from media.boxes import tracks, walk
-from media.cleaners.mp3 import frames
+from media.cleaners.mp3 import frames, holds_a_tag
+from media.cleaners.track_parameters import strange_parameters
+from media.coded_units import coded_track, has_units, strange_units
 from media.ranges import RangeSource
+from media.sample_tables import only_what_is_played
 
 _BOXES = frozenset(
     b"ftyp free wide mdat moov mvhd trak tkhd edts elst mdia mdhd hdlr minf vmhd smhd dinf dref stbl stsd stts stss "
@@ -26,6 +29,7 @@ _RIFF = frozenset((b"fmt ", b"data", b"fact", b"idx1", b"JUNK", b"movi", b"hdrl"
 _OGG_COMMENTS = ((b"\x03vorbis", 7), (b"OpusTags", 8), (b"\x81theora", 7), (b"\x7fFLAC", None))
 _FLAC_BLOCKS = {0: "stream info", 1: "padding", 3: "seek table", 4: "comments"}
 _MOST_PIECES = 1_000_000
+_LONGEST_FORMAT = 50  # of Microsoft's ADPCM, with its coefficients
 
 
 def walk_boxes(copy: RangeSource) -> Iterator[str]:
@@ -40,10 +44,24 @@ def walk_boxes(copy: RangeSource) -> Iterator[str]:
                 yield "a filling box that is not empty"
             elif box.kind in (b"mvhd", b"tkhd", b"mdhd") and _moments(copy.read_range(box.begin, 20)):
                 yield f"a time in the box {box.kind.decode()}"
-        if any(track.hides for track in tracks(copy)):
+        found = tracks(copy)
+        if any(track.hides for track in found):
             yield "an edit list that hides samples"
+        for track in found:
+            yield from _units(copy, track.number)
+        if only_what_is_played(copy) is False:
+            yield "bytes among the media data that no track plays"
     except InputError as error:
         yield error.message
+
+
+def _units(copy: RangeSource, number: int) -> Iterator[str]:
+    yield from strange_parameters(copy, number)
+    coded = coded_track(copy, number)
+    if coded is not None:
+        yield from strange_units(copy, coded)
+    elif has_units(copy, number):
+        yield "coded pictures that cannot be walked"
 
 
 def _moments(head: bytes) -> bool:
@@ -123,6 +141,8 @@ def _riff_chunks(copy: RangeSource, place: int, end: int) -> Iterator[str]:
             kind = copy.read_range(place + 8, 4)
         if kind not in _RIFF:
             yield f"an unknown chunk {kind.decode('latin-1')!r}"
+        elif kind == b"fmt " and size > _LONGEST_FORMAT:
+            yield "more beside the format of the sound than a format"
         elif kind == b"JUNK" and any(copy.read_range(place + 8, min(size, 1 << 16))):
             yield "a filling chunk that is not empty"
         place += 8 + size + size % 2
@@ -176,5 +196,10 @@ def _comments(block: bytes) -> bool:
 
 def walk_mp3(copy: RangeSource) -> Iterator[str]:
     """Name octets of an MP3 copy that are not part of its frames."""
-    if sum(map(len, frames(copy))) != copy.size:
+    octets = 0
+    for frame in frames(copy):
+        octets += len(frame)
+        if holds_a_tag(frame):
+            yield "a tag inside the sound"
+    if octets != copy.size:
         yield "bytes that are no sound"

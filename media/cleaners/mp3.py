@@ -30,6 +30,7 @@ _RATES = {
 _SAMPLING = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _NAME = b"LAME     "
 _FILLED = re.compile(rb"(?:LAME\d\.\d+[a-z]?(?: \([a-z]+\))?)+")
+_TAG_INSIDE = re.compile(rb"ID3[\x02-\x04][\x00-\x0f].[\x00-\x7f]{4}[A-Z]{3}|APETAGEX|LYRICSBEGIN", re.DOTALL)
 _LEAST_HEAD = 4
 _NAME_AT, _DELAY_AT, _CRC_AT, _TAG_OCTETS = 120, 141, 154, 156
 """Places in an Xing frame, counted from its mark."""
@@ -56,6 +57,11 @@ class Mp3Cleaner:
         """Copy the frames. The LAME tag keeps the encoder's delay and padding, which players skip."""
         count = 0
         for frame in frames(request.source):
+            if holds_a_tag(frame):
+                raise InputError(
+                    "media/cannot-clean",
+                    "This file cannot be cleaned: a tag lies inside its sound. The original is kept as it is.",
+                )
             sink.write(_without_name(_blanked(frame) if count == 0 else frame))
             count += 1
         if count == 0:
@@ -92,6 +98,11 @@ def frames(source: RangeSource) -> Iterator[bytes]:
             place, follows = at + header.length, header.alike
         else:
             place, follows = at + 1, None
+
+
+def holds_a_tag(frame: bytes) -> bool:
+    """Tell whether a tag lies inside a frame, as where it was put in the middle of a stream."""
+    return _TAG_INSIDE.search(frame) is not None
 
 
 def _overtaken(window: "_Window", at: int, header: _Header) -> bool:

@@ -8,6 +8,7 @@ from lxml import etree
 from media.confined.child import Refusal
 
 Element: TypeAlias = Any
+_XML = "http://www.w3.org/XML/1998/namespace"
 
 
 def parse(content: bytes) -> Element:
@@ -36,6 +37,28 @@ def parse(content: bytes) -> Element:
 def serialise(root: Element) -> bytes:
     """Give the bytes of a tree, declared as every office program declares them."""
     return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True))
+
+
+_KNOWN_SPACES = ("http://schemas.openxmlformats.org/", "http://schemas.microsoft.com/office/", "http://purl.oclc.org/ooxml/",
+                 "http://www.w3.org/", "urn:schemas-microsoft-com:", "http://purl.org/dc/")  # fmt: skip
+
+
+def without_strangers(root: Element) -> None:
+    """Take away what belongs to no vocabulary that office programs know, and the names of vocabularies not in use.
+
+    A prefix that a part says may be ignored must be declared there, so these stay.
+    """
+    remove_where(root, lambda each: not space(each.tag).startswith(_KNOWN_SPACES))
+    drop_attributes(root, lambda name: bool(space(name)) and not space(name).startswith((*_KNOWN_SPACES, _XML)))
+    named = " ".join(
+        str(value) for key, value in root.attrib.items() if local(str(key)) in ("Ignorable", "MustUnderstand")
+    )
+    needed = {str(each.get("Requires")) for each in elements(root) if local(each.tag) == "Choice"}
+    wanted = {*named.split(), *" ".join(needed).split()}
+    spaces = {prefix: uri for each in elements(root) for prefix, uri in each.nsmap.items() if prefix in wanted}
+    if any(not uri.startswith(_KNOWN_SPACES) for uri in spaces.values()):
+        raise Refusal("damaged")
+    etree.cleanup_namespaces(root, keep_ns_prefixes=sorted(wanted & set(spaces)))
 
 
 def local(name: str) -> str:

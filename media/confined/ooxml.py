@@ -6,7 +6,18 @@ sees.
 """
 
 from media.confined.child import Refusal
-from media.confined.office_xml import Element, drop_attributes, elements, local, parse, remove, serialise, space, unwrap
+from media.confined.office_xml import (
+    Element,
+    drop_attributes,
+    elements,
+    local,
+    parse,
+    remove,
+    serialise,
+    space,
+    unwrap,
+    without_strangers,
+)
 from media.confined.office_zip import write_members
 from media.confined.ooxml_package import (
     CONTENT_TYPES,
@@ -102,6 +113,7 @@ class Package:
             case "ppt", _:
                 clean_slide(root)
         drop_attributes(root, _names_a_revision)
+        without_strangers(root)
         self._parts[part] = serialise(root)
         return {value for each in elements(root) for name, value in each.attrib.items() if _is_reference(str(name))}
 

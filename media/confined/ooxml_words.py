@@ -45,6 +45,7 @@ def clean_words(root: Element) -> None:
     _accept_deletions(root)
     remove_where(root, lambda each: local(each.tag) in _REMOVED)
     _remove_hidden_runs(root)
+    _remove_unused_marks(root)
     for each in elements(root):
         if local(each.tag) in _UNWRAPPED and each is not root and within(each, root):
             if local(_above(each).tag) in ("rPr", "trPr"):
@@ -131,8 +132,29 @@ def _freeze_fields(root: Element) -> None:
             case "instrText" | "delInstrText" if open_fields:
                 open_fields[-1][0].append(each)
                 open_fields[-1][1].append(each.text or "")
+            case "instrText":
+                remove(each)  # An instruction outside every field instructs nobody.
             case _:
                 continue
+
+
+def _remove_unused_marks(root: Element) -> None:
+    """A mark that no link and no field of this part goes to has a name that nobody sees."""
+    used = {str(value) for each in elements(root) for key, value in each.attrib.items() if local(str(key)) == "anchor"}
+    words = {word for each in elements(root) if local(each.tag) == "instrText" for word in (each.text or "").split()}
+    words |= {word for each in elements(root) if local(each.tag) == "fldSimple" for word in _instruction(each).split()}
+    kept = set[str]()
+    for each in elements(root):
+        if local(each.tag) == "bookmarkStart":
+            values = {local(str(key)): str(value) for key, value in each.attrib.items()}
+            if values.get("name", "") in used | words | {word.strip('"') for word in words}:
+                kept.add(values.get("id", ""))
+            else:
+                remove(each)
+    for each in elements(root):
+        values = {local(str(key)): str(value) for key, value in each.attrib.items()}
+        if local(each.tag) == "bookmarkEnd" and values.get("id", "") not in kept:
+            remove(each)
 
 
 def _instruction(field: Element) -> str:

@@ -13,6 +13,7 @@ from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
 
 from media.confined import pdf_keys as keys
 from media.confined.child import Inputs, Refusal, answer
+from media.confined.pdf_places import name_no_places
 from media.confined.pdf_streams import clean_stream
 from media.confined.pdf_traces import removed_texts, still_there
 
@@ -90,13 +91,13 @@ def _refuse_hidden_layers(layers: Object) -> None:
 
 def _clean(pdf: Pdf) -> None:
     root = pdf.Root
+    name_no_places(pdf, list(_dictionaries(pdf)))
     for page in pdf.pages:
         _clean_annotations(page.obj)
+        _clean_contents(page.obj)
     for each in list(_dictionaries(pdf)):
         _clean_dictionary(each)
     _only(root, keys.CATALOG)
-    if "/Names" in root:
-        _only(root.Names, keys.NAMES)
     if "/AcroForm" in root:
         _only(root.AcroForm, keys.ACRO_FORM)
     if "/ViewerPreferences" in root:
@@ -140,6 +141,10 @@ def _clean_dictionary(one: Object) -> None:
         _only(one, keys.OUTLINE)
     if "/A" in one and isinstance(one.A, Dictionary) and not _kept_action(one.A):
         del one["/A"]
+    for properties in (one[name] for name in ("/Properties",) if isinstance(one.get(name), Dictionary)):
+        for name in properties.keys():  # noqa: SIM118  # pikepdf iterates otherwise
+            if isinstance(properties[name], Dictionary) and str(properties[name].get("/Type")) not in keys.LAYERS:
+                _only(properties[name], keys.PROPERTIES)
     if isinstance(one, Stream):
         if subtype == Name.Image:
             _only(one, keys.IMAGE)
@@ -172,6 +177,13 @@ def _clean_annotations(page: Object) -> None:
         kept.append(annotation)
     if "/Annots" in page:
         page.Annots = Array(kept)
+
+
+def _clean_contents(page: Object) -> None:
+    contents = page.get("/Contents", Array())
+    for each in contents if isinstance(contents, Array) else [contents]:
+        if isinstance(each, Stream):
+            _only(each, keys.CONTENTS)
 
 
 def _only(one: Object, allowed: frozenset[str]) -> None:

@@ -2,7 +2,8 @@
 
 Standard: ISO 32000-1 and 32000-2: catalog 7.7.2, page 7.7.3.3, images 8.9.5, forms 8.10.2, annotations 12.5, actions
 12.6. Left out on purpose: `StructTreeRoot` (its alternative texts often hold the names of files that nobody sees),
-`VP` and `Measure` (they hold places), `Lang`, `PieceInfo`, `Metadata`, `AF`.
+`VP` and `Measure` (they hold places), the names of places to go to (links go there themselves) and of pages, `Lang`,
+`PieceInfo`, `Metadata`, `AF`.
 """
 
 
@@ -10,14 +11,16 @@ def _keys(names: str) -> frozenset[str]:
     return frozenset(f"/{name}" for name in names.split())
 
 
-CATALOG = _keys("Type Version Pages PageLabels Names Dests ViewerPreferences PageLayout PageMode Outlines AcroForm")
+CATALOG = _keys("Type Version Pages ViewerPreferences PageLayout PageMode Outlines AcroForm")
 CATALOG |= _keys("OutputIntents")
-NAMES = _keys("Dests")
 ACRO_FORM = _keys("Fields NeedAppearances DR DA Q")
 PAGE = _keys(
     "Type Parent Resources MediaBox CropBox BleedBox TrimBox ArtBox Rotate Contents Group Annots UserUnit Tabs"
 )
 PAGES = PAGE | _keys("Kids Count")
+CONTENTS = _keys("Filter DecodeParms Length")
+PROPERTIES = _keys("Type MCID ActualText")
+LAYERS = _keys("OCG OCMD")
 IMAGE = _keys("Type Subtype Width Height ColorSpace BitsPerComponent Intent ImageMask Mask Decode Interpolate SMask")
 IMAGE |= _keys("SMaskInData Matte Name Filter DecodeParms Length")
 FORM = _keys("Type Subtype FormType BBox Matrix Resources Group Name Filter DecodeParms Length")

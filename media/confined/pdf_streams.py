@@ -10,8 +10,9 @@ from pikepdf import Array, Dictionary, Name, Object
 
 from media.confined.child import Refusal
 from media.confined.embedded_images import bare_jpeg, bare_jpeg2000
+from media.confined.pdf_keys import PROPERTIES
 
-_COMMENT = re.compile(rb"(?:\A|[\r\n])[ \t]*%")
+_MARKED = re.compile(rb"\b(?:BDC|DP)\b")
 _FOREIGN = (b"Exif\x00\x00", b"http://ns.adobe.com/xap/1.0/", b"<x:xmpmeta", b"Photoshop 3.0\x00", b"<?xpacket")
 _LARGEST_IMAGE = 256 << 20
 _STREAM_KEYS = frozenset({"/Filter", "/DecodeParms", "/Length", "/F", "/FFilter", "/FDecodeParms"})
@@ -35,8 +36,21 @@ def clean_stream(stream: Object) -> None:
         content = stream.read_bytes()
         if any(mark in content for mark in _FOREIGN):
             raise Refusal("embedded-metadata")
-        if _is_page_description(stream) and _COMMENT.search(content):
-            stream.write(pikepdf.unparse_content_stream(pikepdf.parse_content_stream(stream)))
+        if _is_page_description(stream) and (b"%" in content or _MARKED.search(content)):
+            stream.write(_unmarked(stream))
+
+
+def _unmarked(stream: Object) -> bytes:
+    """Give what is drawn without comments, and with what programs need of marks: their number, and the text shown."""
+    drawn = []
+    for each in pikepdf.parse_content_stream(stream):
+        if isinstance(each, pikepdf.ContentStreamInstruction) and str(each.operator) in ("BDC", "DP"):
+            for operand in each.operands:
+                if isinstance(operand, Dictionary):
+                    for name in set(operand.keys()) - PROPERTIES:
+                        del operand[name]
+        drawn.append(each)
+    return bytes(pikepdf.unparse_content_stream(drawn))
 
 
 def _is_page_description(stream: Object) -> bool:

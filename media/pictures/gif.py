@@ -4,9 +4,11 @@ Kept: palettes, pictures, their timing, the loop count. Comments, application bl
 after the trailer go. Standard: GIF89a, and the Netscape 2.0 extension for loops.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 
 from media.pictures.damage import damaged
+from media.pictures.gif_codes import octets_of_codes
 
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B
 _TIMING, _PLAIN_TEXT, _APPLICATION = 0xF9, 0x01, 0xFF
@@ -28,8 +30,9 @@ def _blocks(data: bytes, place: int) -> Iterator[bytes]:
     """Give each block that stays, and an empty one for each that goes."""
     while place < len(data) and data[place] != _TRAILER:
         if data[place] == _IMAGE and place + 10 < len(data):
-            end = _end_of_blocks(data, place + 11 + _palette_octets(data[place + 9]))
-            yield data[place:end]
+            begin = place + 11 + _palette_octets(data[place + 9])
+            end = _end_of_blocks(data, begin)
+            yield data[place:begin] + _only_the_picture(data[place : place + 10], data[begin - 1], data[begin:end])
         elif data[place] == _EXTENSION and place + 2 < len(data):
             end = _end_of_blocks(data, place + 2)
             yield _extension(data[place:end])
@@ -38,6 +41,20 @@ def _blocks(data: bytes, place: int) -> Iterator[bytes]:
         else:
             raise damaged("a block of it is of no known kind")
         place = end
+
+
+def _only_the_picture(header: bytes, least: int, blocks: bytes) -> bytes:
+    """Give the blocks of a picture's codes up to the one that ends it, or the picture."""
+    codes, place = bytearray(), 0
+    while place < len(blocks) and blocks[place]:
+        codes += blocks[place + 1 : place + 1 + blocks[place]]
+        place += blocks[place] + 1
+    width, height = struct.unpack_from("<HH", header, 5)
+    used = octets_of_codes(codes, least, width * height)
+    if used == len(codes):
+        return blocks
+    pieces = [bytes(codes[at : min(at + 255, used)]) for at in range(0, used, 255)]
+    return b"".join(bytes((len(piece),)) + piece for piece in pieces) + b"\0"
 
 
 def _extension(block: bytes) -> bytes:

@@ -1,9 +1,9 @@
 """A JPEG rebuilt from the segments that a decoder needs. No I/O.
 
-Kept: tables, frames, scans, restart intervals; the JFIF header without its thumbnail; the Adobe segment, which says how
-colours are coded; the colour profile; and a new EXIF block where the picture is to be turned. Everything else goes:
-every other application segment, comments, and all that lies after the end of the picture (previews, gain maps, short
-films). Standard: ITU-T T.81, T.871; ICC.1 annex B.4.
+Kept: the tables that a scan uses, frames, scans, restart intervals; the JFIF header without its thumbnail; the Adobe
+segment, which says how colours are coded; the colour profile; and a new EXIF block where the picture is to be turned.
+Everything else goes: every other application segment, comments, and all that lies after the end of the picture
+(previews, gain maps, short films). Standard: ITU-T T.81, T.871; ICC.1 annex B.4.
 """
 
 import re
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from media.pictures.damage import damaged
 from media.pictures.exif import Shown, block_for, shown_by
 from media.pictures.icc import without_words
+from media.pictures.jpeg_tables import used_segments
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD})
@@ -42,8 +43,15 @@ def rebuild(data: bytes, traces: Sequence[str]) -> bytes:
         raise damaged("there is no whole picture in it")
     profile = b"".join(parts[number] for number in sorted(parts))
     return b"".join(_head(jfif, adobe, shown, without_words(profile, traces) if profile else b"")) + b"".join(
-        (*body, b"\xff\xd9")
+        (*_used(body), b"\xff\xd9")
     )
+
+
+def _used(body: list[bytes]) -> list[bytes]:
+    try:
+        return used_segments(body)
+    except (IndexError, struct.error) as error:
+        raise damaged("a segment is not as it should be") from error
 
 
 def _head(jfif: bytes, adobe: bytes, shown: Shown, profile: bytes) -> Iterator[bytes]:

@@ -2,7 +2,8 @@
 
 Kept: the picture's own chunks, those of an animation, and those that say how its samples become colours and at what
 size it is printed. A colour profile loses its words, an EXIF block all but the orientation. Texts, times, names of
-palettes, private chunks and all that lies after the end go. Standard: PNG, third edition.
+palettes, private chunks, more samples than the picture has, and all that lies after the end go. Standard: PNG, third
+edition.
 """
 
 import struct
@@ -12,30 +13,71 @@ from collections.abc import Iterator, Sequence
 from media.pictures.damage import damaged
 from media.pictures.exif import block_for, shown_by
 from media.pictures.icc import without_words
+from media.pictures.png_data import frame_size, only_the_picture, samples_octets
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_KEPT = frozenset(
-    b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB sBIT bKGD pHYs hIST cICP mDCV cLLI mDCv cLLi acTL fcTL fdAT".split()
-)
+_LENGTHS = {
+    b"IHDR": {13}, b"PLTE": {3 * count for count in range(1, 257)}, b"IEND": {0}, b"tRNS": set(range(1, 257)),
+    b"gAMA": {4}, b"cHRM": {32}, b"sRGB": {1}, b"sBIT": {1, 2, 3, 4}, b"bKGD": {1, 2, 6}, b"pHYs": {9}, b"cICP": {4},
+    b"mDCV": {24}, b"cLLI": {8}, b"mDCv": {24}, b"cLLi": {8}, b"acTL": {8},
+}  # fmt: skip
+"""The chunks that stay and stand once, with the lengths that the standard gives them."""
+_LEAST = {b"fcTL": 26, b"fdAT": 4}
 _LARGEST_PROFILE = 16 << 20
 
 
 def rebuild(data: bytes, traces: Sequence[str]) -> bytes:
     """Give a PNG of the same picture and nothing else. Raises: InputError `media/cannot-clean`."""
-    out = [SIGNATURE]
-    for name, body in _chunks(data):
-        if name == b"iCCP":
-            out.append(_chunk(name, b"ICC\0\0" + _repacked(body, traces)))
-        elif name == b"eXIf":
-            if block := block_for(shown_by(body)):
-                out.append(_chunk(name, block))
-        elif name in _KEPT:
-            out.append(_chunk(name, body))
-        elif not name[0] & 0x20:
-            raise damaged("it needs a part that nobody here knows")
+    out, seen, number = [SIGNATURE], set[bytes](), 0
+    try:
+        for name, body in _joined(data):
+            if name == b"iCCP":
+                out.append(_chunk(name, b"ICC\0\0" + _repacked(body, traces)))
+            elif name == b"eXIf":
+                if block := block_for(shown_by(body)):
+                    out.append(_chunk(name, block))
+            elif name == b"IDAT":
+                out.append(_chunk(name, body))
+            elif name in (b"fcTL", b"fdAT") and len(body) >= _LEAST[name]:
+                out.append(_chunk(name, struct.pack(">I", number) + body[4 : None if name == b"fdAT" else 26]))
+                number += 1
+            elif name in _LENGTHS:
+                known = len(body) in _LENGTHS[name] and name not in seen
+                if not known and not name[0] & 0x20:
+                    raise damaged("a part that it needs is not as it should be")
+                out += [_chunk(name, body)] if known else []
+            elif not name[0] & 0x20:
+                raise damaged("it needs a part that nobody here knows")
+            seen.add(name)
+    except (zlib.error, ValueError, IndexError, struct.error) as error:
+        raise damaged("its samples cannot be unpacked") from error
     if out[-1][4:8] != b"IEND":
         raise damaged("its end is missing")
     return b"".join(out)
+
+
+def _joined(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Give the chunks, with the samples of each picture in one piece and nothing behind them."""
+    header, control, parts, open_name = b"", b"", list[bytes](), b""
+    for name, body in _chunks(data):
+        if parts and name != open_name:
+            yield open_name, _samples(open_name, parts, header, control)
+            parts = []
+        if name in (b"IDAT", b"fdAT"):
+            open_name = name
+            parts.append(body)
+            continue
+        header = body if name == b"IHDR" else header
+        control = body if name == b"fcTL" else control
+        yield name, body
+
+
+def _samples(name: bytes, parts: list[bytes], header: bytes, control: bytes) -> bytes:
+    width, height = struct.unpack_from(">II", header) if name == b"IDAT" else frame_size(control)
+    expected = samples_octets(header, width, height)
+    if name == b"IDAT":
+        return only_the_picture(b"".join(parts), expected)
+    return parts[0][:4] + only_the_picture(b"".join(part[4:] for part in parts), expected)
 
 
 def _repacked(body: bytes, traces: Sequence[str]) -> bytes:

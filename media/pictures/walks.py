@@ -11,13 +11,14 @@ import zlib
 from collections.abc import Iterator
 
 from media.pictures.exif import block_for, shown_by
+from media.pictures.gif_codes import octets_of_codes
 from media.pictures.icc import telling_words
+from media.pictures.png_data import holds_more, samples_octets
 
 _JPEG_TABLES = b"\xc4\xcc\xdb\xdd\xdc"
 _JPEG_FRAMES = b"\xc0\xc1\xc2\xc3\xc5\xc6\xc7\xc9\xca\xcb\xcd\xce\xcf"
-_PNG_CHUNKS = (
-    b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB sBIT bKGD pHYs hIST cICP mDCV cLLI mDCv cLLi acTL fcTL fdAT".split()
-)
+_PNG_CHUNKS = b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB sBIT bKGD pHYs cICP mDCV cLLI mDCv cLLi acTL fcTL fdAT".split()
+_PNG_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"cICP": 4, b"acTL": 8, b"fcTL": 26, b"IHDR": 13}
 _LARGEST_PROFILE = 16 << 20
 
 
@@ -38,6 +39,8 @@ def walk_jpeg(data: bytes, told: bool) -> Iterator[str]:
             place = _after_scan(data, place)
         elif marker == b"\xe2" and payload[:12] == b"ICC_PROFILE\0":
             profile += payload[14:]
+        elif marker == b"\xdd" and length != 4:
+            yield "more in a segment than how often a scan begins anew"
         elif marker not in _JPEG_TABLES and marker not in _JPEG_FRAMES:
             yield from _jpeg_segment(marker, payload, told)
     if place + 2 != len(data):
@@ -74,10 +77,11 @@ def _jpeg_segment(marker: bytes, payload: bytes, told: bool) -> Iterator[str]:
 
 def walk_png(data: bytes, told: bool) -> Iterator[str]:
     """Walk a PNG."""
-    stream = io.BytesIO(data[8:])
+    stream, packed = io.BytesIO(data[8:]), bytearray()
     while head := stream.read(8):
         length, name = int.from_bytes(head[:4], "big"), head[4:]
         body, check = stream.read(length), stream.read(4)
+        packed += body if name == b"IDAT" else b""
         if check != struct.pack(">I", zlib.crc32(name + body)):
             yield "a chunk whose check sum is wrong"
         if name == b"iCCP":
@@ -92,10 +96,16 @@ def walk_png(data: bytes, told: bool) -> Iterator[str]:
             yield from _exif(body, told)
         elif name not in _PNG_CHUNKS and not (told and name in (b"iTXt", b"tEXt", b"zTXt")):
             yield f"a chunk of its own ({printable(name)})"
+        elif length > _PNG_LENGTHS.get(name, length):
+            yield f"a chunk that is too long ({printable(name)})"
         if name == b"IEND":
             break
     if rest := stream.read():
         yield f"{len(rest)} bytes after the end of the picture"
+    header = data[16:29]
+    width, height = struct.unpack_from(">II", header)
+    if holds_more(bytes(packed), samples_octets(header, width, height)):
+        yield "bytes behind the samples of the picture"
 
 
 def walk_gif(data: bytes, told: bool) -> Iterator[str]:
@@ -105,10 +115,13 @@ def walk_gif(data: bytes, told: bool) -> Iterator[str]:
     stream.read(_palette(packed))
     while (kind := stream.read(1)) == b"," or kind == b"!":
         if kind == b",":
-            stream.read(_palette(stream.read(9)[8]))
-            stream.read(1)
-            for _ in _sub_blocks(stream):
-                pass
+            header = stream.read(9)
+            stream.read(_palette(header[8]))
+            least, codes = stream.read(1)[0], b"".join(_sub_blocks(stream))
+            if octets_of_codes(
+                codes, least, int.from_bytes(header[4:6], "little") * int.from_bytes(header[6:8], "little")
+            ) != len(codes):
+                yield "bytes behind the codes of a picture"
             continue
         label, blocks = stream.read(1), []
         blocks = list(_sub_blocks(stream))

@@ -41,11 +41,16 @@ def number_in(luma: bytes, width: int, height: int) -> int | None:
 
 
 def framemd5(path: Path) -> list[str]:
-    """Give the digest of every decoded frame of the first picture that is no cover, and of the first sound."""
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:V:0?", "-map", "0:a:0?", "-f", "framemd5", "-"]
-    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300).stdout
-    lines = [line.split(",") for line in said.splitlines() if not line.startswith("#")]
-    return [f"{parts[0].strip()} {parts[-1].strip()}" for parts in lines]
+    """Give the digest of every decoded frame of the first picture that is no cover, and of all samples of the first
+    sound, which no viewer divides into frames."""
+    read = ["ffmpeg", "-v", "error", "-i", str(path)]
+    frames = [*read, "-map", "0:V:0?", "-map", "0:a:0?", "-f", "framemd5", "-"]
+    said = subprocess.run(frames, check=False, capture_output=True, text=True, timeout=300).stdout.splitlines()
+    sounds = {line.split()[1].rstrip(":") for line in said if line.startswith("#media_type") and "audio" in line}
+    lines = [[part.strip() for part in line.split(",")] for line in said if not line.startswith("#")]
+    samples = [*read, "-map", "0:a:0", "-c:a", "pcm_s32le", "-f", "md5", "-"]
+    heard = subprocess.run(samples, check=False, capture_output=True, text=True, timeout=300).stdout
+    return [f"{parts[0]} {parts[-1]}" for parts in lines if parts[0] not in sounds] + heard.split()
 
 
 def exiftool(*arguments: str | Path) -> str:

@@ -28,7 +28,7 @@ from tests.media.made_videos import exiftool, ffmpeg, framemd5, iphone_like, num
 
 KEPT = frozenset({MetadataClass.RENDERING, MetadataClass.STRUCTURE})
 SOUND_AND_VIDEO = (".mp4", ".mov", ".m4a", ".3gp", ".mkv", ".webm", ".avi", ".mp3", ".wav", ".ogg", ".opus", ".flac")
-DAMAGED = {"Matroska.mkv", "too-short.mp3", "106-invalid-streaminfo.flac", "hello.mp4"}
+DAMAGED = {"flac_application.flac", "Matroska.mkv", "too-short.mp3", "106-invalid-streaminfo.flac", "hello.mp4"}
 # FFmpeg itself plays these otherwise once the tags behind the sound are gone: it takes them for sound, or their length.
 PLAYED_OTHERWISE = {"apev2-lyricsv2.mp3", "audacious-trailing-id32-apev2.mp3"}
 NEEDLES = (b"SECRET", b"x264", b"Lavf", b"Lavc", b"GoPro", b"HERO")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from media.confinement import Confinement, open_confinement
-from media.ffmpeg import TARGET, Ffmpeg, Run
+from media.doors import TARGET
+from media.ffmpeg import Ffmpeg, Run
 from media.options import MediaSettings
 from media.ranges import BytesRanges
 from tests.media.made_videos import ffmpeg, framemd5, numbered, tone
@@ -59,7 +60,7 @@ def test_a_video_of_two_gibibytes_is_copied_in_little_memory(tmp_path: Path) -> 
 def main(source: Path, target: Path) -> None:
     """Copy in a process of its own, whose memory can be told."""
     from media.ranges import FileRanges
-    from tests.bench.row_video import OnDisk
+    from tests.bench.on_disk import OnDisk
 
     settings = MediaSettings()
     with open_confinement(settings) as confinement, target.open("wb", buffering=0) as sink:

@@ -1,8 +1,7 @@
 """What a muxer writes back and forth arrives in an order that a sealing sink takes, or is refused."""
 
 import io
-import socket
-import struct
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,7 @@ from archive.age.patchable import PatchableSealingSink
 from archive.age.recipients import KeyKind, generate_identity
 from archive.age.stream import open_bytes
 from archive.errors import InputError, UnavailableError
-from media.held_back import WINDOW_OCTETS, HeldBack, WritesTaker
+from media.held_back import WINDOW_OCTETS, HeldBack
 
 ROOMY = 1 << 40
 
@@ -61,28 +60,27 @@ def test_a_hole_and_a_flood_are_refused() -> None:
     assert caught.value.code == "media/output-limit"
 
 
-def test_messages_are_read_however_they_are_cut() -> None:
-    ours, theirs = socket.socketpair()
-    target = io.BytesIO()
+def test_octets_that_come_into_the_room_lie_where_those_written_at_a_place_lie() -> None:
+    target, expected = io.BytesIO(), bytearray()
     held = HeldBack(target, most=ROOMY)
-    messages = b"".join(
-        struct.pack(">QI", at, len(piece)) + piece for at, piece in ((0, b"hello "), (6, b"world"), (0, b"J"))
-    )
-    with ours, theirs:
-        taker = WritesTaker(ours, held)
-        for octet in messages:
-            theirs.sendall(bytes([octet]))
-            assert taker.take()
-        theirs.shutdown(socket.SHUT_WR)
-        assert not taker.take()
+    chance = random.Random(5)  # noqa: S311 - chosen lengths must be repeatable
+    for number in range(400):
+        room = held.room()
+        assert held.room().nbytes == room.nbytes
+        count = min(len(room), chance.randrange(0, 200_000))
+        room[:count] = bytes([number % 251]) * count
+        held.appended(count)
+        expected += bytes([number % 251]) * count
+        back = min(len(expected), chance.randrange(1, WINDOW_OCTETS))
+        piece = bytes([number % 241]) * chance.randrange(0, 3_000_000)
+        held.write_at(len(expected) - back, piece)
+        expected[len(expected) - back : len(expected) - back + len(piece)] = piece
     held.finish()
-    assert target.getvalue() == b"Jello world"
+    assert target.getvalue() == bytes(expected)
 
 
-def test_a_message_of_a_length_that_no_honest_tool_sends_ends_the_conversation() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.sendall(struct.pack(">QI", 0, 1 << 31))
-        with pytest.raises(UnavailableError) as caught:
-            WritesTaker(ours, HeldBack(io.BytesIO(), most=ROOMY)).take()
-    assert caught.value.code == "media/tool-misbehaved"
+def test_room_that_is_filled_beyond_what_is_allowed_is_refused() -> None:
+    held = HeldBack(io.BytesIO(), most=100)
+    with pytest.raises(UnavailableError) as caught:
+        held.appended(len(held.room()))
+    assert caught.value.code == "media/output-limit"

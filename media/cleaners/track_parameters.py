@@ -1,0 +1,69 @@
+"""What may hide among the parameters of MP4 tracks and inside MPEG-4 pictures, which a copy carries along. No I/O.
+
+Standard: ISO/IEC 14496-1, 7.2.6 (descriptors), 14496-3, 1.6.2.1 (parameters of AAC), 14496-2, 6.2.2.2 (user data).
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+
+from media.ranges import RangeSource
+from media.sample_tables import samples, tables_of
+
+_AAC, _ESCAPE = 0x40, 31
+_LONGEST_OF_AAC = 16
+_USER_WORDS = re.compile(rb"\0\0\x01\xb2((?:(?!\0\0\x01).)*)", re.DOTALL)
+_ENCODER = re.compile(rb"(?:Lavc|XviD|DivX)[\w.]{0,24}\0*")
+
+
+def strange_parameters(copy: RangeSource, number: int) -> Iterator[str]:
+    """Name what stands beside the parameters of one track of a finished copy."""
+    tables, _ = tables_of(copy, number)
+    stsd = tables.get(b"stsd", b"")
+    if any(_too_long(content) for content in _aac_parameters(stsd)):
+        yield "more among the parameters of the sound than parameters"
+    if stsd[12:16] == b"mp4v":
+        try:
+            begins, ends = samples(tables)
+        except (KeyError, struct.error, ValueError):
+            yield "coded pictures that cannot be walked"
+            return
+        pieces = (copy.read_range(begin, end - begin) for begin, end in zip(begins, ends, strict=True))
+        if _words_in(stsd) or any(map(_words_in, pieces)):
+            yield "words inside the coded pictures"
+
+
+def _aac_parameters(stsd: bytes) -> Iterator[bytes]:
+    at = stsd.find(b"esds")
+    while at >= 0:
+        descriptor = stsd.find(bytes((4,)), at + 8)
+        found = _opened(stsd, descriptor)
+        if found and found[:1] == bytes((_AAC,)):
+            yield _opened(found, 13)
+        at = stsd.find(b"esds", at + 4)
+
+
+def _opened(octets: bytes, place: int) -> bytes:
+    """Give the content of a descriptor; its length is spelt in up to four octets of seven bits."""
+    length, place = 0, place + 1
+    for _ in range(4):
+        if place >= len(octets):
+            return b""
+        length, place = length << 7 | octets[place] & 0x7F, place + 1
+        if not octets[place - 1] & 0x80:
+            break
+    return octets[place : place + length]
+
+
+def _too_long(parameters: bytes) -> bool:
+    """Only a layout of channels of its own (number 0), or a coding that came later, needs more than a few octets."""
+    if len(parameters) <= _LONGEST_OF_AAC:
+        return False
+    bits = int.from_bytes(parameters[:5], "big")
+    coding, rate = bits >> 35, bits >> 31 & 15
+    channels = bits >> 3 & 15 if rate == 15 else bits >> 27 & 15
+    return coding != _ESCAPE and channels != 0
+
+
+def _words_in(piece: bytes) -> bool:
+    return any(not _ENCODER.fullmatch(found[1]) for found in _USER_WORDS.finditer(piece))
