@@ -80,6 +80,7 @@ class MediaSettings:
     small_file_mib: int = field(default=32, metadata=_between(1, 1024))
     confinement: Confinement = Confinement.BUBBLEWRAP
     run_as: str = "nobody"
+    places: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

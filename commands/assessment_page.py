@@ -12,6 +12,7 @@ from custody.better_original import links_of
 from custody.clock_offset import newest_offset
 from custody.register import OpenedEntry
 from media.contradictions import contradictions
+from media.places import Place
 from media.recorded import shifted
 from media.risk import risks
 from media.sentences import english_of_value
@@ -19,7 +20,7 @@ from media.sentences import english_of_value
 _MOST_TIMES = 3
 
 
-def assessment(entries: Sequence[OpenedEntry]) -> dict[str, Json]:
+def assessment(entries: Sequence[OpenedEntry], places: Sequence[Place] = ()) -> dict[str, Json]:
     """Gather the same for a program: sentences with their ids, and the recorded values beside them."""
     receipt = entries[0]
     embedded = (receipt.get("claims") or {}).get("embedded") or {}
@@ -43,14 +44,15 @@ def assessment(entries: Sequence[OpenedEntry]) -> dict[str, Json]:
                 receipt.get("extraction"),
                 credentials=bool(credentials),
                 copy_differs=differs,
+                places=places,
             )
         ],
     }
 
 
-def print_assessment(talk: Talk, entries: Sequence[OpenedEntry]) -> None:
+def print_assessment(talk: Talk, entries: Sequence[OpenedEntry], places: Sequence[Place]) -> None:
     """Print it for a person."""
-    found = assessment(entries)
+    found = assessment(entries, places)
     talk.say()
     graded = found["received_as"]
     if graded:

@@ -12,13 +12,16 @@ from commands.door import printable
 from commands.talk import Talk, counted, grouped, octets
 from custody.reading import OpenedItem
 from custody.register import OpenedEntry
+from media.places import Place
 
 _MOST_CLAIMS = 6
 _MOST_PREVIEWS = 12
 _DEVICE_ORDER = ("make", "model", "lens", "serial", "software")
 
 
-def print_item(talk: Talk, opened: OpenedItem, *, incident: str, holds: Sequence[str], main: Item | None) -> None:
+def print_item(
+    talk: Talk, opened: OpenedItem, *, incident: str, holds: Sequence[str], main: Item | None, places: Sequence[Place]
+) -> None:
     """Print the record; `main` is the item that this one is a companion of."""
     item, receipt = opened.item, opened.entries[0]
     described = receipt.get("format") or {}
@@ -40,7 +43,7 @@ def print_item(talk: Talk, opened: OpenedItem, *, incident: str, holds: Sequence
     if item.state != "kept":
         talk.field("state", item.state)
     _print_claims(talk, receipt)
-    print_assessment(talk, opened.entries)
+    print_assessment(talk, opened.entries, places)
     _print_not_processed(talk, receipt)
     _print_previews(talk, opened)
     _print_log(talk, item, opened.entries)

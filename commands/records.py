@@ -1,6 +1,7 @@
 """`ls`, `show`, `log`, `item`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from archive.errors import TestigoError
 from cli import Rooms
 from commands.assessment_page import assessment
 from commands.door import GivenPath, common, refuse_unwritable
+from commands.known_places import places_of
 from commands.plan import only_planned, plannable
 from commands.record_page import print_item, what_for
 from commands.talk import Talk, octets
@@ -24,6 +26,7 @@ from custody.acts import Asked
 from custody.canonical import Json
 from custody.reading import OpenedItem
 from custody.register import OpenedEntry
+from media.places import Place
 
 
 @click.command("ls")
@@ -110,9 +113,10 @@ def show(rooms: Rooms, number: str, metadata: bool, reason: str) -> int:
         incident = incidents_by_id(session)[opened.item.incident_id]
         main_id = opened.item.companion_id
         main = items_by_id(session, [main_id]).get(main_id) if main_id is not None else None
-    talk.document(_item_document(opened, incident, holds))
+    places = places_of(rooms.settings, rooms.home)
+    talk.document(_item_document(opened, incident, holds, places))
     if not rooms.asked.json:
-        print_item(talk, opened, incident=incident.number, holds=holds, main=main)
+        print_item(talk, opened, incident=incident.number, holds=holds, main=main, places=places)
     return 0
 
 
@@ -139,14 +143,16 @@ def _parsed(text: str) -> Json:
     return found
 
 
-def _item_document(opened: OpenedItem, incident: Incident, holds: list[str]) -> dict[str, Json]:
+def _item_document(
+    opened: OpenedItem, incident: Incident, holds: list[str], places: Sequence[Place]
+) -> dict[str, Json]:
     return {
         "ok": True,
         "item": opened.item.to_log(),
         "incident": incident.number,
         "holds": holds,
         "objects": {purpose: stored.to_log() for purpose, stored in opened.objects.items()},
-        "assessment": assessment(opened.entries),
+        "assessment": assessment(opened.entries, places),
         "entries": [_entry_document(entry) for entry in opened.entries],
     }
 

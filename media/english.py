@@ -62,6 +62,7 @@ ENGLISH: dict[str, str] = {
     # What a file gives away (`risk.py`).
     "risk/place": "This file says where it was taken: {place}{accuracy}.",
     "risk/track": "This file holds a track of {count} places, which begins at {first}.",
+    "risk/place-near": "That is near {name}, about {kilometres} km away.",
     "risk/place-name": "This file names a place: {name}.",
     "risk/time": "This file says when it was taken: {time}.",
     "risk/device": "This file says with which device it was made: {device}.",

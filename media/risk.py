@@ -7,6 +7,7 @@ file is not looked at here, and the sentences say so. No I/O.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from media.places import Place, nearest
 from media.sentences import Message, message
 
 Values = Mapping[str, Any]
@@ -18,14 +19,15 @@ _LONGEST = 120
 
 
 def risks(format_values: Values, embedded: Values, extraction: Values | None = None, *, credentials: bool = False,
-          copy_differs: bool | None = None) -> tuple[Message, ...]:  # fmt: skip
+          copy_differs: bool | None = None, places: Sequence[Place] = ()) -> tuple[Message, ...]:  # fmt: skip
     """Say what a file gives away, the gravest first; always at least one sentence.
 
     The values are those that an item's first entry recorded (`format`, `claims.embedded`, `extraction`); `copy_differs`
-    is what comparing a small copy with the picture gave, where they were compared.
+    is what comparing a small copy with the picture gave, where they were compared; `places` are those that the operator
+    has listed.
     """
     found = [
-        *_places(embedded.get("places") or (), int(embedded.get("places_found") or 0)),
+        *_places(embedded.get("places") or (), int(embedded.get("places_found") or 0), places),
         *_times(embedded.get("times") or ()),
         *_devices(embedded.get("devices") or ()),
         *_persons(embedded.get("persons") or ()),
@@ -40,12 +42,15 @@ def risks(format_values: Values, embedded: Values, extraction: Values | None = N
     return tuple(dict.fromkeys(found)) + tuple(unread) or (message("risk/none-found"),)
 
 
-def _places(claims: Sequence[Values], in_all: int) -> Iterator[Message]:
+def _places(claims: Sequence[Values], in_all: int, known: Sequence[Place]) -> Iterator[Message]:
     points = [claim for claim in claims if claim.get("latitude")]
     if points:
         accuracy = points[0].get("accuracy_metres")
         told = f", ±{float(accuracy):.0f} m as it says itself" if accuracy else ""
         yield message("risk/place", place=_point(points[0]), accuracy=told)
+        near = nearest(known, float(points[0]["latitude"]), float(points[0].get("longitude") or 0))
+        if near is not None:
+            yield message("risk/place-near", name=_cut(near[0]), kilometres=near[1])
     track = [claim for claim in points if ":Doc" in str(claim.get("source"))]
     if len(track) > 1:
         # A record holds the first places alone, and how many there are.

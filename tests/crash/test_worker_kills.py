@@ -54,17 +54,22 @@ def _start(home: Path) -> subprocess.Popen[bytes]:
 
 
 def _kill_at_random(home: Path, kills: int, chance: random.Random) -> None:
-    """Kill it in the midst of its work: a job takes some tenths of a second, and the instants are spread over three."""
+    """Kill it in the midst of its work, which must last until most kills have come; the instants are spread over a few
+    jobs of some tenths of a second."""
+    landed = 0
     for _ in range(kills):
         worker = _start(home)
         assert worker.stdout is not None
         try:
             worker.stdout.readline()
             time.sleep(chance.uniform(0.0, 1.2))
+            landed += worker.poll() is None
         finally:
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
             worker.stdout.close()
+    print(f"{landed} of {kills} kills came while the worker worked")
+    assert landed > kills // 2
 
 
 def _finish(archive: WayIn) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from archive.types import EvidenceKind
 from media.confinement import Confinement, open_confinement
 from media.doors import TARGET
 from media.ffmpeg import Ffmpeg, Run
+from media.likeness_maker import LikenessMaker
 from media.options import MediaSettings
 from media.ranges import BytesRanges
 from tests.media.made_videos import ffmpeg, framemd5, numbered, tone
@@ -37,6 +39,19 @@ def test_the_way_by_ranges_gives_an_ordinary_seekable_file(tmp_path: Path) -> No
         copy.write_bytes(_copied(confinement, made.read_bytes()))
     assert framemd5(copy) == framemd5(made)
     assert b"moof" not in copy.read_bytes()
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_large_film_has_the_likeness_of_the_same_film_as_a_small_file(tmp_path: Path) -> None:
+    made = tmp_path / "made.mp4"
+    ffmpeg(*numbered("320x180", "25", 8), "-c:v", "libx264", "-preset", "ultrafast", made)
+    found = []
+    for settings in (MediaSettings(), SMALLEST):
+        with open_confinement(settings) as confinement:
+            maker = LikenessMaker(confinement, settings)
+            found.append(maker.make(BytesRanges(made.read_bytes()), EvidenceKind.VIDEO, "video/mp4", "camera file"))
+    assert not found[0].problem and any(each is not None for each in found[0].pictures)
+    assert found[1] == found[0]
 
 
 @pytest.mark.long
