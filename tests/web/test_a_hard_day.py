@@ -13,7 +13,18 @@ from playwright.sync_api import BrowserContext, Page, Playwright, Route, expect
 
 from archive.catalogue.items import list_items
 from tests.way_in import run_testigo
-from tests.web.phone import dialogs_of, film, meanwhile, phone, safe_octets, state, until, wait_for_state
+from tests.web.phone import (
+    all_copied,
+    dialogs_of,
+    film,
+    meanwhile,
+    phone,
+    records,
+    safe_octets,
+    state,
+    until,
+    wait_for_state,
+)
 from tests.web.served import Served
 from tests.web.weak_line import WeakLine
 
@@ -184,9 +195,8 @@ def test_a_copy_that_the_browser_threw_away_is_asked_for_again(
         until(lambda: bool(page.evaluate("async () => (await (await caches.open('testigo-pages')).keys()).length")))
         line.cut()
         page.set_input_files("#files", clip)
-        until(lambda: len(page.evaluate(COPIES)) == 1)
+        until(lambda: len(records(page)) == 1 and all_copied(page))
         wait_for_state(page, "offline")
-        time.sleep(0.5)
         page.goto("about:blank")
         page.goto(f"{line.url}/d/{served.code}")
         page.evaluate("async () => (await navigator.storage.getDirectory()).removeEntry('queue', { recursive: true })")
@@ -395,7 +405,7 @@ def test_a_link_that_ends_in_the_middle_leaves_the_files_to_another_code(
         page = opened(context, served, line, ending)
         page.set_input_files("#files", [begun, untouched])
         until(lambda: safe_octets(page) > 0)
-        until(lambda: len(page.evaluate(COPIES)) == 2)
+        until(lambda: all_copied(page))
         assert run_testigo(served.home, "drop", "revoke", number, "--reason", "test").returncode == 0
         page.reload()
         expect(page.locator("main")).to_contain_text("This code does not work, or does not work any more.")
