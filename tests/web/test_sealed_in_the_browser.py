@@ -111,6 +111,9 @@ def test_a_phone_that_was_taken_shows_neither_film_nor_name_and_a_killed_browser
         expect(page.locator("#rows .name")).to_have_text("Video 1")
         until(lambda: line.sent - again > 32 * KIB, 30)
         wait_for_state(page, "safe")
+        print(
+            f"killed browser, sealed: {(line.sent - before - clip.stat().st_size) / KIB:.0f} KiB beside the film's own"
+        )
         # Headers of an age file for several recipients, the page twice, and at most 512 KiB of the film again.
         assert line.sent - before < clip.stat().st_size + 512 * KIB + 96 * KIB
         lasting.close()
