@@ -69,6 +69,15 @@ def record_use(
     )
 
 
+def record_more(transaction: Transaction, visit: Visit, choice: Choice) -> None:
+    """Enter what a sender tells later: answers, or a way to reach them."""
+    owned = _written(transaction.session, visit, choice)
+    if owned:
+        values = (("purpose", "answers added by their sender"), ("record", visit.to_log()))
+        event = EventKind.METADATA_MODIFICATION
+        transaction.record(Draft(event=event, actor=sender(visit.id), values=values, owned=owned))
+
+
 def statement_text(choice: Choice) -> bytes:
     """Write a statement as a plain text file, what was seen apart from what was heard."""
     parts = [f"Language of this statement: {choice.language}"]

@@ -24,7 +24,7 @@ from custody.ledger import Ledger
 from custody.publication import Publisher
 from custody.receipt import StatedUse
 from custody.receipt_office import issue_receipt
-from ingest.choices import Choice, record_use, statement_text
+from ingest.choices import Choice, record_more, record_use, statement_text
 from ingest.consents import USES, Rung, rung_of
 from ingest.finishing import METHOD, Told, UploadBearer
 from ingest.intake import Intake
@@ -91,10 +91,14 @@ class HandingOver:
         return visit, code
 
     def add(self, token: bytes, choice: Choice) -> Visit:
-        """Take what is written to a visit that was handed over before. Raises: NotFoundError `visits/no-such-visit`."""
+        """Take what is told to a visit that was handed over before. Raises: NotFoundError `visits/no-such-visit`."""
         visit = self._visits.find(token)
         if choice.saw or choice.told:
             self._take_statement(visit, choice)
+        if choice.contact.strip() or choice.answers:
+            with self._ledger.transaction() as transaction:
+                record_more(transaction, visit, choice)
+            self._publisher.publish()
         return visit
 
     def slips(self, visit: Visit, identity: KeyIdentity) -> list[Slip]:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,10 +78,11 @@ def wait_for_state(page: Page, wanted: str, seconds: float = 60) -> float:
     return time.monotonic() - began
 
 
-def safe_octets(page: Page) -> int:
-    """What the page's own record says that the archive has written."""
-    records: Sequence[dict[str, Any]] = page.evaluate(
-        """() => new Promise((resolve, reject) => {
+def records(page: Page) -> list[dict[str, Any]]:
+    """What the phone has written down of its queue."""
+    return list(
+        page.evaluate(
+            """() => new Promise((resolve, reject) => {
             const opened = indexedDB.open("testigo-queue");
             opened.onerror = () => reject(opened.error);
             opened.onsuccess = () => {
@@ -89,8 +90,18 @@ def safe_octets(page: Page) -> int:
                 asked.onsuccess = () => { opened.result.close(); resolve(asked.result); };
             };
         })"""
+        )
     )
-    return sum(int(record.get("accepted") or 0) for record in records)
+
+
+def safe_octets(page: Page) -> int:
+    """What the page's own record says that the archive has written."""
+    return sum(int(record.get("accepted") or 0) for record in records(page))
+
+
+def all_copied(page: Page) -> bool:
+    """Whether the copy of each file on the phone is whole."""
+    return all(record.get("copied") for record in records(page))
 
 
 def until(condition: Callable[[], bool], seconds: float = 30, step: float = 0.05) -> float:

@@ -13,7 +13,18 @@ from playwright.sync_api import BrowserContext, Page, Playwright, Route, expect
 
 from archive.catalogue.items import list_items
 from tests.way_in import run_testigo
-from tests.web.phone import dialogs_of, film, meanwhile, phone, safe_octets, state, until, wait_for_state
+from tests.web.phone import (
+    all_copied,
+    dialogs_of,
+    film,
+    meanwhile,
+    phone,
+    records,
+    safe_octets,
+    state,
+    until,
+    wait_for_state,
+)
 from tests.web.served import Served
 from tests.web.weak_line import WeakLine
 
@@ -184,9 +195,8 @@ def test_a_copy_that_the_browser_threw_away_is_asked_for_again(
         until(lambda: bool(page.evaluate("async () => (await (await caches.open('testigo-pages')).keys()).length")))
         line.cut()
         page.set_input_files("#files", clip)
-        until(lambda: len(page.evaluate(COPIES)) == 1)
+        until(lambda: len(records(page)) == 1 and all_copied(page))
         wait_for_state(page, "offline")
-        time.sleep(0.5)
         page.goto("about:blank")
         page.goto(f"{line.url}/d/{served.code}")
         page.evaluate("async () => (await navigator.storage.getDirectory()).removeEntry('queue', { recursive: true })")
@@ -208,6 +218,22 @@ def test_an_empty_file_is_named_and_the_others_are_sent(served: Served, playwrig
         )
         wait_for_state(page, "safe")
         expect(page.locator("#rows .file")).to_have_count(1)
+
+
+def test_whoever_chooses_before_the_script_has_come_is_heard(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    clip = film(tmp_path, "clip.mp4", 30_000)
+    with phone(playwright, service_workers="block") as context:
+        page = context.new_page()
+        held: list[Route] = []
+        page.route("**/static/drop-*.js", held.append)
+        page.goto(f"http://localhost:{served.port}/d/{served.code}", wait_until="commit")
+        page.set_input_files("#files", clip)
+        meanwhile(page, lambda: bool(held))
+        held[0].continue_()
+        wait_for_state(page, "safe")
+    assert sha256(clip) in stored_digests(served)
 
 
 def test_the_same_file_chosen_twice_is_sent_once(served: Served, playwright: Playwright, tmp_path: Path) -> None:
@@ -395,7 +421,7 @@ def test_a_link_that_ends_in_the_middle_leaves_the_files_to_another_code(
         page = opened(context, served, line, ending)
         page.set_input_files("#files", [begun, untouched])
         until(lambda: safe_octets(page) > 0)
-        until(lambda: len(page.evaluate(COPIES)) == 2)
+        until(lambda: all_copied(page))
         assert run_testigo(served.home, "drop", "revoke", number, "--reason", "test").returncode == 0
         page.reload()
         expect(page.locator("main")).to_contain_text("This code does not work, or does not work any more.")

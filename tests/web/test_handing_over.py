@@ -151,8 +151,14 @@ def test_coming_back_by_the_code_alone(served: Served) -> None:
     more = other.get("/r/me/add")
     assert more.headers["Location"] == "/d/-"
     drop = other.get("/d/-").text
-    body, kind = multipart([("csrf_token", token_in(drop))], [("more.bin", content(9000, 32))])
+    assert 'name="use"' not in drop, "that choice is changed on the page they came from"
+    fields = [("csrf_token", token_in(drop)), ("where", "at the corner"), ("contact", "a friend's number")]
+    body, kind = multipart(fields, [("more.bin", content(9000, 32))])
     assert other.post("/d/-", body, kind).headers["Location"] == "/r/me?done=added"
+    opened = served.opened()
+    told = [entry.get("purpose") for entry in opened.last_entries(3)]
+    opened.rooms.close()
+    assert "answers added by their sender" in told, "what is told later is not lost"
     assert len(parse_receipt(other.get("/receipt.json").body).items) == 2
     assert post(other, "/r/me/stop", other.get("/r/me/stop").text) == 303
     archive = served.opened()

@@ -32,8 +32,7 @@ class WeakLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.close()
-        self._run(self._drop_all())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -57,6 +56,10 @@ class WeakLine:
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    async def _end(self) -> None:
+        self._server.close()
+        await self._drop_all()
 
     async def _drop_all(self) -> None:
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]

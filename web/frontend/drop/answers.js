@@ -40,7 +40,9 @@ export class Answers {
   }
 
   ask() {
-    const told = ["happened", "told"].some((name) => this.form.elements[name]?.value.trim());
+    // To a sending that was handed over before, an answer alone may be added.
+    const enough = this.form.dataset.code === "-" ? ["happened", "told", "when", "where", "contact"] : ["happened", "told"];
+    const told = enough.some((name) => this.form.elements[name]?.value.trim());
     if (!told && !this.#mine().length) return this.complain(say("nothing_yet"));
     this.asked = true;
     this.look();

@@ -54,7 +54,7 @@ export function draw(records, sender, rate, act) {
   put(by("state-title"), title);
   put(by("state-text"), text.join(" "));
   by("all").max = sum(records, full) || 1;
-  by("all").value = sum(records, (record) => shown(record, sender));
+  by("all").value = sum(records, safeOf);
   by("pause").hidden = state !== "sending" && state !== "paused" && state !== "wifi";
   put(by("pause"), say(sender.paused ? "go_on" : "pause"));
   const mine = records.filter((record) => !record.other);
@@ -83,8 +83,6 @@ function announce(state, words) {
 function put(where, words) {
   if (where.textContent !== words) where.textContent = words;
 }
-
-const shown = (record, sender) => Math.max(safeOf(record), sender.moment.sending === record.id ? scaled(record, sender.moment.sent) : 0);
 
 function timeLeft(records, rate) {
   const speed = rate.value;
@@ -129,8 +127,9 @@ function fill(row, record, sender) {
   const mark = markOf(record, sender);
   tag.className = `tag ${TAGS[mark]}`;
   put(tag, say(`tag_${mark}`));
-  const done = shown(record, sender);
-  bar.hidden = SENT.has(record.state) || record.state === "refused" || !done;
+  // Bars count what the archive has written, never what only left the phone.
+  const done = safeOf(record);
+  bar.hidden = SENT.has(record.state) || record.state === "refused" || !(done || sender.moment.sending === record.id);
   bar.max = record.size || 1;
   bar.value = done;
   const parts = {
@@ -139,7 +138,7 @@ function fill(row, record, sender) {
     refused: () => record.reason || say("row_refused"),
     lost: () => say("row_lost"),
   };
-  put(how.firstChild, parts[mark]?.() ?? (done ? say("row_part", { safe: size(safeOf(record)), all: size(record.size) }) : size(record.size)));
+  put(how.firstChild, parts[mark]?.() ?? (done ? say("row_part", { safe: size(done), all: size(record.size) }) : size(record.size)));
   how.lastChild.hidden = SENT.has(record.state) || record.state === "checking";
 }
 
