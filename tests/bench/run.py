@@ -1,6 +1,6 @@
 """`make bench`: the figures of speed and memory, each against a peer in the same minute on the same files.
 
-    run.py [large] [fixity] [photos] [log] [video] [extraction] [--pairs N] [--photos N] [--work FOLDER]
+    run.py [large] [fixity] [photos] [log] [video] [extraction] [upload] [--pairs N] [--photos N] [--work FOLDER]
 
 Ratios are medians of interleaved pairs, with the least and the greatest. A figure is printed whether it reaches what it
 must be or not, and the exit code is 0 either way. Figures that count are entered in docs/evidence.md with their date.
@@ -15,12 +15,12 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import row_extraction, row_fixity, row_large, row_log, row_photos, row_video
+from tests.bench import row_extraction, row_fixity, row_large, row_log, row_photos, row_upload, row_video
 from tests.bench.composition import REPOSITORY, Founded, found
 from tests.bench.pairs import machine
 from tests.bench.peers import missing
 
-_ROWS = ("large", "fixity", "photos", "log", "video", "extraction")
+_ROWS = ("large", "fixity", "photos", "log", "video", "extraction", "upload")
 
 
 def main() -> int:
@@ -57,6 +57,8 @@ def _measure(row: str, work: Path, template: Founded, asked: argparse.Namespace)
             row_photos.measure(work, template, asked.pairs, asked.photos)
         case "log":
             row_log.measure(work, template, asked.pairs)
+        case "upload":
+            row_upload.measure(work, template, asked.pairs)
         case "video":
             row_video.measure(work, asked.pairs)
         case "extraction":
