@@ -220,6 +220,22 @@ def test_an_empty_file_is_named_and_the_others_are_sent(served: Served, playwrig
         expect(page.locator("#rows .file")).to_have_count(1)
 
 
+def test_whoever_chooses_before_the_script_has_come_is_heard(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    clip = film(tmp_path, "clip.mp4", 30_000)
+    with phone(playwright, service_workers="block") as context:
+        page = context.new_page()
+        held: list[Route] = []
+        page.route("**/static/drop-*.js", lambda route: held.append(route))
+        page.goto(f"http://localhost:{served.port}/d/{served.code}", wait_until="commit")
+        page.set_input_files("#files", clip)
+        meanwhile(page, lambda: bool(held))
+        held[0].continue_()
+        wait_for_state(page, "safe")
+    assert sha256(clip) in stored_digests(served)
+
+
 def test_the_same_file_chosen_twice_is_sent_once(served: Served, playwright: Playwright, tmp_path: Path) -> None:
     clip = film(tmp_path, "clip.mp4", MIB)
     with WeakLine(served.port, rate=1_000_000) as line, phone(playwright) as context:

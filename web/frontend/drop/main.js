@@ -23,6 +23,7 @@ const copier = new Copier({ address: spool, recipients: sealTo?.split(" "), chan
 const sender = new Sender({ endpoint: tus, records: () => records, files, copier, rate, changed });
 const answers = new Answers({ form, records: () => records, done: finished, complain });
 let leaving = "";
+let begun;
 
 async function changed(reload = false) {
   if (reload) await read();
@@ -62,6 +63,7 @@ const described = ({ name, lastModified }) => ({ name, modified: lastModified })
 
 let order = 0;
 async function take(chosen) {
+  await begun;
   by("problem").hidden = true;
   const empty = chosen.filter((file) => !file.size);
   const known = chosen.filter((file) => file.size && isKnown(file));
@@ -141,12 +143,14 @@ async function finished(answer, sent) {
 
 function listen() {
   for (const input of document.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", () => {
+    const took = () => {
       const chosen = [...input.files];
       // The queue has them; the form must not send them a second time, and the same file may be chosen again.
       input.value = "";
-      take(chosen);
-    });
+      if (chosen.length) take(chosen);
+    };
+    input.addEventListener("change", took);
+    took(); // Whoever was quicker than this script.
   }
   for (const name of ["dragover", "dragleave", "drop"]) {
     addEventListener(name, (event) => {
@@ -219,18 +223,23 @@ async function settle() {
   by("wifi").checked = sender.wifiOnly;
 }
 
-async function start() {
+async function begin() {
+  await queue.sweep();
   // A sending that was begun goes on as the same one, also where its cookie has ended since.
-  const begun = (await queue.all()).find((record) => record.code === code && code !== AGAIN);
-  if (begun) visit = form.elements.visit.value = begun.visit;
+  const earlier = (await queue.all()).find((record) => record.code === code && code !== AGAIN);
+  if (earlier) visit = form.elements.visit.value = earlier.visit;
   await settle();
   const carried = await takeOver(code);
   if (carried) await goOnWith(carried);
+}
+
+async function start() {
   by("wifi-choice").hidden = !knowsWifi();
-  listen();
+  begun = begin();
+  listen(); // before anything is waited for: a choice made now must not be missed
+  await begun;
   await changed(true);
   sender.wake();
-  await queue.sweep();
   copier.ready();
   // The sealing script is too large for everybody's first load; where it is used it must be there without a signal too.
   if (sealTo) globalThis.caches?.open("testigo-files").then(async (kept) => (await kept.match(spool)) || kept.add(spool)).catch(() => {});
