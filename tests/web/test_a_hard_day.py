@@ -227,7 +227,7 @@ def test_whoever_chooses_before_the_script_has_come_is_heard(
     with phone(playwright, service_workers="block") as context:
         page = context.new_page()
         held: list[Route] = []
-        page.route("**/static/drop-*.js", held.append)
+        page.route("**/static/drop-*.js", lambda route: held.append(route))
         page.goto(f"http://localhost:{served.port}/d/{served.code}", wait_until="commit")
         page.set_input_files("#files", clip)
         meanwhile(page, lambda: bool(held))
