@@ -2046,10 +2046,7 @@ def check_line(
 ) -> Entry:
     if not line.endswith(b"\n"):
         raise DoesNotMatch("is cut short, or longer than any line may be")
-    try:
-        record = read_json(line.decode("utf-8"))
-    except UnicodeDecodeError as broken:
-        raise DoesNotMatch("is not UTF-8 text") from broken
+    record = read_canonical_json(line[:-1])
     leaf, disclosures = member(record, "leaf", str), member(record, "disclosures", list)
     if set(record) != {"leaf", "disclosures"}:
         raise DoesNotMatch("has other members than leaf and disclosures")
