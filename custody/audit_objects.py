@@ -150,20 +150,34 @@ def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
 
 
 def check_numbers(session: Session) -> Iterator[Found]:
-    """Compare the counters of human numbers with the numbers in use: one that is too low would give a number twice."""
+    """Compare the counters of human numbers with the numbers in use.
+
+    One that is too low would give a number twice. One that is too high leaves a gap, and a court would ask what stood
+    there: a number is given out in the transaction that uses it, so there is none.
+    """
     used = [number for kind in _NUMBERED for number in session.execute(select(kind.table.c.number)).scalars() if number]
+    highest = highest_numbers(used)
     last = {
         (kind, year): count
         for kind, year, count in session.execute(select(NumberRow.kind, NumberRow.year, NumberRow.last))
     }
-    for (kind, year), highest in sorted(highest_numbers(used).items()):
-        if last.get((kind, year), 0) < highest:
+    for kind, year in sorted(highest.keys() | last.keys()):
+        counter, in_use = last.get((kind, year), 0), highest.get((kind, year), 0)
+        if counter < in_use:
             yield differs(
                 "custody/counter-too-low",
                 "The counter of these numbers was set back: the next one given out would be in use already.",
                 subject=f"numbers {kind}-{year}",
-                counter=last.get((kind, year), 0),
-                highest=highest,
+                counter=counter,
+                highest=in_use,
+            )
+        elif counter > in_use:
+            yield differs(
+                "custody/counter-too-high",
+                "The counter of these numbers was set forward: numbers were skipped that nothing ever had.",
+                subject=f"numbers {kind}-{year}",
+                counter=counter,
+                highest=in_use,
             )
 
 

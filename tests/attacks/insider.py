@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import delete, insert, select, text
 
 from archive.age.keyring import open_identity
 from archive.age.recipients import KeyIdentity
 from archive.age.stream import open_bytes
 from archive.catalogue import records
-from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow
+from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow, NumberRow
+from archive.catalogue.numbers import restore_numbers
 from archive.types import ItemId, Outcome, Owner, OwnerKind
 from cli import Asked, Rooms
 from custody.audit import Audit
@@ -156,6 +157,17 @@ class Insider:
         ]
         notes = self._publish(store, leaves, hashes, sealed, sizes)
         self._fill(leaves, hashes, subjects, sealed, notes, numbered)
+        self._count_anew()
+
+    def _count_anew(self) -> None:
+        """Set the counters of human numbers to what is left."""
+        with self.rooms.database.writing() as session:
+            tables = [each.table for each in records.RECORD_TYPES if "number" in each.table.c]
+            used = [
+                number for table in tables for number in session.execute(select(table.c.number)).scalars() if number
+            ]
+            session.execute(delete(NumberRow))
+            restore_numbers(session, used)
 
     def _publish(
         self,

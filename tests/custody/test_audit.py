@@ -210,6 +210,12 @@ def test_a_recipient_slipped_into_the_keyring_is_noticed_without_a_key(insider: 
     assert wrong(audit(insider.home)) == {"keys": "custody/keyring-differs"}
 
 
+def test_a_counter_set_forward_is_named_because_numbers_were_skipped(insider: Insider) -> None:
+    with insider.sql() as sql:
+        sql.execute("UPDATE number SET last = last + 1 WHERE kind = 'E'")
+    assert wrong(audit(insider.home)) == {"numbers E-2026": "custody/counter-too-high"}
+
+
 def test_a_counter_set_back_and_another_intake_key_are_named(whole: Whole, insider: Insider) -> None:
     with insider.sql() as sql:
         sql.execute("UPDATE number SET last = 1 WHERE kind = 'E'")
