@@ -88,7 +88,10 @@ export class Sender {
         return;
       } catch (error) {
         if (error === STOPPED) return;
-        if (await this.#cannotGoOn(latest(), error)) return;
+        if (await this.#cannotGoOn(latest(), error)) {
+          Object.assign(this.moment, { trouble: null, failures: 0 }); // the trouble was this file's
+          return;
+        }
         await this.#rest();
       }
     }
