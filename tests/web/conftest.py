@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Playwright, sync_playwright
+from playwright.sync_api import Playwright, expect, sync_playwright
 
 from tests.web.served import Served, serving
+
+# A busy machine draws late. Where a page promises a time, its test measures it.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

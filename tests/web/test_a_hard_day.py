@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, Route, expect
+from playwright.sync_api import BrowserContext, Page, Playwright, Request, Route, expect
 
 from archive.catalogue.items import list_items
 from tests.way_in import run_testigo
@@ -60,6 +60,25 @@ def opened(context: BrowserContext, served: Served, line: WeakLine | None = None
 def with_service_worker(page: Page) -> None:
     page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
     until(lambda: bool(page.evaluate("() => Boolean(navigator.serviceWorker.controller)")), 10)
+
+
+class Chunks:
+    """The requests with octets of films that pages make: how many began, and how many arrived whole."""
+
+    def __init__(self, *pages: Page) -> None:
+        self.begun = self.arrived = self.ended = 0
+        for page in pages:
+            page.on("request", lambda request: self._count("begun", request))
+            page.on("requestfinished", lambda request: self._count("arrived", request))
+            page.on("requestfailed", lambda request: self._count("ended", request))
+
+    def _count(self, what: str, request: Request) -> None:
+        if request.method == "PATCH":
+            setattr(self, what, getattr(self, what) + 1)
+
+    @property
+    def under_way(self) -> int:
+        return self.begun - self.arrived - self.ended
 
 
 # ── finishing ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -339,6 +358,7 @@ def test_two_tabs_send_each_file_once_and_a_pause_holds_in_both(
     one, two = film(tmp_path, "one.mp4", MIB), film(tmp_path, "two.mp4", MIB)
     with WeakLine(served.port, rate=600_000) as line, phone(playwright) as context:
         first, second = opened(context, served, line), opened(context, served, line)
+        chunks = Chunks(first, second)
         before = line.sent
         first.set_input_files("#files", one)
         expect(second.locator("#rows .file")).to_have_count(1)
@@ -346,15 +366,45 @@ def test_two_tabs_send_each_file_once_and_a_pause_holds_in_both(
         expect(first.locator("#rows .file")).to_have_count(2)
         second.get_by_role("button", name="Pause").click()
         wait_for_state(first, "paused", 10)
-        time.sleep(1.5)
+        begun, arrived = chunks.begun, chunks.arrived
+        meanwhile(first, lambda: chunks.under_way == 0, 5)
+        # The system still delivers what it had taken from the browser, at the pace of the line; then all is still.
+        meanwhile(first, lambda: line.sent == _later(first, 500, line), 15)
         held = line.sent
-        time.sleep(1.5)
+        first.wait_for_timeout(1500)
         assert line.sent - held < 20 * KIB, "no tab sends what was paused in one"
+        assert (chunks.begun, chunks.arrived) == (begun, arrived), "what ran was ended, and nothing was begun"
         first.get_by_role("button", name="Go on").click()
         wait_for_state(first, "safe")
         wait_for_state(second, "safe")
         assert line.sent - before < 2 * MIB + 600 * KIB
     assert {sha256(one), sha256(two)} <= set(stored_digests(served))
+
+
+def _later(page: Page, milliseconds: int, line: WeakLine) -> int:
+    page.wait_for_timeout(milliseconds)
+    return line.sent
+
+
+def test_a_pause_between_two_requests_holds(served: Served, playwright: Playwright, tmp_path: Path) -> None:
+    clip = film(tmp_path, "clip.mp4", 600_000)
+    with phone(playwright, service_workers="block") as context:
+        page = context.new_page()
+        chunks = Chunks(page)
+        held: list[Route] = []
+        page.route("**/tus/*/digest", lambda route: held.append(route))
+        page.goto(f"http://localhost:{served.port}/d/{served.code}")
+        page.set_input_files("#files", clip)
+        meanwhile(page, lambda: bool(held))
+        page.get_by_role("button", name="Pause").click()
+        wait_for_state(page, "paused")
+        held[0].continue_()
+        page.wait_for_timeout(1500)
+        assert chunks.begun == 0, "nothing leaves the phone after the pause"
+        page.unroute("**/tus/*/digest")
+        page.get_by_role("button", name="Go on").click()
+        wait_for_state(page, "safe")
+    assert sha256(clip) in stored_digests(served)
 
 
 def test_leaving_quickly_asks_nothing_and_the_files_go_on_later(

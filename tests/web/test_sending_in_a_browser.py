@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Playwright, expect, sync_playwright
 
 from archive.catalogue.items import list_items
-from tests.web.phone import LastingPhone, film, phone, safe_octets, state, until, wait_for_state
+from tests.web.phone import LastingPhone, all_copied, film, phone, safe_octets, state, until, wait_for_state
 from tests.web.served import Served, serving
 from tests.web.weak_line import WeakLine
 
@@ -136,6 +136,7 @@ def test_a_killed_browser_goes_on_by_itself(served: Served, playwright: Playwrig
         before = line.sent
         page.set_input_files("#files", clip)
         until(lambda: line.sent - before > clip.stat().st_size // 2)
+        until(lambda: all_copied(page))
         lasting.kill()
         page = lasting.open(f"{line.url}/d/{served.code}")
         again = line.sent
@@ -155,7 +156,7 @@ def reload_while_sending(served: Served, playwright: Playwright, clip: Path, tim
         page.set_input_files("#files", clip)
         expect(page.locator("#rows .file")).to_have_count(1)
         # The copy on the phone must be whole before the page that holds the file goes.
-        until(lambda: safe_octets(page) > 0)
+        until(lambda: safe_octets(page) > 0 and all_copied(page))
         for _ in range(times):
             time.sleep(0.4)
             page.reload()
@@ -189,7 +190,7 @@ def test_without_a_signal_the_page_opens_and_files_wait_for_it(
         wait_for_state(page, "offline")
         expect(page.locator("#rows .file")).to_have_count(3)
         expect(page.locator("#state-text")).to_contain_text("0 B of 2.1 MB")
-        time.sleep(1)
+        until(lambda: all_copied(page))
         page.close()
         page = context.new_page()
         page.goto(f"{line.url}/d/{served.code}")

@@ -48,9 +48,9 @@ def test_without_a_private_file_system_the_page_says_so_and_choosing_again_goes_
     clip = film(tmp_path, "clip.mp4", 4 * MIB)
     with WeakLine(served.port, rate=1_000_000) as line, phone(playwright, service_workers="block") as context:
         page = context.new_page()
-        page.goto(f"{line.url}/d/{served.code}")
-        # The worker's own file system is closed to it, as in a private window.
+        # The worker's own file system is closed to it, as in a private window. The page loads it before it is needed.
         page.route("**/static/spool.worker-*.js", lambda route: _without_files(route))
+        page.goto(f"{line.url}/d/{served.code}")
         before = line.sent
         page.set_input_files("#files", clip)
         expect(page.locator("#state-text")).to_contain_text("Keep this page open until all is sent.")

@@ -91,15 +91,16 @@ class WeakLine:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_MOST_UNDER_WAY)
         async with asyncio.TaskGroup() as both:
-            both.create_task(self._depart(reader, under_way, self.rate if up else self.down_rate))
+            both.create_task(self._depart(reader, under_way, up=up))
             both.create_task(self._arrive(under_way, writer, up=up))
 
     async def _depart(
-        self, reader: asyncio.StreamReader, under_way: "asyncio.Queue[tuple[float, bytes]]", rate: float
+        self, reader: asyncio.StreamReader, under_way: "asyncio.Queue[tuple[float, bytes]]", *, up: bool
     ) -> None:
         due = 0.0
         while piece := await reader.read(_PIECE):
-            if rate:
+            # Asked anew each time: a line that gets better does so for connections that are open, too.
+            if rate := self.rate if up else self.down_rate:
                 due = max(due, time.monotonic()) + len(piece) / rate
                 await asyncio.sleep(max(0, due - time.monotonic()))
             await under_way.put((time.monotonic() + self.latency, piece))

@@ -94,7 +94,11 @@ export class Answers {
     try {
       for (let renewed = false; ; ) {
         const answer = await this.#post(address, body());
-        if (answer?.ok) return await this.done(answer, records);
+        if (answer?.ok) {
+          // While the browser still leaves, nothing is asked again: it would be another sending's receipt that comes.
+          this.asked = false;
+          return await this.done(answer, records);
+        }
         if (answer?.code === "web/stale-page" && !renewed) {
           // The page was kept for longer than its token: it gets another, and nobody has to write anything again.
           renewed = await this.#renew();

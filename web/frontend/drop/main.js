@@ -161,15 +161,17 @@ function listen() {
     });
   }
   by("pause").addEventListener("click", async () => {
+    chosenHere += 1;
     sender.paused = !sender.paused;
-    await queue.setSetting("paused", sender.paused);
     if (sender.paused) sender.stop();
-    else sender.wake();
+    await queue.setSetting("paused", sender.paused);
+    if (!sender.paused) sender.wake();
     changed();
   });
   by("rehome").addEventListener("click", rehome);
   by("hurry").addEventListener("click", () => sender.wake());
   by("wifi").addEventListener("change", async ({ target }) => {
+    chosenHere += 1;
     sender.wifiOnly = target.checked;
     await queue.setSetting("wifi", target.checked);
     lineChanged();
@@ -214,12 +216,16 @@ function lineChanged() {
   changed();
 }
 
-// What the person chose in one tab holds in all.
+// What the person chose in one tab holds in all. What was read before a choice in this tab says nothing about it.
+let chosenHere = 0;
 async function settle() {
+  const before = chosenHere;
   const paused = Boolean(await queue.setting("paused"));
-  if (paused && !sender.paused) sender.stop();
-  sender.paused = paused;
-  sender.wifiOnly = Boolean(await queue.setting("wifi"));
+  const wifiOnly = Boolean(await queue.setting("wifi"));
+  if (before !== chosenHere) return;
+  const pausedNow = paused && !sender.paused;
+  Object.assign(sender, { paused, wifiOnly });
+  if (pausedNow) sender.stop();
   by("wifi").checked = sender.wifiOnly;
 }
 

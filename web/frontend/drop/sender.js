@@ -20,7 +20,7 @@ export class Sender {
   moment = { sending: null, sent: 0, trouble: null, reason: "", failures: 0 };
   paused = false;
   wifiOnly = false;
-  #upload = null;
+  #going = null;
   #wake = () => {};
   #largest = LARGEST_CHUNK;
   #chunk = MIB;
@@ -38,7 +38,7 @@ export class Sender {
   }
 
   stop(id) {
-    if (!id || this.moment.sending === id) this.#upload?.abort();
+    if (!id || this.moment.sending === id) this.#going?.stop();
     this.#wake();
   }
 
@@ -88,7 +88,10 @@ export class Sender {
         return;
       } catch (error) {
         if (error === STOPPED) return;
-        if (await this.#cannotGoOn(latest(), error)) return;
+        if (await this.#cannotGoOn(latest(), error)) {
+          Object.assign(this.moment, { trouble: null, failures: 0 }); // the trouble was this file's
+          return;
+        }
         await this.#rest();
       }
     }
@@ -148,13 +151,15 @@ export class Sender {
   async #send(record) {
     const latest = () => this.records().find((other) => other.id === record.id);
     const file = this.files.get(record.id);
+    // A stop counts from here on, also while nothing is under way yet: nobody would say it a second time.
+    const going = (this.#going = { stopped: false, stop: () => (going.stopped = true) });
     let heard = performance.now();
     const hear = () => (heard = performance.now());
     const body = await sourceOf(record, { file, copier: this.copier, latest, hear });
+    if (going.stopped) throw STOPPED;
     await new Promise((resolve, reject) => {
       const settle = (how) => (value) => {
         clearInterval(watch);
-        this.#upload = null;
         how(value);
       };
       const watch = setInterval(() => {
@@ -162,6 +167,7 @@ export class Sender {
         // All has left and the archive reads it back: that takes as long as it takes.
         const patience = this.moment.sent >= body.size ? ANSWER_MS : HOPELESS_MS;
         if (silent > patience || (silent > SILENCE_MS && !navigator.onLine)) {
+          going.stopped = true;
           upload.abort();
           settle(reject)(new Error("no signal"));
         } else if (silent > SILENCE_MS && patience === HOPELESS_MS && this.moment.trouble === null) {
@@ -178,7 +184,10 @@ export class Sender {
         storeFingerprintForResuming: false,
         metadata: metadataOf(record, file),
         ...(isSealed(record) && { fileReader: { openFile: async () => body } }),
-        onBeforeRequest: (request) => this.#tellDigest(request, record, upload, hear),
+        onBeforeRequest: async (request) => {
+          if (!going.stopped) await this.#tellDigest(request, { record, upload, hear, going });
+          if (going.stopped) throw STOPPED; // aborting ends what runs, not what is about to
+        },
         onUploadUrlAvailable: async () => {
           if (latest()?.length !== record.length) return; // another copy took its place meanwhile
           await change(record.id, { url: upload.url, state: "sending", told: record.told || Boolean(record.sha256) });
@@ -198,7 +207,10 @@ export class Sender {
         onError: settle(reject),
         onSuccess: settle(resolve),
       });
-      this.#upload = { abort: () => upload.abort().finally(() => settle(reject)(STOPPED)) };
+      going.stop = () => {
+        going.stopped = true;
+        upload.abort().finally(() => settle(reject)(STOPPED));
+      };
       upload.start();
     });
     await change(record.id, { state: "checking", accepted: body.size });
@@ -215,13 +227,13 @@ export class Sender {
   }
 
   // The phone's own digest goes to the archive as soon as it is known, and in any case before the last octet does.
-  async #tellDigest(request, record, upload, hear) {
+  async #tellDigest(request, { record, upload, hear, going }) {
     if (request.getMethod() !== "PATCH") return;
     const from = Number(request.getHeader("Upload-Offset"));
     if (from) this.#accepted(record, from);
     const last = from + this.#chunk >= (record.length || record.size);
     const known = () => this.records().find((other) => other.id === record.id);
-    while (last && known() && !knowsDigest(known()) && !known().unreadable) {
+    while (last && !going.stopped && known() && !knowsDigest(known()) && !known().unreadable) {
       hear();
       await new Promise((resolve) => setTimeout(resolve, 100));
     }

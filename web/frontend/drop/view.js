@@ -22,10 +22,11 @@ export function stateOf(records, sender, now = Date.now()) {
     return records.some((record) => record.state === "differs") ? "differs" : "safe";
   }
   if (sender.paused) return "paused";
+  // Said also without a signal: that nothing is lost would not be true.
+  if (waiting.every((record) => record.lost)) return "lost";
   if (sender.moment.trouble === "offline" || !navigator.onLine) return now - waiting[0].added > OLD_MS ? "old" : "offline";
   if (sender.moment.trouble === "server") return "server";
   if (!waiting.some((record) => sender.mayGo(record))) return "wifi";
-  if (waiting.every((record) => record.lost)) return "lost";
   if (waiting.every((record) => record.state === "checking")) return "checking";
   return "sending";
 }
