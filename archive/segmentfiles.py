@@ -22,9 +22,12 @@ from archive.age.payload import (
     derive_payload_key,
 )
 from archive.age.wrapping import wrap_file_key
-from archive.durable import create_durably, remove_durably, storage_errors, write_durably
+from archive.durable import create_durably, remove_durably, start_writing_back, storage_errors, write_durably
 from archive.errors import InputError, IntegrityError
 from archive.segmentkeys import SegmentKey, segment_changed
+
+_BATCH_CHUNKS = 4
+_WRITE_BACK_EVERY = 1 << 20
 
 _SEALED = re.compile(r"([0-9]{6,})\.age")
 _KEY = re.compile(r"([0-9]{6,})\.key")
@@ -53,9 +56,12 @@ def remove_segment(folder: Path, number: int) -> None:
 class NewSegment:
     """A segment being written. Promises: no chunk number is sealed twice; numbers rise and nothing goes back."""
 
-    def __init__(self, fd: int, cipher: ChunkCipher) -> None:
+    def __init__(self, fd: int, cipher: ChunkCipher, size: int) -> None:
         self._fd = fd
         self._cipher = cipher
+        self._out = memoryview(b"")
+        self._size = size
+        self._handed_to_disk = size
         self.chunks = 0
 
     @classmethod
@@ -69,12 +75,14 @@ class NewSegment:
         with storage_errors():
             flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(_path(folder, number, "age"), flags)
-        return cls(fd, ChunkCipher(derive_payload_key(file_key, nonce)))
+        return cls(fd, ChunkCipher(derive_payload_key(file_key, nonce)), len(header.text) + len(nonce))
 
     def seal(self, plain: memoryview) -> None:
         """Seal whole chunks, or one shorter one, which is the segment's last."""
-        out = memoryview(bytearray(len(plain) + TAG_OCTETS * -(-len(plain) // CHUNK_OCTETS)))
-        end = 0
+        length = len(plain) + TAG_OCTETS * -(-len(plain) // CHUNK_OCTETS)
+        if len(self._out) < length:
+            self._out = memoryview(bytearray(length))
+        out, end = self._out[:length], 0
         for begin in range(0, len(plain), CHUNK_OCTETS):
             chunk = plain[begin : begin + CHUNK_OCTETS]
             sealed = out[end : end + len(chunk) + TAG_OCTETS]
@@ -85,6 +93,11 @@ class NewSegment:
         with storage_errors():
             while out:
                 out = out[os.write(self._fd, out) :]
+        self._size += length
+        if self._size - self._handed_to_disk >= _WRITE_BACK_EVERY:
+            # Without this the disk idles until the next sync, which then waits for all of it.
+            start_writing_back(self._fd, self._handed_to_disk, self._size - self._handed_to_disk)
+            self._handed_to_disk = self._size
 
     def sync(self) -> None:
         """Make what was sealed durable."""
@@ -142,20 +155,34 @@ class StoredSegment:
         """How many sealed octets `plain` has not opened."""
         return self._sealed_octets - self._opened_octets
 
-    def plain(self) -> Iterator[bytes]:
-        """Yield the chunks up to the first that does not open, if any."""
+    def plain(self) -> Iterator[memoryview]:
+        """Yield the octets up to the first chunk that does not open, if any; each piece is good until the next."""
         self._file.seek(self._begin)
         self._opened_octets = 0
         chunks = 0
-        while len(sealed := self._file.read(SEALED_CHUNK_OCTETS)) > TAG_OCTETS:
-            opened = bytearray(len(sealed) - TAG_OCTETS)
-            try:
-                self._cipher.open_into(chunks, sealed, memoryview(opened), final=len(sealed) < SEALED_CHUNK_OCTETS)
-            except IntegrityError:
-                return
-            self._opened_octets += len(sealed)
-            chunks += 1
-            yield bytes(opened)
+        sealed = memoryview(bytearray(_BATCH_CHUNKS * SEALED_CHUNK_OCTETS))
+        opened = memoryview(bytearray(_BATCH_CHUNKS * CHUNK_OCTETS))
+        while count := self._file.readinto(sealed):
+            end = 0
+            for begin in range(0, count, SEALED_CHUNK_OCTETS):
+                chunk = sealed[begin : min(begin + SEALED_CHUNK_OCTETS, count)]
+                plain = opened[end : end + len(chunk) - TAG_OCTETS]
+                if not self._opens(chunks, chunk, plain):
+                    if end:
+                        yield opened[:end]
+                    return
+                self._opened_octets += len(chunk)
+                chunks, end = chunks + 1, end + len(plain)
+            yield opened[:end]
+
+    def _opens(self, number: int, sealed: memoryview, plain: memoryview) -> bool:
+        if len(sealed) <= TAG_OCTETS:
+            return False
+        try:
+            self._cipher.open_into(number, sealed, plain, final=len(sealed) < SEALED_CHUNK_OCTETS)
+        except IntegrityError:
+            return False
+        return True
 
     def cut(self) -> None:
         """Cut off what `plain` has not opened, and make the rest durable; remove the segment where nothing is left.

@@ -275,7 +275,7 @@ class SegmentReader(io.RawIOBase):
         self._name = name
         self._key_of = key_of
         self._folder = upload_folder(root, name)
-        self._chunks = self._read()
+        self._pieces = self._read()
         self._rest = memoryview(b"")
         self.unread_octets = 0
 
@@ -295,22 +295,22 @@ class SegmentReader(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         out = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # typeshed's Buffer has no runtime name in 3.11
         if not self._rest:
-            self._rest = memoryview(next(self._chunks, b""))
+            self._rest = next(self._pieces, memoryview(b""))
         count = min(len(out), len(self._rest))
         out[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
 
-    def _read(self) -> Iterator[bytes]:
+    def _read(self) -> Iterator[memoryview]:
         offset = 0
         for number in segment_numbers(self._folder):
             with StoredSegment(self._folder, self._name, number, self._key_of) as segment:
                 # A segment that is missing, exchanged or cut shows here: the next one does not begin where it ended.
                 if segment.key.start != offset:
                     raise segment_changed(number)
-                for chunk in segment.plain():
-                    offset += len(chunk)
-                    yield chunk
+                for piece in segment.plain():
+                    offset += len(piece)
+                    yield piece
                 self.unread_octets = segment.unread_octets
 
 
@@ -329,7 +329,7 @@ def _settle(folder: Path, address: bytes, at_least: int) -> tuple[int, int]:
             if number != numbers[-1]:
                 end += segment.claimed_octets
                 continue
-            end += sum(len(chunk) for chunk in segment.plain())
+            end += sum(map(len, segment.plain()))
             if end < at_least:
                 raise _octets_lost(end, at_least)
             segment.cut()

@@ -16,6 +16,7 @@ from typing import Protocol
 from sqlalchemy import insert, update
 
 from archive.age.keyring import Keyring
+from archive.age.payload import CHUNK_OCTETS
 from archive.age.recipients import parse_recipient
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
@@ -43,14 +44,17 @@ from ingest.visits import Visits
 SYNC_OCTETS = 8 << 20
 """At most so many octets are received before they are made durable."""
 
-_READ_OCTETS = 32 << 10
+_FIRST_READ = 64 << 10
+_MOST_READ = 256 << 10
+"""A buffer grows to this only where a line fills it: a few mebibytes do for hundreds of slow phones."""
+
 _MIB = 1 << 20
 
 
 class Source(Protocol):
-    """The body of a request. `read` gives fewer octets only at the end, or where the line broke."""
+    """The body of a request. `readinto` takes what has come, one octet at least; 0 is the end."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def readinto(self, buffer: memoryview, /) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,16 +270,23 @@ class Uploads:
     def _receive(self, writer: SegmentWriter, source: Source, declared: int, checksum: Checksum | None) -> None:
         digest = checksum.make() if checksum is not None else None
         unsynced = 0
-        while writer.offset < declared and (data := source.read(min(_READ_OCTETS, declared - writer.offset))):
-            writer.append(data)
+        buffer = memoryview(bytearray(_FIRST_READ))
+        while writer.offset < declared:
+            # Up to the end of a chunk, so that what comes next need not be pieced together.
+            most = min(len(buffer) - writer.offset % CHUNK_OCTETS, declared - writer.offset, SYNC_OCTETS - unsynced)
+            if not (count := source.readinto(buffer[:most])):
+                break
+            writer.append(buffer[:count])
             if digest is not None:
-                digest.update(data)
-            unsynced += len(data)
+                digest.update(buffer[:count])
+            unsynced += count
             if unsynced >= SYNC_OCTETS:
                 writer.sync()
                 unsynced = 0
                 self._refuse_without_room(0)
-        if writer.offset == declared and source.read(1):
+            if count == len(buffer) < _MOST_READ:
+                buffer = memoryview(bytearray(2 * len(buffer)))
+        if writer.offset == declared and source.readinto(memoryview(bytearray(1))):
             raise _too_long()
         if checksum is None or digest is None:
             writer.close()

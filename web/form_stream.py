@@ -53,6 +53,12 @@ class PartStream:
             self._rest, more = self._form.next_data()
             self._ended = not more
 
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Put the next octets of the part into `buffer`; 0 is its end."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def skip(self) -> None:
         while self.read(_PIECE):
             pass
