@@ -39,6 +39,11 @@ class Founded:
         shutil.copytree(self.home, home, symlinks=True)
         return Founded(home=home, incident=self.incident)
 
+    def set_workers(self, count: int) -> None:
+        """Say in its settings how many media tools may run at once."""
+        with (self.home / "config.toml").open("a") as settings:
+            settings.write(f"[media]\nworkers = {count}\n")
+
     def remove(self) -> None:
         shutil.rmtree(self.home)
 
