@@ -41,6 +41,8 @@ class Action(StrEnum):
     LIST_DROP_LINKS = "list-drop-links"
     JUDGE_REPORT = "judge-report"
     ASK_SENDER = "ask-sender"
+    READ_TOLD = "read-told"
+    OPEN_NAMES = "open-names"
 
 
 ANYONE = frozenset({Action.VISIT, Action.DELIVER, Action.RETURN})
@@ -82,6 +84,8 @@ _ALWAYS: dict[Action, frozenset[Role]] = {
     Action.LIST_DROP_LINKS: _ALL_STAFF | {Role.DISPATCHER},
     Action.JUDGE_REPORT: frozenset({Role.DISPATCHER, Role.COORDINATOR}),
     Action.ASK_SENDER: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
+    Action.READ_TOLD: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
+    Action.OPEN_NAMES: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
 }
 
 _SECOND_PERSON: dict[Action, frozenset[Role]] = {

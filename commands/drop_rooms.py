@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ingest.handing_over import HandingOver
     from ingest.return_codes import ReturnCodes
     from ingest.returning import Returning
+    from ingest.telling import TellingRoom
     from ingest.uploads import Uploads
     from ingest.visits import Visits
 
@@ -124,6 +125,17 @@ class DropRooms:
             register=self._rooms.register,
             codes=self._codes,
             new_id=self._rooms.new_id,
+        )
+
+    @cached_property
+    def telling(self) -> "TellingRoom":
+        from ingest.telling import TellingRoom
+
+        return TellingRoom(
+            database=self._rooms.database,
+            vault=self._rooms.vault,
+            ledger=self._rooms.ledger,
+            register=self._rooms.register,
         )
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from archive.access import Action, require
-from archive.catalogue.drops import link_by_number, unfinished_uploads, visit_by_number
+from archive.catalogue.drops import link_by_number, unfinished_uploads
 from archive.catalogue.incidents import incident_by_number
 from archive.durable import write_durably
 from archive.errors import LockedError, NotFoundError
@@ -13,6 +13,7 @@ from cli import Rooms
 from commands.door import GivenPath, common, refuse_unwritable
 from commands.drop_rooms import DropRooms
 from commands.plan import only_planned, plannable
+from commands.senders import ask, received, told
 from commands.serving import application
 from commands.talk import Talk, counted, octets
 from commands.upkeep import rescue_stale
@@ -159,30 +160,6 @@ def drop_revoke(rooms: Rooms, number: str, reason: str) -> int:
     return 0
 
 
-@drop.command("ask")
-@click.argument("receipt", metavar="RECEIPT")
-@click.argument("words", metavar="QUESTION")
-@plannable
-@common
-def drop_ask(rooms: Rooms, receipt: str, words: str) -> int:
-    """Ask the sender of a receipt something; they read it when they come back with their code.
-
-    \b
-    Example:
-      testigo drop ask TG-2026-00412 "Which way did they drive?"
-    """
-    talk = Talk(rooms.asked)
-    require(rooms.actor, Action.ASK_SENDER)
-    with rooms.database.reading() as session:
-        visit_by_number(session, receipt)
-    if only_planned(rooms, f"ask the sender of {receipt}", ["1 entry: the question, sealed"]):
-        return 0
-    question = DropRooms(rooms).returning.ask(rooms.actor, receipt, words)
-    talk.say("Asked. The sender sees it at the next visit; nobody else does.")
-    talk.document({"message_type": "summary", "ok": True, "question": str(question.id)})
-    return 0
-
-
 @drop.command("rescue")
 @click.option("--all", "everything", is_flag=True, help="Also those that may yet go on; their senders begin anew.")
 @plannable
@@ -233,6 +210,10 @@ def drop_card(rooms: Rooms, code: str, destination: Path) -> int:
     talk.say(f"The card is in {destination}. Whoever has it can use the link.")
     talk.document({"message_type": "summary", "ok": True, "card": str(destination)})
     return 0
+
+
+for _command in (received, told, ask):
+    drop.add_command(_command)
 
 
 def _address(rooms: Rooms, code: str) -> str:

@@ -42,6 +42,7 @@ _COMMANDS = {
     "clean": "policy",
     "packet": "packets",
     "drop": "drops",
+    "names": "names",
     "serve": "serving",
     "worker": "upkeep",
     "jobs": "upkeep",

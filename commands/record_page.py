@@ -3,7 +3,7 @@
 Claims stand one a line, the most telling first; what several fields say alike is said once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from archive.catalogue.records import Item, Json
@@ -20,9 +20,16 @@ _DEVICE_ORDER = ("make", "model", "lens", "serial", "software")
 
 
 def print_item(
-    talk: Talk, opened: OpenedItem, *, incident: str, holds: Sequence[str], main: Item | None, places: Sequence[Place]
+    talk: Talk,
+    opened: OpenedItem,
+    *,
+    incident: str,
+    holds: Sequence[str],
+    came_with: Sequence[Mapping[str, str | None]],
+    main: Item | None,
+    places: Sequence[Place],
 ) -> None:
-    """Print the record; `main` is the item that this one is a companion of."""
+    """Print the record; `came_with` are the hand-overs by senders, `main` the item that it is a companion of."""
     item, receipt = opened.item, opened.entries[0]
     described = receipt.get("format") or {}
     talk.say(f"{item.number}  {printable(str((receipt.get('original_name') or {}).get('name', '')))}")
@@ -38,6 +45,9 @@ def print_item(
     talk.field("received", f"{_moment(receipt.get('recorded_time'))} by {receipt.get('actor')}")
     if main is not None:
         talk.field("belongs to", main.number)
+    if came_with:
+        use = [f"{each['receipt'] or 'not finished'}: {each['use'] or 'none'}" for each in came_with]
+        talk.fields("use, as chosen", use)
     if holds:
         talk.field("legal hold", ", ".join(holds))
     if item.state != "kept":

@@ -6,12 +6,14 @@ from pathlib import Path
 from uuid import UUID
 
 import click
+from sqlalchemy.orm import Session
 
 from archive.access import Action, require
+from archive.catalogue.drops import newest_consent, visits_of_item
 from archive.catalogue.holds import holds_on, holds_on_each
 from archive.catalogue.incidents import incident_by_number, incidents_by_id, items_linked_to
 from archive.catalogue.items import item_by_number, items_by_id, list_items, objects_of
-from archive.catalogue.records import Incident, Item
+from archive.catalogue.records import Incident, Item, Visit
 from archive.durable import write_durably
 from archive.errors import TestigoError
 from cli import Rooms
@@ -26,6 +28,7 @@ from custody.acts import Asked
 from custody.canonical import Json
 from custody.reading import OpenedItem
 from custody.register import OpenedEntry
+from ingest.consents import rung_of
 from media.places import Place
 
 
@@ -111,13 +114,20 @@ def show(rooms: Rooms, number: str, metadata: bool, reason: str) -> int:
     with rooms.database.reading() as session:
         holds = [hold.number for hold in holds_on(session, opened.item)]
         incident = incidents_by_id(session)[opened.item.incident_id]
+        came = [_came_with(session, visit) for visit in visits_of_item(session, opened.item.id)]
         main_id = opened.item.companion_id
         main = items_by_id(session, [main_id]).get(main_id) if main_id is not None else None
     places = places_of(rooms.settings, rooms.home)
-    talk.document(_item_document(opened, incident, holds, places))
+    talk.document({**_item_document(opened, incident, holds, places), "handed_over": came})
     if not rooms.asked.json:
-        print_item(talk, opened, incident=incident.number, holds=holds, main=main, places=places)
+        print_item(talk, opened, incident=incident.number, holds=holds, came_with=came, main=main, places=places)
     return 0
+
+
+def _came_with(session: Session, visit: Visit) -> dict[str, str | None]:
+    consent = newest_consent(session, visit.id)
+    use = rung_of(consent.level, consent.audiences) if consent is not None else None
+    return {"receipt": visit.number, "state": visit.status, "use": use}
 
 
 def _show_metadata(rooms: Rooms, talk: Talk, number: str, reason: str) -> int:

@@ -24,6 +24,7 @@ SUMMARIES = {
     "clean": "Make a copy without what its audience must not get.",
     "packet": "Build an evidence packet, or check one.",
     "drop": "Give out drop links, print their cards, revoke them.",
+    "names": "Open the names and contacts that are sealed to counsel.",
     "serve": "Open the door for observers.",
     "worker": "Do the work that waits: previews, time-stamps.",
     "jobs": "Show the work that waits, runs or failed.",

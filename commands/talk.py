@@ -40,13 +40,13 @@ class Talk:
         """Print a line of a record under its label; the text may be untrusted, and is folded to the terminal."""
         self.fields(label, [text])
 
-    def fields(self, label: str, texts: Sequence[str]) -> None:
+    def fields(self, label: str, texts: Sequence[str], *, longest: int = _LONGEST_FIELD) -> None:
         """Print several lines under one label, which stands at the first."""
         if self._asked.json:
             return
         label = printable(label)
         for text in texts:
-            for line in fold(printable(text, _LONGEST_FIELD), columns() - _LABEL):
+            for line in fold(printable(text, longest), columns() - _LABEL):
                 sys.stdout.write(f"  {label:<{_LABEL - 3}} {line}".rstrip() + "\n")
                 label = ""
 
@@ -150,6 +150,19 @@ def ask_passphrase(file: Path | None, *, twice: bool = False, prompt: str = "Pas
     if twice and getpass.getpass("The same again: ") != first:
         raise InputError("cli/passphrases-differ", "The two passphrases were not the same. Nothing was changed.")
     return first
+
+
+def read_identity_file(path: Path) -> "KeyIdentity":
+    """Read an identity as `init` prints it; `-` is standard input.
+
+    Raises: InputError `cli/no-identity`.
+    """
+    from archive.age.recovery import read_identity
+
+    try:
+        return read_identity(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InputError) as error:
+        raise InputError("cli/no-identity", "No identity can be read there. Nothing was opened or changed.") from error
 
 
 def read_recovery_key(files: Sequence[Path], kind: "KeyKind") -> "KeyIdentity":

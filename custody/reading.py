@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from archive.access import Action, LoggedAccess, require
+from archive.age.keyring import Keyring
 from archive.age.recipients import KeyIdentity
 from archive.age.seekable import SeekableReader
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.catalogue.records import Item, StoredObject
-from archive.errors import AccessError, NotFoundError, TestigoError
+from archive.errors import AccessError, InputError, NotFoundError, TestigoError
 from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind
 from archive.vault import Vault
 from custody.ledger import Ledger
@@ -101,6 +102,22 @@ class ReadingRoom:
         self._allow(actor, Action.READ_LOG)
         keys, _ = self._keys(actor, Action.READ_LOG, [], "read the log")
         return self._register.open(list(range(first, end)), keys)
+
+    def open_names(self, actor: Actor, counsel: KeyIdentity, purpose: str) -> list[OpenedEntry]:
+        """Open, with counsel's own identity, the entries that hold names and contacts sealed to it.
+
+        Raises: InputError `keys/not-in-keyring`; AccessError; LockedError. Each refusal of a role or a key is an entry.
+        """
+        self._allow(actor, Action.OPEN_NAMES)
+        with self._database.reading() as session:
+            ours = organisation(session)
+        try:
+            Keyring.parse(ours.identity_keyring).part_of(counsel.recipient)
+        except InputError as error:
+            self._ledger.record_refusal(actor, Action.OPEN_NAMES, error)
+            raise
+        keys, _ = self._keys(actor, Action.OPEN_NAMES, [], f"names and contacts sealed to counsel: {purpose}")
+        return self._register.open_names(counsel, keys)
 
     def release_key(self, actor: Actor, number: str, purpose: str) -> tuple[Item, KeyIdentity]:
         """Give out one item's key, which opens this item's objects and nothing else."""

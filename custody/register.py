@@ -81,24 +81,30 @@ class Register:
         opened: list[OpenedEntry] = []
         with self._database.reading() as session:
             for start in range(0, len(seqs), _AT_ONCE):
-                opened += self._open_some(session, seqs[start : start + _AT_ONCE], keys)
+                some = seqs[start : start + _AT_ONCE]
+                opened += _opened(session, some, self._closed(session, some, keys))
         return opened
 
-    def _open_some(
-        self, session: Session, seqs: Sequence[int], keys: Mapping[UUID, KeyIdentity]
-    ) -> Iterator[OpenedEntry]:
-        rows = session.execute(
-            select(EntryRow.seq, EntryRow.leaf, EntryRow.leaf_hash).where(EntryRow.seq.in_(seqs))
-        ).all()
-        closed = self._closed(session, seqs, keys)
-        for seq, leaf, leaf_hash in sorted(rows):
-            entry = Entry.parse(leaf)
-            values = []
-            for owner_id, text in closed.get(seq, ()):
-                disclosure = Disclosure(text)
-                name, value = check_disclosure(entry, disclosure)
-                values.append(OpenedValue(name=name, value=value, disclosure=disclosure, owner_id=owner_id))
-            yield OpenedEntry(entry=entry, leaf=leaf, leaf_hash=leaf_hash, values=tuple(values))
+    def open_names(self, counsel: KeyIdentity, keys: Mapping[UUID, KeyIdentity]) -> list[OpenedEntry]:
+        """Return the entries that hold anything sealed to counsel, with what `keys` open of them besides.
+
+        Raises: LockedError `keys/no-identity-matches` where it is not counsel's identity; as `open`.
+        """
+        statement = select(DisclosureRow.owner_id, DisclosureRow.sealed).order_by(DisclosureRow.id)
+        with self._database.reading() as session:
+            closed: dict[int, list[tuple[UUID, str]]] = {}
+            for owner_id, sealed in session.execute(statement.where(DisclosureRow.owner_kind == OwnerKind.IDENTITY)):
+                for seq, texts in parse_disclosures(open_value(counsel, sealed)).items():
+                    closed.setdefault(seq, []).extend((owner_id, text) for text in texts)
+            seqs = sorted(closed)
+            for start in range(0, len(seqs), _AT_ONCE):
+                for seq, general in self._closed(session, seqs[start : start + _AT_ONCE], keys).items():
+                    closed[seq] += general
+            return [
+                entry
+                for start in range(0, len(seqs), _AT_ONCE)
+                for entry in _opened(session, seqs[start : start + _AT_ONCE], closed)
+            ]
 
     def _closed(
         self, session: Session, seqs: Sequence[int], keys: Mapping[UUID, KeyIdentity]
@@ -118,6 +124,20 @@ class Register:
                     if seq in wanted:
                         found.setdefault(seq, []).extend((owner_id, text) for text in texts)
         return found
+
+
+def _opened(
+    session: Session, seqs: Sequence[int], closed: Mapping[int, Sequence[tuple[UUID, str]]]
+) -> Iterator[OpenedEntry]:
+    rows = session.execute(select(EntryRow.seq, EntryRow.leaf, EntryRow.leaf_hash).where(EntryRow.seq.in_(seqs))).all()
+    for seq, leaf, leaf_hash in sorted(rows):
+        entry = Entry.parse(leaf)
+        values = []
+        for owner_id, text in closed.get(seq, ()):
+            disclosure = Disclosure(text)
+            name, value = check_disclosure(entry, disclosure)
+            values.append(OpenedValue(name=name, value=value, disclosure=disclosure, owner_id=owner_id))
+        yield OpenedEntry(entry=entry, leaf=leaf, leaf_hash=leaf_hash, values=tuple(values))
 
 
 def _covering(session: Session, wanted: Sequence[int], keys: Mapping[UUID, KeyIdentity]) -> list[int]:

@@ -19,7 +19,6 @@ from ingest.consents import Rung, Use
 from ingest.entering import safe_text
 from ingest.visits import sender
 
-_LONGEST_ANSWER = 20_000
 ANSWERS = ("when", "where", "filmed_by_you", "language")
 
 
@@ -108,7 +107,7 @@ def _written(session: Session, visit: Visit, choice: Choice) -> tuple[OwnedPart,
     """Close the answers under the visit's key, and the contact under the identity keyring, which only counsel opens."""
     parts = []
     answers: dict[str, Json] = {
-        name: safe_text(text[:_LONGEST_ANSWER]) for name, text in choice.answers.items() if name in ANSWERS and text
+        name: safe_text(text) for name, text in choice.answers.items() if name in ANSWERS and text
     }
     if answers:
         values = (("answers", answers),)
@@ -116,7 +115,7 @@ def _written(session: Session, visit: Visit, choice: Choice) -> tuple[OwnedPart,
     if choice.contact.strip():
         ours = organisation(session)
         keyring = Keyring.parse(ours.identity_keyring)
-        contact: Json = {"visit": str(visit.id), "contact": safe_text(choice.contact[:_LONGEST_ANSWER])}
+        contact: Json = {"visit": str(visit.id), "contact": safe_text(choice.contact)}
         parts.append(
             OwnedPart(
                 owner=Owner(kind=OwnerKind.IDENTITY, id=ours.id),

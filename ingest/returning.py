@@ -42,8 +42,6 @@ from ingest.return_codes import ReturnCodes
 from ingest.tokens import tidy_return_code
 from ingest.visits import STOPPED, Slip, open_slips, sender
 
-_LONGEST_ANSWER = 20_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
@@ -175,9 +173,7 @@ class Returning:
                     event=EventKind.METADATA_MODIFICATION,
                     actor=actor,
                     values=(("purpose", "question to a sender"), ("record", question.to_log({"text": text}))),
-                    owned=(
-                        OwnedPart(owner=_sender_owner(visit), recipients=recipients, values=(("question", words),)),
-                    ),
+                    owned=(OwnedPart(owner=sender_owner(visit), recipients=recipients, values=(("question", words),)),),
                 )
             )
         self._publisher.publish()
@@ -191,7 +187,7 @@ class Returning:
             if question_id not in asked:
                 raise NotFoundError("visits/no-such-question", "There is no such question. Nothing was changed.")
             done = replace(asked[question_id], status="answered", answered_time=transaction.now)
-            words: dict[str, Json] = {"question": str(question_id), "text": safe_text(text[:_LONGEST_ANSWER])}
+            words: dict[str, Json] = {"question": str(question_id), "text": safe_text(text)}
             part = OwnedPart(owner=visit_owner(visit), recipients=(visit.recipient,), values=(("answer", words),))
             transaction.record(
                 Draft(
@@ -208,7 +204,7 @@ class Returning:
     ) -> tuple[AskedQuestion, ...]:
         if not asked:
             return ()
-        owner = _sender_owner(visit)
+        owner = sender_owner(visit)
         seqs = self._register.seqs_of(owner.id)
         texts = {
             UUID(words["question"]): str(words["text"])
@@ -234,6 +230,6 @@ def _fresh(session: Session, visit: Visit) -> Visit:
     return visit_by_id(session, visit.id) or visit
 
 
-def _sender_owner(visit: Visit) -> Owner:
+def sender_owner(visit: Visit) -> Owner:
     """The sender's own compartment has an id of its own, for the office opens the visit's with another key."""
     return Owner(kind=OwnerKind.SENDER, id=uuid5(visit.id, "sender"))

@@ -136,6 +136,20 @@ def visit_by_id(session: Session, visit_id: UUID) -> Visit | None:
     return Visit.from_row(row) if row is not None else None
 
 
+def list_visits(session: Session, visit_id: UUID | None = None) -> list[tuple[Visit, str, str]]:
+    """Return visits, the oldest first, or one; each with the numbers of its incident and of its drop link."""
+    statement = (
+        select(Visit.table, Incident.table.c.number.label("incident"), _link.number.label("link"))
+        .join(Incident.table, Incident.table.c.id == _visit.incident_id)
+        .join(DropLink.table, _link.id == _visit.drop_link_id)
+        .order_by(_visit.created_time, _visit.id)
+    )
+    if visit_id is not None:
+        statement = statement.where(_visit.id == visit_id)
+    rows = session.execute(statement).mappings()
+    return [(Visit.from_row(row), row["incident"], row["link"]) for row in rows]
+
+
 def visit_is_published(session: Session, visit_id: UUID) -> bool:
     """Tell whether a checkpoint covers the newest entry of a visit's record, so that the store alone would show it."""
     covered = select(func.coalesce(func.max(CheckpointRow.size), 0)).scalar_subquery()

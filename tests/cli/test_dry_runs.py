@@ -16,7 +16,8 @@ Run = Callable[..., Result]
 
 READERS = frozenset(
     "approvals doctor ls show log verify exposure jobs completion unlock lock incident-ls staff-ls hold-ls "
-    "receipt-check packet-check keys-recovery policy-show policy-test preview drop-ls drop-card serve".split()
+    "receipt-check packet-check keys-recovery policy-show policy-test preview drop-ls drop-card serve "
+    "drop-received drop-told names".split()
 )
 """What changes no record of itself: they enter that something was read or opened, at most, or wait for people."""
 
