@@ -1,7 +1,9 @@
 """`incident`, `import`."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,12 +16,15 @@ from commands.door import GivenPath, Interrupted, common, refuse_unwritable
 from commands.importing import Progress, forecast, report
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted
-from custody.incidents import Judgement, judge_report, open_incident, refuse_judged_so, titles
+from custody.incidents import Judgement, judge_report, open_incident, refuse_judged_so, told_of
 from custody.receipt_office import issue_receipt
 from ingest.folder import look_at
 from ingest.manifest import read_manifest
 from ingest.reception import Linked, Stored
 from ingest.reconciliation import ImportRequest, Reconciliation
+
+_TOLD = {"place": "where, as told", "started_claim": "since, as told", "title": "title"}
+"""What is told of an incident, by its name in the log, and how a table calls it."""
 
 
 @click.group("incident")
@@ -60,7 +65,7 @@ def incident_new(rooms: Rooms, title: str, place: str | None, started: str | Non
 
 
 @incident.command("ls")
-@click.option("--titles", "with_titles", is_flag=True, help="Open the titles (unlocked; entered in the log).")
+@click.option("--titles", "with_titles", is_flag=True, help="Open titles, places, starts (unlocked; logged).")
 @common
 def incident_ls(rooms: Rooms, with_titles: bool) -> int:
     """List incidents.
@@ -76,21 +81,26 @@ def incident_ls(rooms: Rooms, with_titles: bool) -> int:
     opened = {}
     if with_titles and found:
         require(rooms.actor, Action.OPEN_RECORD)
-        opened = titles(rooms.ledger, rooms.vault, rooms.register, rooms.actor, [one for one, _, _ in found])
+        opened = told_of(rooms.ledger, rooms.vault, rooms.register, rooms.actor, [one for one, _, _ in found])
         rooms.publisher.publish()
     for one, _, count in found:
-        talk.document({"incident": one.number, "status": one.status, "items": count, "title": opened.get(one.id)})
-    head = ("incident", "status", "items", "made (UTC)", *(("title",) if opened else ()))
+        told = {name: opened.get(one.id, {}).get(name) for name in _TOLD}
+        talk.document({"incident": one.number, "status": one.status, "items": count, **told})
+    head = ("incident", "status", "items", "made (UTC)", *(_TOLD.values() if opened else ()))
     talk.table(
         head,
         [
-            (i.number, i.status, str(count), f"{i.created_time:%Y-%m-%d %H:%M}", *((opened[i.id],) if opened else ()))
+            (i.number, i.status, str(count), f"{i.created_time:%Y-%m-%d %H:%M}", *_told(opened.get(i.id)))
             for i, _, count in found
         ],
     )
     if not found:
         talk.aside("No incidents yet. `testigo incident new --title …` makes one.")
     return 0
+
+
+def _told(sealed: Mapping[str, Any] | None) -> tuple[str, ...]:
+    return tuple(str(sealed.get(name) or "") for name in _TOLD) if sealed is not None else ()
 
 
 @incident.command("confirm")

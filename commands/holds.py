@@ -1,12 +1,14 @@
 """`hold`."""
 
+from uuid import UUID
+
 import click
 
 from archive.access import Action, require
 from archive.catalogue.holds import hold_by_number, list_holds
 from archive.catalogue.incidents import incident_by_number, incidents_by_id
 from archive.catalogue.items import item_by_number, list_items
-from archive.catalogue.records import Hold, Incident, Item
+from archive.catalogue.records import Incident, Item, Json
 from cli import Rooms
 from commands.door import common
 from commands.plan import only_planned, plannable
@@ -88,41 +90,36 @@ def hold_lift(rooms: Rooms, number: str, reason: str) -> int:
 
 
 @hold.command("ls")
+@click.option("--titles", "with_titles", is_flag=True, help="Open what each is for (unlocked; entered in the log).")
 @common
-def hold_ls(rooms: Rooms) -> int:
+def hold_ls(rooms: Rooms, with_titles: bool) -> int:
     """List holds.
 
     \b
     Example:
-      testigo hold ls
+      testigo hold ls --titles
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.LIST_RECORDS)
     with rooms.database.reading() as session:
-        found: list[tuple[Hold, int]] = list_holds(session)
-        incidents = incidents_by_id(session)
-        items = {item.id: item.number for item, _ in list_items(session)}
-    for one, _ in found:
-        target = (
-            incidents[one.incident_id].number if one.incident_id else items.get(one.item_id) if one.item_id else None
-        )
-        talk.document({"hold": one.number, "status": one.status, "on": target})
-    talk.table(
-        ("hold", "status", "on", "placed (UTC)"),
-        [
-            (
-                one.number,
-                one.status,
-                incidents[one.incident_id].number
-                if one.incident_id
-                else str(items.get(one.item_id))
-                if one.item_id
-                else "",
-                f"{one.placed_time:%Y-%m-%d %H:%M}",
-            )
-            for one, _ in found
-        ],
-    )
+        found = [hold for hold, _ in list_holds(session)]
+        numbers = {each.id: each.number for each in incidents_by_id(session).values()}
+        numbers |= {item.id: item.number for item, _ in list_items(session)}
+    opened: dict[UUID, dict[str, Json]] = {}
+    if with_titles and found:
+        try:
+            opened = rooms.reading_room.open_holds(rooms.actor, found)
+        finally:
+            rooms.publisher.publish()
+    rows = []
+    for one in found:
+        target = one.incident_id or one.item_id
+        on = numbers.get(target) if target is not None else None
+        told = {name: opened.get(one.id, {}).get(name) for name in ("trigger", "title")}
+        talk.document({"hold": one.number, "status": one.status, "on": on, **told})
+        words = [str(text or "") for text in told.values()] if with_titles else []
+        rows.append((one.number, one.status, on or "", f"{one.placed_time:%Y-%m-%d %H:%M}", *words))
+    talk.table(("hold", "status", "on", "placed (UTC)", *(("for", "title") if with_titles else ())), rows)
     return 0
 
 

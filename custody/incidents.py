@@ -14,7 +14,7 @@ from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation
 from archive.catalogue.incidents import incident_by_number
 from archive.catalogue.numbers import NumberKind, next_numbers
-from archive.catalogue.records import Incident
+from archive.catalogue.records import Incident, Json
 from archive.errors import ConflictError
 from archive.types import Actor, NewId, Owner, OwnerKind
 from archive.vault import Vault
@@ -89,17 +89,17 @@ def refuse_judged_so(incident: Incident, judgement: Judgement) -> None:
         raise ConflictError("custody/judged-so", f"This incident is {judgement} already. Nothing was changed.")
 
 
-def titles(
+def told_of(
     ledger: Ledger, vault: Vault, register: Register, actor: Actor, incidents: Sequence[Incident]
-) -> dict[UUID, str]:
-    """Open the titles of incidents, against one entry."""
+) -> dict[UUID, dict[str, Json]]:
+    """Open what was told of incidents (`title`, `place`, `started_claim`), against one entry."""
     owners = [Owner(kind=OwnerKind.INCIDENT, id=incident.id) for incident in incidents]
     access = ledger.record_access(actor, owners, "list incidents", recipients={})
     keys = vault.unwrap(access, [owner.id for owner in owners])
-    found: dict[UUID, str] = {}
+    found: dict[UUID, dict[str, Json]] = {}
     seqs = sorted({seq for owner in owners for seq in register.seqs_closed_for(owner.id)})
     for opened in register.open(seqs, keys):
         for record in opened.all("record"):
             if record["kind"] == "incident" and "title" in record["sealed"]:
-                found[UUID(record["id"])] = str(record["sealed"]["title"])
+                found[UUID(record["id"])] = record["sealed"]
     return found

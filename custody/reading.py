@@ -16,7 +16,7 @@ from archive.age.seekable import SeekableReader
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
-from archive.catalogue.records import Item, StoredObject
+from archive.catalogue.records import Hold, Item, Json, StoredObject
 from archive.errors import AccessError, InputError, NotFoundError, TestigoError
 from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind
 from archive.vault import Vault
@@ -102,6 +102,15 @@ class ReadingRoom:
         self._allow(actor, Action.READ_LOG)
         keys, _ = self._keys(actor, Action.READ_LOG, [], "read the log")
         return self._register.open(list(range(first, end)), keys)
+
+    def open_holds(self, actor: Actor, holds: Sequence[Hold]) -> dict[UUID, dict[str, Json]]:
+        """Open what holds are for, by hold: `title`, `trigger`."""
+        self._allow(actor, Action.OPEN_RECORD)
+        keys, _ = self._keys(actor, Action.OPEN_RECORD, [], "list holds")
+        targets = {target for hold in holds if (target := hold.incident_id or hold.item_id) is not None}
+        seqs = sorted({seq for target in targets for seq in self._register.seqs_of(target)})
+        records = [record for entry in self._register.open(seqs, keys) for record in entry.all("record")]
+        return {UUID(each["id"]): each["sealed"] for each in records if each["kind"] == "hold" and each["sealed"]}
 
     def open_names(self, actor: Actor, counsel: KeyIdentity, purpose: str) -> list[OpenedEntry]:
         """Open, with counsel's own identity, the entries that hold names and contacts sealed to it.

@@ -293,3 +293,17 @@ def test_an_offset_without_a_method_or_out_of_reach_is_refused(run: Run, seconds
     said = run("clock-offset", f"E-{YEAR}-00001", "--seconds", seconds, "--method", method)
     assert said.exit_code == 1
     assert "custody/bad-offset" in said.stderr
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_what_was_told_of_incidents_and_holds_can_be_read_again(run: Run) -> None:
+    told = ["--title", "Raid at the laundry", "--place", "6th and Alvarado", "--started", "2026-11-21 05:40"]
+    number = run("incident", "new", *told).stdout.strip()
+    assert run("hold", "add", number, "--title", "Doe v. Noem", "--trigger", "filed_case").exit_code == 0
+    lines = run("incident", "ls", "--titles", "--json").stdout.splitlines()
+    (incident,) = [each for each in map(json.loads, lines) if each["incident"] == number]
+    assert [incident[name] for name in ("title", "place", "started_claim")] == told[1::2]
+    holds = [json.loads(line) for line in run("hold", "ls", "--titles", "--json").stdout.splitlines()]
+    assert [(each["on"], each["title"], each["trigger"]) for each in holds] == [(number, "Doe v. Noem", "filed_case")]
+    assert "Doe v. Noem" in run("hold", "ls", "--titles").stdout and "Doe" not in run("hold", "ls").stdout
+    assert all(text in run("incident", "ls", "--titles").stdout for text in told[1::2])
