@@ -82,10 +82,14 @@ class JobQueue:
         if rows:
             session.execute(insert(JobRow).on_conflict_do_nothing(index_elements=["kind", "subject"]), rows)
 
-    def enqueue_anew(self, session: Session, kind: JobKind, subjects: Sequence[str]) -> None:
-        """As `enqueue`; one that was done becomes due again, because there is something to do again."""
+    def enqueue_anew(self, session: Session, kind: JobKind, subjects: Sequence[str], *, at_once: bool = False) -> None:
+        """As `enqueue`; one that was done becomes due again, because there is something to do again.
+
+        `at_once`: also one that failed or waits for its next try, because a person asks for it.
+        """
         self.enqueue(session, kind, subjects)
-        done = (JobRow.kind == kind) & JobRow.subject.in_(subjects) & (JobRow.state == JobState.DONE)
+        states = [JobState.DONE, JobState.FAILED, JobState.NEW] if at_once else [JobState.DONE]
+        done = (JobRow.kind == kind) & JobRow.subject.in_(subjects) & JobRow.state.in_(states)
         again = {"state": JobState.NEW, "tries": 0, "not_before": self._clock(), "ended_time": None, "reason": None}
         session.execute(update(JobRow).where(done).values(**again))
 

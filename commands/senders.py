@@ -126,6 +126,7 @@ def _hand_over(each: HandOver) -> dict[str, Any]:
         "items": list(each.items),
         "incomplete": each.incomplete,
         "differing": each.differing,
+        "refused": each.refused,
         "questions": each.asked,
         "answered": each.answered,
     }
@@ -137,6 +138,8 @@ def _notes(each: HandOver) -> list[str]:
         notes.append(f"{each.incomplete} incomplete")
     if each.differing:
         notes.append(counted(each.differing, "differs from what was chosen", "differ from what was chosen"))
+    if each.refused:
+        notes.append(f"{each.refused} not taken in")
     if each.asked:
         notes.append(f"{each.answered} of {each.asked} answered")
     return notes

@@ -176,19 +176,26 @@ def enter_refusal(
 ) -> Refused:
     """Enter that a file was not taken in, and why."""
     record = _file_record(reception, arrival, "refused", new_id, code=refused.error.code)
-    values = (("purpose", reception.method), ("code", refused.error.code), *reception.values, *record)
+    came = arrival.bearer.refused(transaction.now) if arrival.bearer is not None else ()
+    values = (("purpose", reception.method), ("code", refused.error.code), *reception.values, *record, *came)
     transaction.record(Draft(event=EventKind.REFUSAL, outcome=Outcome.FAILURE, actor=reception.actor, values=values))
     return refused
 
 
 def _came_in(outcome: str, item: Item, taken: Taken, transaction: Transaction) -> CameIn:
     sealed = taken.original.sealed
+    sent_sha256, sent_size = sealed.sha256.value, sealed.size
+    match taken.handed_in:
+        case {"handed_in": {"sha256": str(digest), "size": int(size)}}:
+            sent_sha256, sent_size = bytes.fromhex(digest), size
     return CameIn(
         outcome=outcome,
         item_id=item.id,
         recipient=item.recipient,
         sha256=sealed.sha256.value,
         size=sealed.size,
+        sent_sha256=sent_sha256,
+        sent_size=sent_size,
         now=transaction.now,
         reveals=_reveals(taken.examination),
     )

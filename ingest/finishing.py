@@ -7,7 +7,9 @@ left is evidence too: see `rescuing`.
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Self, cast
@@ -26,7 +28,7 @@ from archive.catalogue.drops import (
 )
 from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.records import Delivery, Visit
-from archive.errors import NotFoundError
+from archive.errors import InputError, NotFoundError
 from archive.segmentfiles import segment_numbers
 from archive.segments import SegmentReader, discard_upload, retire_writer, upload_folder, upload_name
 from archive.turns import alone
@@ -39,9 +41,9 @@ from custody.ledger import EntryRef, Ledger, Transaction
 from ingest.arrival import ArrivalKey
 from ingest.entering import safe_text
 from ingest.intake import Intake
-from ingest.reception import Arrival, CameIn, Reception
+from ingest.reception import Arrival, CameIn, Reception, Refused
 from ingest.tokens import upload_record_id
-from ingest.visits import DIFFERS, NOT_GIVEN, SAME, keep_slip, sender
+from ingest.visits import DIFFERS, NOT_GIVEN, REFUSED, SAME, keep_slip, sender
 
 METHOD = "delivered by an observer"
 _LONGEST_TEXT = 1000
@@ -135,10 +137,15 @@ class Finishing:
             self.clean_up(name)
             return
         why = "given up by its sender" if given_up else ""
-        self.take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
+        # One that was given up and is not taken in waits for a rescue.
+        with suppress(InputError) if given_up else nullcontext():
+            self.take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
 
     def take_in_alone(self, name: str, told: Told, source: Callable[[], SegmentReader], why: str) -> bool:
-        """Take an upload in unless another process is at it, or it is in already."""
+        """Take an upload in unless another process is at it, or it is in already.
+
+        Raises: InputError where an unfinished upload is not taken in; what is staged of it stays.
+        """
         try:
             folder = upload_folder(self._root, name)
         except NotFoundError:
@@ -185,7 +192,10 @@ class Finishing:
                 visit=visit, upload=bytes.fromhex(name), told=told, declared=declared, why=why, opens=opens
             ),
         )
-        self._intake.receive(reception, [arrival])
+        (result,) = self._intake.receive(reception, [arrival])
+        if isinstance(result, Refused) and why:
+            # Its sender may have lost the phone: what is staged is all there is, and only a person lets go of it.
+            raise result.error
 
     def _opened(
         self, told: Told, declared: int, source: Callable[[], SegmentReader], why: str
@@ -234,9 +244,9 @@ class UploadBearer:
     def values(self, came: CameIn) -> Values:
         delivery = self._delivery(came)
         values: list[tuple[str, Json]] = [("record", delivery.to_log())]
-        if came.size < self._declared:
+        if came.sent_size < self._declared:
             why = self._why or "octets were lost"
-            values.append(("incomplete", {"received": came.size, "declared": self._declared, "why": why}))
+            values.append(("incomplete", {"received": came.sent_size, "declared": self._declared, "why": why}))
         if self._told.plain_size is not None:
             values.append(("sealed_on_the_phone", {"opens": self._opens}))
         if self._told.sha256 is not None:
@@ -253,6 +263,7 @@ class UploadBearer:
         slip: dict[str, Json] = {
             "sha256": came.sha256.hex(),
             "size": came.size,
+            "handed_in": came.sent_sha256.hex() if came.sent_sha256 != came.sha256 else None,
             "reveals": list(came.reveals),
             "comparison": delivery.comparison,
         }
@@ -266,14 +277,31 @@ class UploadBearer:
             outcome=came.outcome,
             comparison=self._compared(came),
             declared=self._declared,
-            size=came.size,
+            size=came.sent_size,
             item_id=came.item_id,
             delivered_time=came.now,
         )
 
+    def refused(self, now: datetime) -> Values:
+        """Say that an upload was not taken in; of an unfinished one nothing, for it stays where it is."""
+        if self._why:
+            return ()
+        delivery = Delivery(
+            id=upload_record_id(self._upload),
+            visit_id=self._visit.id,
+            upload=self._upload,
+            outcome=REFUSED,
+            comparison=NOT_GIVEN,
+            declared=self._declared,
+            size=None,
+            item_id=None,
+            delivered_time=now,
+        )
+        return (("record", delivery.to_log()),)
+
     def _compared(self, came: CameIn) -> str:
         if not self._opens:
             return DIFFERS
-        if self._told.sha256 is None or came.size < self._declared:
+        if self._told.sha256 is None or came.sent_size < self._declared:
             return NOT_GIVEN
-        return SAME if self._told.sha256 == came.sha256.hex() else DIFFERS
+        return SAME if self._told.sha256 == came.sent_sha256.hex() else DIFFERS

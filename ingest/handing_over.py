@@ -31,7 +31,7 @@ from ingest.intake import Intake
 from ingest.reception import Arrival, Reception
 from ingest.return_codes import ReturnCodes
 from ingest.tokens import visit_identity
-from ingest.visits import HANDED_OVER, Slip, Visits, open_slips, reseal_slips, sender
+from ingest.visits import HANDED_OVER, REFUSED, Slip, Visits, open_slips, reseal_slips, sender
 
 
 class HandingOver:
@@ -143,7 +143,7 @@ class HandingOver:
         if "checking" in states:
             raise ConflictError("visits/unfinished", "Some files are still being checked. Ask again in a moment.")
         if not {"safe", "differs", "incomplete"} & set(states) and not (choice.saw or choice.told):
-            raise _nothing_sent()
+            raise _not_taken() if REFUSED in states else _nothing_sent()
 
     def _take_statement(self, visit: Visit, choice: Choice) -> None:
         """Take what was written in as an item, through the seven steps like any file."""
@@ -171,6 +171,14 @@ def _keep_token(session: Session, visit: Visit, token: bytes, identity: KeyIdent
 
 def _handed_over() -> ConflictError:
     return ConflictError("visits/handed-over", "The receipt for this was given before. What was sent is kept.")
+
+
+def _not_taken() -> InputError:
+    return InputError(
+        "ingest/cannot-strip",
+        "This file was not taken in: this archive keeps no metadata of files of its kind, and it could not be cleaned. "
+        "What was sent is untouched.",
+    )
 
 
 def _nothing_sent() -> InputError:

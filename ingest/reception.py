@@ -31,6 +31,9 @@ class Bearer(Protocol):
     def values(self, came: "CameIn") -> Values:
         """Give what the entry says, in general, of how the file came."""
 
+    def refused(self, now: datetime) -> Values:
+        """Give what the entry of a refusal says, in general, of how the file came."""
+
     def keep(self, transaction: Transaction, came: "CameIn", number: str, entry: EntryRef) -> None:
         """Keep, in the same transaction, what the entry is needed for."""
 
@@ -39,6 +42,8 @@ class Bearer(Protocol):
 class CameIn:
     """What is known of a file when it is entered. `item_id` is the item that it became, or was already.
 
+    `sha256` and `size` are of what is kept, `sent_sha256` and `sent_size` of what was handed in: the same, but where
+    only a cleaned copy is kept.
     `reveals` are the kinds of what it says about itself: place, time, device, software.
     """
 
@@ -47,6 +52,8 @@ class CameIn:
     recipient: str
     sha256: bytes
     size: int
+    sent_sha256: bytes
+    sent_size: int
     now: datetime
     reveals: tuple[str, ...] = ()
 

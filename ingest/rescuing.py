@@ -75,7 +75,8 @@ class Rescuing:
                 self._finishing.close_upload(row.name.hex())
         if found:
             with self._database.writing() as session:
-                self._jobs.enqueue_anew(session, JobKind.RESCUE, [row.name.hex() for row in found])
+                names = [row.name.hex() for row in found]
+                self._jobs.enqueue_anew(session, JobKind.RESCUE, names, at_once=everything)
         return len(found)
 
     def work(self, job: Job, lease: Lease) -> Done | NotDone:

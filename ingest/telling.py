@@ -26,15 +26,15 @@ from custody.register import OpenedEntry, Register
 from ingest.choices import visit_owner
 from ingest.consents import Rung, rung_of
 from ingest.returning import sender_owner
-from ingest.visits import DIFFERS
+from ingest.visits import DIFFERS, REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandOver:
     """One visit as it stands open in the catalogue.
 
-    `use` is None where none was chosen yet, and where it was withdrawn. `incomplete` and `differing` are numbers of
-    items.
+    `use` is None where none was chosen yet, and where it was withdrawn. `incomplete`, `differing` and `refused` count
+    files.
     """
 
     visit: Visit
@@ -43,6 +43,7 @@ class HandOver:
     items: tuple[str, ...]
     incomplete: int
     differing: int
+    refused: int
     use: Rung | None
     asked: int
     answered: int
@@ -127,6 +128,7 @@ def _hand_over(session: Session, visit: Visit, incident: str, link: str) -> Hand
         items=tuple(sorted(item.number for item in items.values())),
         incomplete=sum(each.size is not None and each.size < each.declared for each in deliveries),
         differing=sum(each.comparison == DIFFERS for each in deliveries),
+        refused=sum(each.outcome == REFUSED for each in deliveries),
         use=rung_of(consent.level, consent.audiences) if consent is not None else None,
         asked=len(questions),
         answered=sum(question.status == "answered" for question in questions),

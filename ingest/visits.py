@@ -45,13 +45,14 @@ from ingest.tokens import visit_id, visit_identity
 
 OPEN, HANDED_OVER, STOPPED = "open", "handed over", "stopped"
 SAME, DIFFERS, NOT_GIVEN = "same", "differs", "not given"
+REFUSED = "refused"
 _BEGUN = "delivery begun"
 _BEGUN_AGAIN = "delivery begun; a key that an interrupted beginning left was replaced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
-    """How far one file of a visit is: receiving, checking, safe, differs, incomplete."""
+    """How far one file of a visit is: receiving, checking, safe, differs, incomplete, refused."""
 
     upload: str
     state: str
@@ -202,6 +203,8 @@ class Slip:
     size: int
     reveals: tuple[str, ...]
     comparison: str
+    handed_in: str | None
+    """The SHA-256 of what was sent (hex), where only a cleaned copy of it is kept."""
 
 
 def keep_slip(
@@ -260,12 +263,15 @@ def _slip(value: Any) -> Slip:
         size=value["size"],
         reveals=tuple(value["reveals"]),
         comparison=value["comparison"],
+        handed_in=value.get("handed_in"),
     )
 
 
 def state_of(upload: str, is_whole: bool, delivery: Delivery | None) -> str:
-    """Say in one word how far a file is: receiving, checking, safe, differs, incomplete."""
+    """Say in one word how far a file is: receiving, checking, safe, differs, incomplete, refused."""
     if delivery is not None:
+        if delivery.outcome == REFUSED:
+            return REFUSED
         if delivery.size is not None and delivery.size < delivery.declared:
             return "incomplete"
         return "differs" if delivery.comparison == DIFFERS else "safe"

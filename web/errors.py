@@ -83,6 +83,10 @@ WORDS: dict[str, Any] = {
     "uploads/retired": _l("The same file is being sent by a newer request. Nothing is lost. This one has stopped."),
     "uploads/beyond-length": _l("More arrived than was announced. What was announced is kept. Send the file again."),
     "uploads/differs": _l("What arrived is not the same as on your side. Both are kept. Send the file once more."),
+    "ingest/cannot-strip": _l(
+        "This archive keeps no hidden data of such files and could not take it out of this one. Nothing of it was "
+        "kept. It is still on your phone."
+    ),
     "visits/no-such-visit": _l("There is no such sending here any more. What you sent is kept. Use your return code."),
     "visits/no-such-code": _l("This code is not known. Check each digit and try again. Nothing was changed."),
     "visits/nothing-sent": _l("Nothing has arrived yet. Choose files or write what you saw, then ask for the receipt."),

@@ -1,7 +1,8 @@
 """The end of a handing over: the form that brings files, words and the choice of use; the receipt; its file.
 
-Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `different`; `size_words`,
-`local_words`, `utc_words`, `use`), `return_code` in groups of four (once, else None), `file_url`, `reveals`.
+Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `different`, `handed_in`;
+`size_words`, `local_words`, `utc_words`, `use`, `refused`), `return_code` in groups of four (once, else None),
+`file_url`, `reveals`.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from ingest.choices import ANSWERS, Choice
 from ingest.consents import Rung
 from ingest.finishing import Told
 from ingest.tokens import grouped_code, visit_identity
+from ingest.visits import REFUSED
 from web.body import Body
 from web.client import same_pace, take_up, token_octets, visit_token
 from web.errors import wants_json
@@ -58,6 +60,7 @@ def receipt() -> Response:
             "sha256": slip.sha256.hex(),
             "size_words": size_words(slip.size),
             "different": slip.comparison == "differs",
+            "handed_in": slip.handed_in,
         }
         for slip in slips
     ]
@@ -68,6 +71,7 @@ def receipt() -> Response:
         "local_words": local_words(visit.created_time),
         "utc_words": utc_words(visit.created_time),
         "use": rooms().handing_over.use_of(visit),
+        "refused": sum(file.state == REFUSED for file in rooms().visits.files(visit.id)),
     }
     reveals = sorted({kind for slip in slips for kind in slip.reveals})
     code = kept(SHOWN)

@@ -18,9 +18,10 @@ from archive.access import Action
 from archive.errors import InputError, NotFoundError
 from ingest.finishing import Told
 from ingest.uploads import Checksum, Progress
-from ingest.visits import state_of
+from ingest.visits import REFUSED, state_of
 from web.body import Body
 from web.client import same_pace, token_octets
+from web.errors import WORDS
 from web.rooms import rooms, settings
 from web.security import proves_itself, requires
 
@@ -145,7 +146,8 @@ def _look(address: bytes) -> Response:
     """Say how an upload stands without taking the turn from whoever sends it."""
     progress, delivery = rooms().uploads.look(address)
     state = state_of(progress.state, progress.offset == progress.declared, delivery)
-    return jsonify(ok=True, state=state, offset=progress.offset, length=progress.declared)
+    why = {"error": str(WORDS["ingest/cannot-strip"])} if state == REFUSED else {}
+    return jsonify(ok=True, state=state, offset=progress.offset, length=progress.declared, **why)
 
 
 def _told_progress(status: int, progress: Progress) -> Response:

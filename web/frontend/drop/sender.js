@@ -261,7 +261,14 @@ export class Sender {
         if (response.status === 404 || response.status === 410) await change(record.id, { state: "sending" });
         throw Object.assign(new Error("no answer"), { originalResponse: { getStatus: () => response.status } });
       }
-      const { state } = await response.json();
+      const { state, error } = await response.json();
+      if (state === "refused") {
+        await change(record.id, { state, reason: error });
+        await this.changed(true);
+        return;
+      }
+      // Part of what was acknowledged got lost there: the copy on this phone goes once more, from its start.
+      if (state === "incomplete") throw Object.assign(new Error("lost"), { originalResponse: { getStatus: () => 410 } });
       if (SENT.has(state)) {
         await change(record.id, { state, accepted: record.length || record.size });
         await removeCopy(record.id);
