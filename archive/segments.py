@@ -107,13 +107,16 @@ def retire_writer(root: Path, name: str) -> None:
         turn.close()
 
 
-def settled_offset(root: Path, address: bytes, *, at_least: int = 0) -> int:
-    """Take the turn from whoever writes, leave only what opens, make it durable, and return where it ends."""
+def settled_offset(root: Path, address: bytes, *, at_least: int = 0, synced: int = 0) -> int:
+    """Take the turn from whoever writes, leave only what opens, make it durable, and return where it ends.
+
+    `synced` is as for `SegmentWriter`.
+    """
     folder = upload_folder(root, upload_name(address))
     turn = Turn(folder)
     try:
         with turn.taken():
-            return _settle(folder, address, at_least)[1]
+            return _settle(folder, address, at_least, synced)[1]
     finally:
         turn.close()
 
@@ -122,7 +125,8 @@ class SegmentWriter:
     """Go on with an upload where its durable octets end. The newest writer alone writes; not for two threads at once.
 
     `offset` is where the next octet goes. A writer that failed takes nothing more; another one goes on. What is written
-    on `trial` counts only once it was confirmed; until then whoever comes next removes it.
+    on `trial` counts only once it was confirmed; until then whoever comes next removes it. `synced` octets are known to
+    be durable: an upload that ends just there is not read again, nor synced again.
     Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/retired` once another has begun;
     IntegrityError `uploads/segment-changed`, and `uploads/octets-lost` where fewer than `at_least` octets are left.
     """
@@ -134,6 +138,7 @@ class SegmentWriter:
         keyring: Keyring,
         *,
         at_least: int = 0,
+        synced: int = 0,
         segment_octets: int = SEGMENT_OCTETS,
         trial: bool = False,
     ) -> None:
@@ -147,7 +152,7 @@ class SegmentWriter:
         self._segment: NewSegment | None = None
         self._turn: Turn | None = Turn(self._folder)
         with self._used_up_by_failure(), self._turn.taken():
-            self._number, self._sealed_to = _settle(self._folder, address, at_least)
+            self._number, self._sealed_to = _settle(self._folder, address, at_least, synced)
             if trial:
                 write_durably(self._folder / _TRIAL, str(self._number + 1).encode("ascii"))
 
@@ -314,7 +319,7 @@ class SegmentReader(io.RawIOBase):
                 self.unread_octets = segment.unread_octets
 
 
-def _settle(folder: Path, address: bytes, at_least: int) -> tuple[int, int]:
+def _settle(folder: Path, address: bytes, at_least: int, synced: int) -> tuple[int, int]:
     """Leave only what opens, durable. Return the last segment's number and where it ends."""
     sweep_partials(folder)
     _drop_trial(folder)
@@ -326,7 +331,7 @@ def _settle(folder: Path, address: bytes, at_least: int) -> tuple[int, int]:
         with StoredSegment(folder, name, number, lambda key, _: key.open(address)) as segment:
             if segment.key.start != end:
                 raise segment_changed(number)
-            if number != numbers[-1]:
+            if number != numbers[-1] or end + segment.claimed_octets == synced:
                 end += segment.claimed_octets
                 continue
             end += sum(map(len, segment.plain()))

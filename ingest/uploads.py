@@ -129,7 +129,7 @@ class Uploads:
         """
         row = self._row(address)
         if row.state == RECEIVING and row.received < row.declared:
-            offset = settled_offset(self._root, address)
+            offset = settled_offset(self._root, address, synced=row.received)
             # The write lock and a sync are for what has changed; many phones ask at once how far they are.
             row = self._advance(address, offset) if offset != row.received else row
         self._refuse_ended(row)
@@ -166,7 +166,7 @@ class Uploads:
             visit = visit_by_id(session, row.visit_id)
         if visit is None:
             raise no_such_upload()
-        writer = SegmentWriter(self._root, address, _keyring(visit), trial=checksum is not None)
+        writer = SegmentWriter(self._root, address, _keyring(visit), synced=row.received, trial=checksum is not None)
         try:
             # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
             self._refuse_ended(self._row(address))

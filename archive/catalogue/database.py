@@ -5,6 +5,7 @@ stays true), and that a database without its guards must not be written to.
 """
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from archive.errors import ConfigError, IntegrityError, TestigoError, Unavailabl
 _WRITER = {"testigo_writer": True}
 _SHARED_MEMORY_OCTETS = 32 << 10  # The size in which SQLite makes it, and lets it grow.
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_PATIENCE_S = 60
+_KEPT_OPEN = 16
+"""So many connections are kept; more are opened where more read at once, and closed again."""
 
 
 class Database:
@@ -32,6 +36,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._engine = _engine(path)
+        self._next_writer = threading.Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -43,10 +48,27 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Give a session that holds the write lock; commit at the end, or leave nothing."""
-        with _translated(self.path), self._engine.connect().execution_options(**_WRITER) as connection:
+        with _translated(self.path), self._turn_to_write(), self._connected_to_write() as connection:
             with Session(connection, expire_on_commit=False) as session:
                 yield session
                 session.commit()
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        """Have the writers of this process queue here, without a connection.
+
+        SQLite has them all ask again and again, after naps of up to 100 ms, and whoever naps longest goes last.
+        Raises: UnavailableError `archive/busy`.
+        """
+        if not self._next_writer.acquire(timeout=_PATIENCE_S):
+            raise _busy()
+        try:
+            yield
+        finally:
+            self._next_writer.release()
+
+    def _connected_to_write(self) -> Connection:
+        return self._engine.connect().execution_options(**_WRITER)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version, then check that the guards are there.
@@ -65,7 +87,7 @@ class Database:
 
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
-        with _translated(self.path), self._engine.connect().execution_options(**_WRITER) as connection:
+        with _translated(self.path), self._connected_to_write() as connection:
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
@@ -130,7 +152,11 @@ def create_guards(connection: Connection, keys: dict[str, tuple[str, ...]]) -> N
 
 def _engine(path: Path) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": 60, "isolation_level": None, "check_same_thread": False}
+        f"sqlite:///{path}",
+        # Nobody waits for a connection: whoever reads inside a transaction would wait for itself.
+        pool_size=_KEPT_OPEN,
+        max_overflow=-1,
+        connect_args={"timeout": _PATIENCE_S, "isolation_level": None, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")
@@ -158,6 +184,14 @@ def _has_no_room(path: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < _SHARED_MEMORY_OCTETS
 
 
+def _busy() -> UnavailableError:
+    return UnavailableError(
+        "archive/busy",
+        "Another process is writing to this archive and did not finish within a minute. "
+        "Nothing was changed. Try again when it has ended.",
+    )
+
+
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
@@ -167,11 +201,7 @@ def _translated(path: Path) -> Iterator[None]:
     except OperationalError as error:
         words = str(error.orig).lower()
         if "locked" in words or "busy" in words:
-            raise UnavailableError(
-                "archive/busy",
-                "Another process is writing to this archive and did not finish within a minute. "
-                "Nothing was changed. Try again when it has ended.",
-            ) from error
+            raise _busy() from error
         if "full" in words or ("disk i/o error" in words and _has_no_room(path)):
             raise UnavailableError(
                 "archive/store-full",

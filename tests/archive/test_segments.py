@@ -142,6 +142,40 @@ def test_asking_for_the_offset_retires_the_writer(tmp_path: Path) -> None:
     assert settled_offset(tmp_path, address) == 3 * CHUNK_OCTETS
 
 
+def test_what_is_known_to_be_durable_is_neither_read_nor_synced_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = _upload(tmp_path, _CONTENT[: CHUNK_OCTETS + 7])
+    synced: list[int] = []
+    sync = os.fsync
+
+    def counted(fd: int) -> None:
+        synced.append(fd)
+        sync(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", counted)
+        assert settled_offset(tmp_path, address, synced=CHUNK_OCTETS + 7) == CHUNK_OCTETS + 7
+        assert synced == []
+        assert settled_offset(tmp_path, address, synced=CHUNK_OCTETS) == CHUNK_OCTETS + 7
+        assert synced != []
+
+
+def test_what_came_beyond_the_octets_known_to_be_durable_counts_as_far_as_it_opens(tmp_path: Path) -> None:
+    address = begin_upload(tmp_path)
+    writer = SegmentWriter(tmp_path, address, _KEYRING)
+    writer.append(_CONTENT[:CHUNK_OCTETS])
+    acknowledged = writer.sync()
+    writer.append(_CONTENT[CHUNK_OCTETS : 3 * CHUNK_OCTETS])
+    writer.abandon()
+    segment = tmp_path / upload_name(address) / "000001.age"
+    os.truncate(segment, segment.stat().st_size - 1)
+    with SegmentWriter(tmp_path, address, _KEYRING, synced=acknowledged) as newer:
+        assert newer.offset == 2 * CHUNK_OCTETS
+        newer.append(_CONTENT[2 * CHUNK_OCTETS : 3 * CHUNK_OCTETS])
+    assert _read(tmp_path, address) == _CONTENT[: 3 * CHUNK_OCTETS]
+
+
 def test_discarding_ends_whoever_writes(tmp_path: Path) -> None:
     address = begin_upload(tmp_path)
     writer = SegmentWriter(tmp_path, address, _KEYRING)
@@ -400,7 +434,9 @@ def _run(root: Path, disk: _Disk, steps: list[tuple[str, int]]) -> None:
                 assert acknowledged <= len(rescued) <= reached
                 assert rescued == _CONTENT[: len(rescued)]
         if step not in ("append", "sync"):
-            writer = SegmentWriter(root, address, _KEYRING, segment_octets=_SEGMENT, at_least=acknowledged)
+            writer = SegmentWriter(
+                root, address, _KEYRING, segment_octets=_SEGMENT, at_least=acknowledged, synced=acknowledged
+            )
             assert writer.offset >= acknowledged
             acknowledged = writer.offset
     end = writer.close()
