@@ -23,7 +23,7 @@ def tables_of(source: RangeSource, number: int) -> tuple[dict[bytes, bytes], int
             tables[b"moof"] = b""
         elif box.path == (b"moov", b"trak"):
             track += 1
-        elif track == number and box.kind in (b"stsd", b"stsz", b"stsc", b"stco", b"co64"):
+        elif track == number and box.kind in (b"stsd", b"stsz", b"stsc", b"stco", b"co64", b"stss"):
             tables[box.kind] = _content(source, box)
             stsd_at = box.begin if box.kind == b"stsd" else stsd_at
     return tables, stsd_at

@@ -6,9 +6,10 @@ pictures and the sound are copied bit for bit, with one exception: where an edit
 them, so that track is encoded anew and the answer says so. WAV and FLAC are encoded anew as well, which loses nothing.
 """
 
+import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ffmpeg
@@ -20,10 +21,12 @@ from media.coded_units import Blanked, coded_track
 from media.confinement import Confinement, find_tool
 from media.doors import TARGET
 from media.ffmpeg import Ffmpeg, Run
+from media.filled_film import filled_film
+from media.hollow_film import hollow_film
 from media.identify import Format
 from media.options import MIB, MediaSettings
 from media.problems import Problem
-from media.ranges import RangeSource
+from media.ranges import BytesRanges, RangeSource
 from media.video import Stream, StreamProbe
 
 _TOOL = "ffmpeg"
@@ -79,6 +82,7 @@ class AudioVideoCleaner:
     def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
         self._ffmpeg = Ffmpeg(confinement, settings)
         self._probe = StreamProbe(find_tool(settings.ffprobe_path), confinement, settings)
+        self._settings = settings
 
     def takes(self, format: Format) -> bool:  # noqa: A002  # the field's own word
         return format.mime_type in CONTAINERS
@@ -92,17 +96,42 @@ class AudioVideoCleaner:
         again = [each for each in wanted if each.index in hidden]
         source = self._blanked(request, container, picture, hidden)
         options = _options(container, picture, sound, again, filtering=source is request.source)
+        tool = _TOOL + (f" ({' and '.join(each.kind for each in again)} encoded anew)" if again else "")
         run = Run(
-            build=lambda source: ffmpeg.output(*(source[str(each.index)] for each in wanted), TARGET, **options),
+            build=lambda given: ffmpeg.output(*(given[str(each.index)] for each in wanted), TARGET, **options),
             deadline=request.deadline,
             most=2 * request.source.size + 64 * MIB,
         )
         try:
-            self._ffmpeg.write(run, source, sink)
+            if source is not request.source and not again and self._past_ffmpeg(source, wanted, run, options, sink):
+                tool = f"{_TOOL} (media data brought over beside it)"
+            else:
+                self._ffmpeg.write(run, source, sink)
         except InputError as error:
             raise cannot_clean(_in_words(error)) from error
-        tool = _TOOL + (f" ({' and '.join(each.kind for each in again)} encoded anew)" if again else "")
         return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type)
+
+    def _past_ffmpeg(
+        self, source: RangeSource, wanted: list[Stream], run: Run, options: dict[str, Any], sink: Sink
+    ) -> bool:
+        """Copy a large film without leading its gigabytes through FFmpeg, where its tables are plain; say whether."""
+        if source.size <= self._settings.small_file_mib * MIB:
+            return False
+        numbers = [each.index for each in wanted]
+        hollow = hollow_film(source, numbers)
+        if hollow is None:
+            return False
+        copy = io.BytesIO()
+        inputs = [str(hollow.index(number)) for number in numbers]
+        of_hollow = replace(
+            run, build=lambda given: ffmpeg.output(*(given[number] for number in inputs), TARGET, **options)
+        )
+        self._ffmpeg.write(of_hollow, BytesRanges(hollow.content), copy)
+        filled = filled_film(hollow, copy.getvalue(), numbers)
+        if filled is None:
+            return False
+        filled.write(source, sink, deadline=run.deadline)
+        return True
 
     def _blanked(
         self, request: CleanRequest, container: Container, picture: Stream | None, hidden: frozenset[int]

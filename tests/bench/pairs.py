@@ -46,6 +46,8 @@ def compare(what: str, ours: Timed, peer: Timed, pairs: int, target: Target | No
         f"ours {spoken(median(mine))}, peer {spoken(median(theirs))}  {target.judge(value) if target else ''}".rstrip(),
         flush=True,
     )
+    # So that a row that is taken in several goes can be put together.
+    print(f"    each: {' '.join(f'{ratio:.3f}' for ratio in ratios)}", flush=True)
     return value
 
 

@@ -1,6 +1,7 @@
 """`make bench`: the figures of speed and memory, each against a peer in the same minute on the same files.
 
-    run.py [large] [fixity] [photos] [log] [video] [extraction] [upload] [--pairs N] [--photos N] [--work FOLDER]
+    run.py [large] [fixity] [photos] [log] [review] [cleaning] [extraction] [upload] [--pairs N] [--photos N]
+           [--work FOLDER]
 
 Ratios are medians of interleaved pairs, with the least and the greatest. A figure is printed whether it reaches what it
 must be or not, and the exit code is 0 either way. Figures that count are entered in docs/evidence.md with their date.
@@ -20,7 +21,7 @@ from tests.bench.composition import REPOSITORY, Founded, found
 from tests.bench.pairs import machine
 from tests.bench.peers import missing
 
-_ROWS = ("large", "fixity", "photos", "log", "video", "extraction", "upload")
+_ROWS = ("large", "fixity", "photos", "log", "review", "cleaning", "extraction", "upload")
 
 
 def main() -> int:
@@ -59,8 +60,10 @@ def _measure(row: str, work: Path, template: Founded, asked: argparse.Namespace)
             row_log.measure(work, template, asked.pairs)
         case "upload":
             row_upload.measure(work, template, asked.pairs)
-        case "video":
-            row_video.measure(work, asked.pairs)
+        case "review":
+            row_video.measure_review(work, asked.pairs)
+        case "cleaning":
+            row_video.measure_cleaning(work, asked.pairs)
         case "extraction":
             row_extraction.measure(work, asked.pairs)
 
