@@ -53,10 +53,7 @@ class Turn:
         """
         with self._locked() as fd:
             if int.from_bytes(os.pread(fd, _OCTETS, 0), "big") != self._number:
-                raise ConflictError(
-                    "uploads/retired",
-                    "A newer request goes on with this upload. This one has stopped, and wrote nothing after that.",
-                )
+                raise retired()
             yield
 
     def close(self) -> None:
@@ -96,6 +93,13 @@ def alone(folder: Path, purpose: str) -> Iterator[bool]:
         yield True
     finally:
         os.close(fd)
+
+
+def retired() -> ConflictError:
+    return ConflictError(
+        "uploads/retired",
+        "A newer request goes on with this upload. This one has stopped, and wrote nothing after that.",
+    )
 
 
 def no_such_upload() -> NotFoundError:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from sqlalchemy import insert, update
 
@@ -40,6 +39,7 @@ from archive.uploadtold import Place, keep_place, keep_told, told_by_address
 from ingest.arrival import ArrivalKey
 from ingest.finishing import Finishing, Told
 from ingest.visits import Visits
+from ingest.waiting_line import Line, Source
 
 SYNC_OCTETS = 8 << 20
 """At most so many octets are received before they are made durable."""
@@ -49,12 +49,6 @@ _MOST_READ = 256 << 10
 """A buffer grows to this only where a line fills it: a few mebibytes do for hundreds of slow phones."""
 
 _MIB = 1 << 20
-
-
-class Source(Protocol):
-    """The body of a request. `readinto` takes what has come, one octet at least; 0 is the end."""
-
-    def readinto(self, buffer: memoryview, /) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +92,7 @@ class Uploads:
         self._settings = settings
         self._free_octets = free_octets
         self._clock = clock
+        self._line = Line()
 
     def create(self, token: bytes, untrusted_code: str, told: Told, declared: int) -> tuple[bytes, Progress]:
         """Make room for a file of `declared` octets and return its address, which is told this once.
@@ -127,11 +122,12 @@ class Uploads:
 
         Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/expired`.
         """
-        row = self._row(address)
-        if row.state == RECEIVING and row.received < row.declared:
-            offset = settled_offset(self._root, address, synced=row.received)
-            # The write lock and a sync are for what has changed; many phones ask at once how far they are.
-            row = self._advance(address, offset) if offset != row.received else row
+        with self._line.joined(upload_name(address)):
+            row = self._row(address)
+            if row.state == RECEIVING and row.received < row.declared:
+                offset = settled_offset(self._root, address, synced=row.received)
+                # The write lock and a sync are for what has changed; many phones ask at once how far they are.
+                row = self._advance(address, offset) if offset != row.received else row
         self._refuse_ended(row)
         progress = self._progress_of(row)
         return self._whole(address, progress) if progress.offset == progress.declared else progress
@@ -156,37 +152,9 @@ class Uploads:
         `uploads/expired`; InputError `uploads/beyond-length`, `uploads/bad-checksum`; UnavailableError
         `uploads/no-room`.
         """
-        row = self._row(address)
-        self._refuse_ended(row)
-        if row.received == row.declared:
-            if offset == row.declared and not length:
-                return self._whole(address, self._progress_of(row))
-            raise _wrong_offset(row.declared, offset)
-        with self._database.reading() as session:
-            visit = visit_by_id(session, row.visit_id)
-        if visit is None:
-            raise no_such_upload()
-        writer = SegmentWriter(self._root, address, _keyring(visit), synced=row.received, trial=checksum is not None)
-        try:
-            # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
-            self._refuse_ended(self._row(address))
-            if writer.offset != offset:
-                raise _wrong_offset(writer.offset, offset)
-            if length is not None and offset + length > row.declared:
-                raise _too_long()
-            self._receive(writer, source, row.declared, checksum)
-            end = writer.offset
-        except OSError:
-            self._keep_what_came(address, writer, checksum)
-            raise
-        except InputError as error:
-            if error.code == "uploads/beyond-length":
-                self._keep_what_came(address, writer, checksum)
-            raise
-        finally:
-            writer.abandon()
-        progress = self._progress_of(self._advance(address, end))
-        return self._whole(address, progress) if end == row.declared else progress
+        with self._line.joined(upload_name(address), source):
+            progress = self._append(address, offset, source, length, checksum)
+        return self._whole(address, progress) if progress.offset == progress.declared else progress
 
     def receive_whole(self, token: bytes, untrusted_code: str, told: Told, source: Source, most: int) -> None:
         """Take a file whose length nobody said, as a form without scripts brings it, and return when it is in.
@@ -234,7 +202,8 @@ class Uploads:
         Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/expired`.
         """
         self._refuse_ended(self._row(address))
-        self._finishing.close_upload(upload_name(address))
+        with self._line.joined(upload_name(address)):
+            self._finishing.close_upload(upload_name(address))
         self._finishing.finish_soon(address, given_up=True)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -266,6 +235,40 @@ class Uploads:
             }
             session.execute(insert(UploadRow), [row])
         return now
+
+    def _append(
+        self, address: bytes, offset: int, source: Source, length: int | None, checksum: Checksum | None
+    ) -> Progress:
+        row = self._row(address)
+        self._refuse_ended(row)
+        if row.received == row.declared:
+            if offset == row.declared and not length:
+                return self._progress_of(row)
+            raise _wrong_offset(row.declared, offset)
+        with self._database.reading() as session:
+            visit = visit_by_id(session, row.visit_id)
+        if visit is None:
+            raise no_such_upload()
+        writer = SegmentWriter(self._root, address, _keyring(visit), synced=row.received, trial=checksum is not None)
+        try:
+            # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
+            self._refuse_ended(self._row(address))
+            if writer.offset != offset:
+                raise _wrong_offset(writer.offset, offset)
+            if length is not None and offset + length > row.declared:
+                raise _too_long()
+            self._receive(writer, source, row.declared, checksum)
+            end = writer.offset
+        except OSError:
+            self._keep_what_came(address, writer, checksum)
+            raise
+        except InputError as error:
+            if error.code == "uploads/beyond-length":
+                self._keep_what_came(address, writer, checksum)
+            raise
+        finally:
+            writer.abandon()
+        return self._progress_of(self._advance(address, end))
 
     def _receive(self, writer: SegmentWriter, source: Source, declared: int, checksum: Checksum | None) -> None:
         digest = checksum.make() if checksum is not None else None

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -77,6 +78,12 @@ class Body:
         if self._left is not None:
             self._left -= count
         return count
+
+    def cut_short(self) -> None:
+        """Have the thread that reads get what has come, and then be told that the line broke. For another thread."""
+        if self._socket is not None:
+            with suppress(OSError):  # The line is gone already.
+                self._socket.shutdown(socket.SHUT_RD)
 
 
 class _Line:

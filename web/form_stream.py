@@ -59,6 +59,10 @@ class PartStream:
         buffer[: len(data)] = data
         return len(data)
 
+    def cut_short(self) -> None:
+        """As `Body.cut_short`."""
+        self._form.cut_short()
+
     def skip(self) -> None:
         while self.read(_PIECE):
             pass
@@ -98,6 +102,10 @@ class FormStream:
                     return
                 case Preamble() | Data():
                     continue
+
+    def cut_short(self) -> None:
+        """As `Body.cut_short`."""
+        self._body.cut_short()
 
     def next_data(self) -> tuple[bytes, bool]:
         """Return the next octets of the part under way, and whether more follow."""

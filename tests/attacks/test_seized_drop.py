@@ -46,11 +46,13 @@ def _half_a_form(served: Served, told: dict[str, str]) -> socket.socket:
     return _hang(served, f"{head}Content-Length: {len(body)}\r\n\r\n", body[:-200_000])
 
 
-def _half_an_upload(served: Served, told: dict[str, str]) -> socket.socket:
+def _half_an_upload(served: Served, told: dict[str, str], keys: dict[str, str]) -> socket.socket:
     """Send some whole requests of an upload, one that its checksum refuses, and half of another one."""
     film = _film(told["content"], 3_000_000)
     names = {"filename": f"{told['name']}.mp4", "filetype": told["type"], "sha256": hashlib.sha256(film).hexdigest()}
-    where = served.create(len(film), new_token(), **names).headers["Location"]
+    keys["token"] = new_token()
+    where = served.create(len(film), keys["token"], **names).headers["Location"]
+    keys["address"] = where.rstrip("/").rpartition("/")[2]
     assert served.patch(where, 0, film[:1_000_001]).status == 204
     wrong = "sha256 " + base64.b64encode(bytes(32)).decode()
     assert served.patch(where, 1_000_001, film[1_000_001:1_400_000], **{"Upload-Checksum": wrong}).status == 460
@@ -82,12 +84,15 @@ def _come_back(served: Served, receipt: str, told: dict[str, str]) -> None:
     assert post(returned, "/r/me/answer", me, question=question[1], answer=told["answer"]) == 303
 
 
-def test_a_locked_server_that_is_seized_amid_uploads_gives_none_of_what_was_sent(tmp_path: Path) -> None:
+def test_a_locked_server_that_is_seized_amid_uploads_gives_none_of_what_was_sent_nor_what_would_let_one_in(
+    tmp_path: Path,
+) -> None:
     told = {where: secrets.token_hex(16) for where in WHERE}
     everything = [spelt for marker in told.values() for spelt in spellings(marker).values()]
     served = Served(tmp_path / "var", settings=ON, terms=("--label", told["label"]))
     watcher = Watcher([tmp_path], [*everything, served.code.encode()])
     served.start()
+    keys: dict[str, str] = {}
     lines: list[socket.socket] = []
     try:
         with watcher.watching():
@@ -98,7 +103,8 @@ def test_a_locked_server_that_is_seized_amid_uploads_gives_none_of_what_was_sent
                 told=told["told"],
                 contact=told["contact"],
             )
-            _come_back(served, browser.get("/receipt").text, told)
+            receipt = browser.get("/receipt").text
+            _come_back(served, receipt, told)
             revoked = served.new_link()
             assert len(revoked) == 6
             given = run_testigo(served.home, "drop", "ls")
@@ -106,7 +112,7 @@ def test_a_locked_server_that_is_seized_amid_uploads_gives_none_of_what_was_sent
             gone = run_testigo(served.home, "drop", "revoke", link, "--reason", told["reason"])
             assert gone.returncode == 0, gone.stderr
             _half_a_sealed_copy(served, told)
-            lines += [_half_an_upload(served, told), _half_a_form(served, told)]
+            lines += [_half_an_upload(served, told, keys), _half_a_form(served, told)]
             time.sleep(1.5)
         served.kill()
         watcher.look()
@@ -120,7 +126,14 @@ def test_a_locked_server_that_is_seized_amid_uploads_gives_none_of_what_was_sent
     assert (served.home / "catalogue.sqlite-wal").stat().st_size > 0
     assert watcher.rounds > 3
     assert not watcher.found
+    keys |= {"link": served.code, "return code": return_code(receipt).replace(" ", "")}
+    patterns = [spelt for key in keys.values() for spelt in (key.encode(), key.encode().hex().encode())]
+    after = Watcher([tmp_path], patterns)
+    after.look()
+    assert not after.found
     # The search itself is tried: a marker that is planted is found.
-    (staged / "planted").write_bytes(told["content"].encode())
+    (staged / "planted").write_bytes(b"\n".join([*everything, *patterns]))
     watcher.look()
-    assert watcher.found
+    after.look()
+    assert {spelt for _, spelt in watcher.found} >= set(everything)
+    assert {spelt for _, spelt in after.found} == set(patterns), "the search is blind"

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -13,12 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from archive.segments import list_uploads
 from tests.archives import PASSPHRASE
-from tests.way_in import AN_HOUR_AGO, SETTINGS, YEAR, Watcher, WayIn, command_line, environment, run_testigo
-from tests.web.served import Browser, Served, new_token
-from tests.web.test_handing_over import post, return_code, send
-from tests.web.test_tus import content
+from tests.way_in import AN_HOUR_AGO, SETTINGS, YEAR, Watcher, WayIn, command_line, environment
 
 WHERE = ("content", "name", "folder", "title", "place", "custodian", "claim", "device", "reason", "metadata", "hold")
 
@@ -128,52 +123,6 @@ def test_a_locked_archive_with_a_half_done_import_gives_none_of_what_it_was_told
     planted.write_bytes(b"\n".join(everything))
     watcher.look()
     assert watcher.found == {(str(planted), spelt) for spelt in everything}
-
-
-def test_a_seized_drop_with_a_half_done_upload_gives_none_of_what_senders_told_nor_what_would_let_one_in(
-    tmp_path: Path,
-) -> None:
-    """The server is killed between two requests of an upload; disk, journals and its log are searched."""
-    told = {
-        where: _marker()
-        for where in ("content", "filename", "happened", "told", "contact", "label", "question", "answer", "half")
-    }
-    folders = [tmp_path / "var", tmp_path / "var-server.log", tmp_path / "tmp"]
-    (tmp_path / "tmp").mkdir()
-    served = Served(tmp_path / "var", terms=("--label", told["label"]))
-    secrets_ = {"link": served.code, "token": new_token()}
-    try:
-        served.start()
-        files = [(f"{told['filename']}.mp4", told["content"].encode() + content(300_000))]
-        browser = send(served, files, **{name: told[name] for name in ("happened", "told", "contact")})
-        page = browser.get("/receipt").text
-        secrets_["return code"] = return_code(page).replace(" ", "")
-        (number, *_) = re.findall(r"TG-\d{4}-\d{5}", page)
-        asked = run_testigo(served.home, "drop", "ask", number, told["question"])
-        assert asked.returncode == 0, asked.stderr
-        other = Browser(served)
-        assert post(other, "/r", other.get("/r").text, code=secrets_["return code"]) == 303
-        me = other.get("/r/me").text
-        assert told["question"] in me, "what is searched for was really told"
-        (question, *_) = re.findall(r'name="question" value="([^"]+)"', me)
-        assert post(other, "/r/me/answer", me, question=question, answer=told["answer"]) == 303
-        where = served.create(900_000, secrets_["token"], filename=f"{told['half']}.mp4").headers["Location"]
-        secrets_["address"] = where.rstrip("/").rpartition("/")[2]
-        data = (told["half"].encode() * 20_000)[:600_000]
-        assert served.patch(where, 0, data[:400_000]).status == 204
-        assert served.patch(where, 400_000, data[400_000:]).status == 204
-    finally:
-        served.kill()
-    assert list_uploads(served.home / "uploads"), "no upload was half done"
-    patterns = {name: list(spellings(marker).values()) for name, marker in told.items()}
-    patterns |= {name: [secret.encode(), secret.encode().hex().encode()] for name, secret in secrets_.items()}
-    watcher = Watcher(folders, [each for some in patterns.values() for each in some])
-    watcher.look()
-    assert watcher.found == set()
-    planted = served.home / "uploads" / "planted"
-    planted.write_bytes(b"\n".join(each for some in patterns.values() for each in some))
-    watcher.look()
-    assert len(watcher.found) == len({each for some in patterns.values() for each in some}), "the search is blind"
 
 
 def _kill_half_way(line: list[str], around: dict[str, str]) -> set[bytes]:

@@ -1,6 +1,7 @@
 """A bad line: a TCP proxy that throttles, delays and cuts, and counts what the client had to send.
 
 Cutting closes both sides hard, as a phone that lost its network does not: see `freeze`, which lets a connection hang.
+A line is no store: what the archive's side has no room for stays with the client, so little is kept to be passed on.
 """
 
 import random
@@ -12,6 +13,7 @@ from threading import Event, Lock, Thread
 from typing import Self
 
 _PIECE = 16 * 1024
+_UNDER_WAY = 32 * 1024
 
 
 class CuttingProxy:
@@ -71,15 +73,16 @@ class CuttingProxy:
             except OSError:
                 return
             if self.down:
-                _close_hard(client)
+                close_hard(client)
                 continue
             Thread(target=self._carry, args=(client,), daemon=True).start()
 
     def _carry(self, client: socket.socket) -> None:
         try:
             server = socket.create_connection(self._target, 30)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNDER_WAY)
         except OSError:
-            _close_hard(client)
+            close_hard(client)
             return
         pick = selectors.DefaultSelector()
         pick.register(client, selectors.EVENT_READ, (server, True))
@@ -95,10 +98,10 @@ class CuttingProxy:
                     if up and not self._pass_up(data):
                         if self._freeze:
                             self._frozen += [server]
-                            _close_hard(client)
+                            close_hard(client)
                         else:
-                            _close_hard(client)
-                            _close_hard(server)
+                            close_hard(client)
+                            close_hard(server)
                         return
                     target.sendall(data)
         except OSError:
@@ -125,7 +128,7 @@ class CuttingProxy:
         return True
 
 
-def _close_hard(connection: socket.socket) -> None:
+def close_hard(connection: socket.socket) -> None:
     """Reset rather than end, as a line that broke."""
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

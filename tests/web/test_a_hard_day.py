@@ -302,6 +302,48 @@ def test_a_phone_that_can_write_nothing_at_all_sends_all_the_same(
         expect(page.locator("main .note-ok")).to_contain_text("Files: 3.")
 
 
+def test_a_choice_that_the_phone_cannot_remember_holds_and_that_is_said(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    clip = film(tmp_path, "clip.mp4", MIB)
+    with WeakLine(served.port, rate=400_000) as line, phone(playwright, service_workers="block") as context:
+        # Only choices find no room; the queue itself does.
+        context.add_init_script(
+            "const put = IDBObjectStore.prototype.put;"
+            "IDBObjectStore.prototype.put = function (...all) {"
+            " if (this.name === 'settings') throw new DOMException('full', 'QuotaExceededError');"
+            " return put.apply(this, all); };"
+        )
+        page = opened(context, served, line)
+        unheard: list[str] = []
+        page.on("pageerror", lambda error: unheard.append(str(error)))
+        page.set_input_files("#files", clip)
+        wait_for_state(page, "sending")
+        page.locator("#pause").click()
+        expect(page.locator("#problem-text")).to_have_text(
+            "This phone has no room to remember that choice. It holds until this page is closed or loaded again."
+        )
+        wait_for_state(page, "paused")
+        line.rate = 0
+        page.locator("#pause").click()
+        wait_for_state(page, "safe")
+        assert not unheard
+    assert sha256(clip) in stored_digests(served)
+
+
+def test_as_long_as_anything_is_missing_it_does_not_read_like_all(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    with WeakLine(served.port) as line, phone(playwright, service_workers="block") as context:
+        page = opened(context, served, line)
+        page.set_input_files("#files", film(tmp_path, "most.mp4", 3_050_000))
+        wait_for_state(page, "safe")
+        line.cut()
+        page.set_input_files("#more", film(tmp_path, "rest.mp4", 90_000))
+        wait_for_state(page, "offline")
+        expect(page.locator("#state-text")).to_contain_text("3\u00a0MB of 3.1\u00a0MB")
+
+
 def test_what_is_taken_back_while_it_is_copied_leaves_no_copy(
     served: Served, playwright: Playwright, tmp_path: Path
 ) -> None:

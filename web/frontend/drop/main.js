@@ -164,7 +164,7 @@ function listen() {
     chosenHere += 1;
     sender.paused = !sender.paused;
     if (sender.paused) sender.stop();
-    await queue.setSetting("paused", sender.paused);
+    await keepChoice("paused", sender.paused);
     if (!sender.paused) sender.wake();
     changed();
   });
@@ -173,7 +173,7 @@ function listen() {
   by("wifi").addEventListener("change", async ({ target }) => {
     chosenHere += 1;
     sender.wifiOnly = target.checked;
-    await queue.setSetting("wifi", target.checked);
+    await keepChoice("wifi", target.checked);
     lineChanged();
   });
   onLineChange(lineChanged);
@@ -194,6 +194,11 @@ function listen() {
     if (!leaving || leaving === "language") leave({ code, answers: answers.written(), files: uncopied() });
   });
   setInterval(changed, 1000);
+}
+
+// Whoever saves mobile data must know when a reload would forget it.
+async function keepChoice(name, value) {
+  if (!(await queue.setSetting(name, value))) complain(say("choice_not_kept"));
 }
 
 const uncopied = () => [...files].filter(([id]) => records.some((record) => record.id === id && !record.copied && queue.isWaiting(record)));

@@ -14,9 +14,11 @@ export function say(key, values = {}) {
 const number = (digits) => new Intl.NumberFormat(lang, { numberingSystem: "latn", maximumFractionDigits: digits });
 export const count = (n) => number(0).format(n);
 
-export function size(octets) {
+// What is safe is rounded down: as long as anything is missing it must not read like all.
+export function size(octets, round = Math.round) {
   for (const [unit, name] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
-    if (octets >= unit) return `${number(octets < 10 * unit ? 1 : 0).format(octets / unit)}\u00a0${name}`;
+    const parts = octets < 10 * unit ? 10 : 1;
+    if (octets >= unit) return `${number(1).format(round((octets * parts) / unit) / parts)}\u00a0${name}`;
   }
   return `${count(octets)}\u00a0B`;
 }

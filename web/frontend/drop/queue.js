@@ -53,10 +53,15 @@ export async function remove(id) {
 }
 
 export const setting = (name) => get(name, settings);
+// Says whether it is written down. Without room a choice holds for as long as the page, and the other tabs do not hear of it.
 export async function setSetting(name, value) {
-  // Without room the choice holds for as long as the page.
-  await set(name, value, settings).catch(() => {});
+  try {
+    await set(name, value, settings);
+  } catch {
+    return false;
+  }
   tell();
+  return true;
 }
 
 function tell() {

@@ -1,7 +1,8 @@
 // Sends the queue, one file at a time, until the archive says of each that it is the same on its side. It retries for ever.
 // One tab of a browser sends; the server itself retires an older request when a newer one comes for the same upload.
 import * as tus from "tus-js-client";
-import { BEGUN_ANEW, SENT, change, isWaiting, copyOf, removeCopy, setSetting, setting } from "./queue.js";
+import { BEGUN_ANEW, SENT, change, isWaiting, removeCopy } from "./queue.js";
+import { withLock } from "./alone.js";
 import { canRead, isSealed, knowsDigest, metadataOf, sourceOf, wordsOf } from "./source.js";
 import { knowsWifi, onWifi, pauseAfter } from "./line.js";
 
@@ -12,7 +13,8 @@ const CHUNK_SECONDS = 5;
 const SILENCE_MS = 2500; // no octet left and none came: a lost signal does not always say so
 const HOPELESS_MS = 20_000;
 const ANSWER_MS = 180_000;
-const BEAT_MS = 3000;
+const FIRST_LOOK_MS = 50;
+const LAST_LOOK_MS = 700;
 const REFUSALS = new Set([400, 403, 404, 413, 422]);
 
 export class Sender {
@@ -255,7 +257,8 @@ export class Sender {
 
   // Only the archive's own word makes a file safe.
   async #learn(record) {
-    for (;;) {
+    // A photo is in at once, a long film takes a while: whoever sends three hundred photos must not wait a moment for each.
+    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(LAST_LOOK_MS, pause * 2)) {
       const response = await fetch(record.url, { headers: { Accept: "application/json" }, cache: "no-store" });
       if (!response.ok) {
         if (response.status === 404 || response.status === 410) await change(record.id, { state: "sending" });
@@ -276,7 +279,7 @@ export class Sender {
         await this.changed(true);
         return;
       }
-      await new Promise((resolve) => setTimeout(resolve, 700));
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 }
@@ -288,34 +291,5 @@ function reasonOf(response) {
     return JSON.parse(response.getBody()).error ?? "";
   } catch {
     return "";
-  }
-}
-
-// One page of a browser sends at a time. A frozen tab may hold the lock and do nothing: once its sign of life is old, the
-// page that is looked at takes over, and the server retires the frozen one's requests.
-async function withLock(work, stolen) {
-  if (!navigator.locks) return work();
-  const held = async () => {
-    const beat = setInterval(() => setSetting("beat", Date.now()), BEAT_MS);
-    await setSetting("beat", Date.now());
-    try {
-      return await work();
-    } finally {
-      clearInterval(beat);
-    }
-  };
-  for (;;) {
-    const patience = new AbortController();
-    const timer = setTimeout(() => patience.abort(), 3 * BEAT_MS);
-    const begin = () => (clearTimeout(timer), held());
-    try {
-      return await navigator.locks.request("testigo-sender", { signal: patience.signal }, begin);
-    } catch (error) {
-      if (error.name !== "AbortError") throw error;
-      if (!patience.signal.aborted) return stolen();
-      const frozen = Date.now() - ((await setting("beat")) ?? 0) > 4 * BEAT_MS;
-      if (!frozen || document.visibilityState !== "visible") continue;
-      return navigator.locks.request("testigo-sender", { steal: true }, held).catch(stolen);
-    }
   }
 }

@@ -41,7 +41,7 @@ export function draw(records, sender, rate, act) {
   by("panel").hidden = state === "empty";
   by("pick").hidden = state !== "empty";
   if (state === "empty") return state;
-  const values = { safe: size(sum(records, safeOf)), all: size(sum(records, full)), n: count(records.length) };
+  const values = { safe: size(sum(records, safeOf), Math.floor), all: size(sum(records, full)), n: count(records.length) };
   values.now = count(Math.min(records.length, records.filter((record) => SENT.has(record.state)).length + 1));
   const title = say(`${state}_title`, values);
   const text = [state === "server" && sender.moment.reason ? sender.moment.reason : say(`${state}_text`, values)];
@@ -139,7 +139,7 @@ function fill(row, record, sender) {
     refused: () => record.reason || say("row_refused"),
     lost: () => say("row_lost"),
   };
-  put(how.firstChild, parts[mark]?.() ?? (done ? say("row_part", { safe: size(done), all: size(record.size) }) : size(record.size)));
+  put(how.firstChild, parts[mark]?.() ?? (done ? say("row_part", { safe: size(done, Math.floor), all: size(record.size) }) : size(record.size)));
   how.lastChild.hidden = SENT.has(record.state) || record.state === "checking";
 }
 
