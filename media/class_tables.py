@@ -30,7 +30,9 @@ RENDERING: Mapping[str, frozenset[str]] = MappingProxyType(
         "APP14": _names("DCTEncodeVersion APP14Flags0 APP14Flags1 ColorTransform"),
         "File": _names(
             "ImageWidth ImageHeight BitsPerSample ColorComponents YCbCrSubSampling EncodingProcess "
-            "ImageLength ColorTransform BitDepth NumColors NumImportantColors PixelsPerMeterX PixelsPerMeterY Planes"
+            "ImageLength ColorTransform BitDepth NumColors NumImportantColors PixelsPerMeterX PixelsPerMeterY Planes "
+            "RedMask GreenMask BlueMask AlphaMask ColorSpace RedEndpoint GreenEndpoint BlueEndpoint GammaRed "
+            "GammaGreen GammaBlue RenderingIntent"
         ),
         "PNG": _names(
             "ImageWidth ImageHeight BitDepth ColorType Compression Filter Interlace Gamma WhitePointX "

@@ -31,10 +31,10 @@ _SHORT_SIDE = 540
 _SHORT_SECONDS = 20
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_WIDTH = 6, 4, 240
 _LISTING_OCTETS = 64 * MIB
-_HIGH_RANGE = frozenset({"smpte2084", "arib-std-b67"})
-_TO_SDR = (
-    "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
-)
+_WHITE = 203
+"""The light of white paper in high dynamic range, in candela (ITU-R BT.2408). Darker light stays nearly as it is; the
+brighter is brought together, up to the brightest that each kind of range is made for."""
+_BRIGHTEST = {"smpte2084": 4000, "arib-std-b67": 1000}
 
 
 class MovingPreviews:
@@ -50,20 +50,20 @@ class MovingPreviews:
         tool = f"{_TOOL} {self._ffmpeg.version}"
         if picture is not None:
             seconds = Fraction(picture.duration or streams.duration or 0)
-            to_sdr = _transfer(streams, picture) in _HIGH_RANGE
+            to_sdr = _to_sdr(_transfer(streams, picture))
             yield self._poster(source, picture, seconds, to_sdr, tool)
             yield self._sheet(source, picture, seconds, to_sdr, tool)
             yield self._proxy(source, picture, sound, to_sdr, tool)
         if sound is not None:
             yield self._waveform(source, sound, tool)
 
-    def _poster(self, source: RangeSource, picture: Stream, seconds: Fraction, to_sdr: bool, tool: str) -> Preview:
+    def _poster(self, source: RangeSource, picture: Stream, seconds: Fraction, to_sdr: str, tool: str) -> Preview:
         at = min(Fraction(1), seconds / 10)
         filters = _chain("scale='min(1280,iw)':-2", to_sdr)
         run = self._picture_run(source, picture, filters, {"ss": f"{float(at):.3f}"})
         return self._small(source, run, "poster", tool, {"at_seconds": f"{float(at):.3f}"})
 
-    def _sheet(self, source: RangeSource, picture: Stream, seconds: Fraction, to_sdr: bool, tool: str) -> Preview:
+    def _sheet(self, source: RangeSource, picture: Stream, seconds: Fraction, to_sdr: str, tool: str) -> Preview:
         count = _SHEET_COLUMNS * _SHEET_ROWS
         apart = max(seconds / count, Fraction(1, 5))
         tiles = f"tile={_SHEET_COLUMNS}x{_SHEET_ROWS}"
@@ -96,7 +96,7 @@ class MovingPreviews:
             return NotMade(purpose=purpose, problem=_NOTHING)
         return Part(purpose=purpose, mime_type="image/jpeg", tool=tool, content=content, facts=facts)
 
-    def _proxy(self, source: RangeSource, picture: Stream, sound: Stream | None, to_sdr: bool, tool: str) -> Streamed:
+    def _proxy(self, source: RangeSource, picture: Stream, sound: Stream | None, to_sdr: str, tool: str) -> Streamed:
         rate = proxy_rate(picture.frame_rate)
 
         def write(sink: Sink) -> tuple[Facts, tuple[Part, ...]]:
@@ -144,7 +144,7 @@ def proxy_rate(told: str | None) -> Fraction:
     return near if abs(near - rate) < rate / 100 else _FASTEST
 
 
-def proxy_options(rate: Fraction, to_sdr: bool) -> dict[str, Any]:
+def proxy_options(rate: Fraction, to_sdr: str) -> dict[str, Any]:
     """Give the options of the review copy, less its sound; the bench makes the same with a bare FFmpeg."""
     short = f"min({_SHORT_SIDE},trunc(ih/2)*2)"
     narrow = f"min({_SHORT_SIDE},trunc(iw/2)*2)"
@@ -156,7 +156,7 @@ def proxy_options(rate: Fraction, to_sdr: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _proxy_outputs(given: Any, picture: Stream, sound: Stream | None, rate: Fraction, to_sdr: bool) -> Any:
+def _proxy_outputs(given: Any, picture: Stream, sound: Stream | None, rate: Fraction, to_sdr: str) -> Any:
     """Two outputs of one run: the copy, and a listing of the original's frames."""
     options = {**proxy_options(rate, to_sdr), **_SILENT, "bsf:v": "filter_units=remove_types=6"}
     options |= {"metadata:s:v:0": "encoder=H.264", "empty_hdlr_name": 1}  # Or libraries would be named there.
@@ -169,9 +169,19 @@ def _proxy_outputs(given: Any, picture: Stream, sound: Stream | None, rate: Frac
     return ffmpeg.merge_outputs(copy, listing)
 
 
-def _chain(scale: str, to_sdr: bool) -> str:
+def _chain(scale: str, to_sdr: str) -> str:
     """Scale first: bringing the range down costs much for every point."""
-    return f"{scale},{_TO_SDR}" if to_sdr else scale
+    return f"{scale},{to_sdr}" if to_sdr else scale
+
+
+def _to_sdr(transfer: str) -> str:
+    """Give the filters that bring high dynamic range to what every screen shows; none for anything else."""
+    if transfer not in _BRIGHTEST:
+        return ""
+    mapped = f"tonemap=tonemap=mobius:desat=0:peak={_BRIGHTEST[transfer] / _WHITE:.2f}"
+    linear = f"zscale=t=linear:npl={_WHITE},format=gbrpf32le,zscale=p=bt709"
+    # The format is named, or a JPEG would take these values for those of its own, wider range.
+    return f"{linear},{mapped},zscale=t=bt709:m=bt709:r=tv,format=yuv420p"
 
 
 def _transfer(streams: Streams, picture: Stream) -> str:

@@ -66,11 +66,14 @@ CONTAINERS: Mapping[str, Container] = {
 
 # What each kind of coded video carries beside its pictures, as `filter_units` names it: H.264 SEI is unit 6, HEVC SEI
 # are units 39 and 40, AV1 metadata is unit 5; the others are filler, and kinds that nobody has defined. HEVC parameters
-# may hold messages too, which the filter reaches only in the other spelling.
+# may hold messages too, which the filter reaches only in the other spelling. Of MPEG-2 user data go, of Motion JPEG
+# comments and applications' segments but for those that decoders need (APP0, APP14).
 _FILTERS = {
     "h264": "filter_units=remove_types=0|6|12|16-18|22-31",
     "hevc": "hevc_mp4toannexb,filter_units=remove_types=10-15|22-31|38-63",
     "av1": "filter_units=remove_types=5",
+    "mpeg2video": "filter_units=remove_types=178",
+    "mjpeg": "filter_units=remove_types=225-237|239|254",
 }
 _VIDEO_AGAIN = {"c:v": "libx264", "crf": 14, "preset": "veryfast"}
 _SOUND_AGAIN = {"c:a": "aac", "b:a": "192k"}

@@ -1,5 +1,6 @@
 """Inspecting finished copies of video and sound: a walk over every piece, and ffprobe's word on what plays."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from media.cleaners.audio_video import CONTAINERS
@@ -25,6 +26,8 @@ _WALKS: Mapping[str, Callable[[RangeSource], Iterator[str]]] = {
     "ogg": walk_ogg,
     "flac": walk_flac,
 }
+_USER_WORDS = re.compile(rb"\0\0\x01\xb2(?=.{4})(?!Lavc|XviD|DivX)", re.DOTALL)
+_WINDOW_OCTETS, _LONGEST_MARK = 1 << 20, 7
 
 
 class AudioVideoInspector:
@@ -49,9 +52,22 @@ class AudioVideoInspector:
         told = self._probe.probe(copy, deadline=deadline)
         if isinstance(told, Problem):
             return [*found, told.reason]
+        if any(each.codec == "mpeg4" for each in told.streams) and _words_anywhere(copy):
+            found.append("words inside the coded pictures")
         kinds = [each.kind for each in told.streams]
         found += [f"a track of kind {kind}" for kind in kinds if kind not in ("video", "audio")]
         found += [f"{kinds.count(kind)} tracks of {kind}" for kind in ("video", "audio") if kinds.count(kind) > 1]
         found += ["chapters"] if told.chapters else []
         found += ["a cover"] if any(each.attached for each in told.streams) else []
         return found
+
+
+def _words_anywhere(copy: RangeSource) -> bool:
+    """Look for user data of MPEG-4 pictures that do not begin with an encoder's name, in whatever container."""
+    carried = b""
+    for start in range(0, copy.size, _WINDOW_OCTETS):
+        window = carried + copy.read_range(start, min(_WINDOW_OCTETS, copy.size - start))
+        if _USER_WORDS.search(window):
+            return True
+        carried = window[-_LONGEST_MARK:]
+    return False

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from archive.errors import InputError
 from media.boxes import tracks, walk
+from media.cleaners.avi_walk import strange_pictures
 from media.cleaners.mp3 import frames, holds_a_tag
 from media.cleaners.track_parameters import strange_parameters
 from media.coded_units import coded_track, has_units, strange_units
@@ -131,6 +132,8 @@ def walk_riff(copy: RangeSource) -> Iterator[str]:
             return
         end = place + 8 + struct.unpack_from("<I", head, 4)[0]
         yield from _riff_chunks(copy, place + 12, min(end, copy.size))
+        if head[8:] in (b"AVI ", b"AVIX"):
+            yield from strange_pictures(copy, place + 12, min(end, copy.size))
         place = end + end % 2
 
 

@@ -3,6 +3,7 @@
 Standard: ISO/IEC 14496-1, 7.2.6 (descriptors), 14496-3, 1.6.2.1 (parameters of AAC), 14496-2, 6.2.2.2 (user data).
 """
 
+import functools
 import re
 import struct
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ def strange_parameters(copy: RangeSource, number: int) -> Iterator[str]:
     """Name what stands beside the parameters of one track of a finished copy."""
     tables, _ = tables_of(copy, number)
     stsd = tables.get(b"stsd", b"")
-    if any(_too_long(content) for content in _aac_parameters(stsd)):
+    if any(kind == _AAC and _too_long(content) for kind, content in _parameters(stsd)):
         yield "more among the parameters of the sound than parameters"
     if stsd[12:16] == b"mp4v":
         try:
@@ -29,17 +30,20 @@ def strange_parameters(copy: RangeSource, number: int) -> Iterator[str]:
             yield "coded pictures that cannot be walked"
             return
         pieces = (copy.read_range(begin, end - begin) for begin, end in zip(begins, ends, strict=True))
-        if _words_in(stsd) or any(map(_words_in, pieces)):
+        inside = [content for _, content in _parameters(stsd)]
+        around = functools.reduce(lambda left, content: left.replace(content, b"", 1), filter(None, inside), stsd)
+        if any(map(words_in, (*inside, around))) or any(map(words_in, pieces)):
             yield "words inside the coded pictures"
 
 
-def _aac_parameters(stsd: bytes) -> Iterator[bytes]:
+def _parameters(stsd: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give each coding, by its number, with its decoder's parameters."""
     at = stsd.find(b"esds")
     while at >= 0:
         descriptor = stsd.find(bytes((4,)), at + 8)
         found = _opened(stsd, descriptor)
-        if found and found[:1] == bytes((_AAC,)):
-            yield _opened(found, 13)
+        if found:
+            yield found[0], _opened(found, 13)
         at = stsd.find(b"esds", at + 4)
 
 
@@ -65,5 +69,6 @@ def _too_long(parameters: bytes) -> bool:
     return coding != _ESCAPE and channels != 0
 
 
-def _words_in(piece: bytes) -> bool:
+def words_in(piece: bytes) -> bool:
+    """Say whether coded MPEG-4 pictures hold words of a user's beside an encoder's name."""
     return any(not _ENCODER.fullmatch(found[1]) for found in _USER_WORDS.finditer(piece))

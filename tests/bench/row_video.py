@@ -61,9 +61,7 @@ def measure_review(work: Path, pairs: int) -> None:
         def bare_review() -> None:
             rate = proxy_rate("30/1")
             sound = {"c:a": "aac", "b:a": "96k", "ac": 2, "ar": 48_000}
-            line = ffmpeg.input(str(clip), threads=2).output(
-                str(work / "bare.mp4"), **proxy_options(rate, False), **sound
-            )
+            line = ffmpeg.input(str(clip), threads=2).output(str(work / "bare.mp4"), **proxy_options(rate, ""), **sound)
             run_seconds(line.compile(overwrite_output=True))
 
         compare("review copy, CPU ÷ bare ffmpeg", _cpu(review), _cpu(bare_review), pairs, at_most(1.1))

@@ -53,6 +53,13 @@ def framemd5(path: Path) -> list[str]:
     return [f"{parts[0]} {parts[-1]}" for parts in lines if parts[0] not in sounds] + heard.split()
 
 
+def luma_of(path: Path) -> int:
+    """Give the brightness in the middle of a picture, of 255."""
+    read = ["ffmpeg", "-v", "error", "-i", str(path), "-vf", "scale=in_range=pc:out_range=pc,format=gray"]
+    drawn = subprocess.run([*read, "-f", "rawvideo", "-"], check=True, capture_output=True, timeout=60).stdout
+    return drawn[len(drawn) // 2]
+
+
 def exiftool(*arguments: str | Path) -> str:
     command = ["exiftool", "-q", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
