@@ -70,7 +70,7 @@ class Prepared:
 class Preparing:
     """Prepares groups in their order, a few ahead of the one asked for; a context manager.
 
-    One thread seals a group after the other and two more read for it; so many as the workbench has places, and one that
+    One thread seals a group after the other and two more read for it; so many as the workbench takes, and one that
     reads answers meanwhile, examine what was sealed. So no tool waits for the disk, for a commit or for us.
     `intake_key` is None where equal content is not to be recognised.
     """
@@ -87,7 +87,7 @@ class Preparing:
         self._ahead: deque[Future[Prepared | None]] = deque()
         self._sealing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="read")
-        self._examiners = ThreadPoolExecutor(max_workers=rooms.workbench.workers + 1, thread_name_prefix="examine")
+        self._examiners = ThreadPoolExecutor(max_workers=rooms.workbench.at_once + 1, thread_name_prefix="examine")
 
     def __enter__(self) -> Self:
         return self

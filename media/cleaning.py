@@ -14,10 +14,10 @@ from archive.errors import InputError
 from archive.types import Audience, EvidenceKind, Handling
 from media.classify import ClassedTag
 from media.cleaners.port import Cleaned, Cleaner, CleanRequest, Copy
-from media.exiftool import MetadataReader
 from media.generalising import Generalised, generalise
 from media.identify import Format
 from media.metadata_classes import MetadataClass
+from media.metadata_reader import MetadataReader
 from media.policy import ALWAYS_KEPT, Policy
 from media.ranges import RangeSource
 from media.second_reader import Reading, SecondReader, traces_of

@@ -21,13 +21,14 @@ from archive.types import Finding
 from media.confinement import Confinement, Limits, end_process
 from media.conversation import Bounds, converse
 from media.options import MIB, MediaSettings
-from media.ranges import RangeSource, sealed_memory_file
+from media.ranges import RangeSource, opening, sealed_memory_file
 from media.sentences import Message, message
 from media.tags import Tag
 
 TOOL = "c2pa-python"
 _INSIDE = Path(__file__).with_name("credentials_inside.py")
 _PROCESSES = 16
+_THE_FILE = 1  # The only one that such a process is given.
 _SYSTEM_PYTHONS = (Path("/usr/bin/python3"), Path("/usr/local/bin/python3"))
 _MEMORY_MIB = 1024
 _BOX = b"jumb"  # Every manifest lies in boxes of this type (ISO/IEC 19566-5).
@@ -149,7 +150,10 @@ class CredentialReader:
                 theirs.close()
                 os.close(script)
             try:
-                return converse(process, source=source, ranges=ours, bounds=bounds).output
+                told = opening(_THE_FILE, source)
+                return converse(
+                    process, source=source, ranges=ours, bounds=bounds, number=_THE_FILE, opening=told
+                ).output
             finally:
                 end_process(process)
 

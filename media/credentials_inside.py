@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 _OPENING = struct.Struct(">QQII")
-_REQUEST = struct.Struct(">QI")
+_REQUEST = struct.Struct(">QQI")
 _LARGEST_RANGE = 1 << 20
 _BUFFER = 1 << 17
 _SETTINGS = {
@@ -28,7 +28,7 @@ class RangeFile(io.RawIOBase):
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        _, self._size, before, after = _OPENING.unpack(self._take(_OPENING.size))
+        self._number, self._size, before, after = _OPENING.unpack(self._take(_OPENING.size))
         self._take(before + after)
         self._position = 0
 
@@ -58,7 +58,7 @@ class RangeFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         length: int = min(len(buffer), _LARGEST_RANGE, max(0, self._size - self._position))
         if length:
-            self._connection.sendall(_REQUEST.pack(self._position, length))
+            self._connection.sendall(_REQUEST.pack(self._number, self._position, length))
             buffer[:length] = self._take(length)
             self._position += length
         return length

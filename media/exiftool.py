@@ -1,8 +1,9 @@
 """What a file says about itself, whole, as ExifTool reads it in confinement.
 
-One `-stay_open` process serves one worker, file after file; it is started anew after a death, a time-out or a number of
-files. It is never given a name from outside: the names in its argument stream are `range:1`, `range:2` ... for which
-`range_reader.pl` reads from an inherited socket, so a newline in somebody's file name cannot become an option.
+One `-stay_open` process is asked about file after file, about the next ones before it has answered. It is never given a
+name from outside: the names in its argument stream are `range:1`, `range:2` ... for which `range_reader.pl` reads from
+inherited sockets, so a newline in somebody's file name cannot become an option. Each answer ends with a number drawn by
+chance for its question, which no file can know; each request for bytes names its file.
 
 Options, and why:
     -j -l                 JSON, with each value both as printed and as stored ("val" and "num")
@@ -15,23 +16,21 @@ Binary values (thumbnails, previews) are named with their length and not copied:
 """
 
 import os
-import re
 import secrets
 import socket
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from threading import Event
 
 import exiftool
 
-from archive.errors import TestigoError, UnavailableError
+from archive.errors import TestigoError
 from media.confinement import Confinement, Limits, Process, end_process
-from media.conversation import Bounds, converse
+from media.conversation import Allowance, Bounds, Overheard, converse, send_within
 from media.options import MIB, MediaSettings
-from media.problems import Problem
-from media.ranges import RangeSource, sealed_memory_file
+from media.ranges import RangeSource, opening, sealed_memory_file
 
 COMMON_OPTIONS = (
     "-j", "-l", "-a", "-u", "-struct", "-G:0:1:3:4", "-x", "System:all", "-api", "LargeFileSupport=1",
@@ -39,22 +38,27 @@ COMMON_OPTIONS = (
 EMBEDDED_OPTION = "-ee"
 DEEPEST_OPTION = "-ee3"
 """Looks for timed metadata in the bare media data too; slow, and only for reading what was cleaned."""
-TOOL = "ExifTool"
 
 _READER = Path(__file__).with_name("range_reader.pl")
 _START_SECONDS = 20
 _CPU_SHARE = 4
 _PROCESSES = 8
+_SENTINELS = 10**18
+_SEND_BUFFER_OCTETS = 1 << 20
+"""What is wished for; the kernel gives what it allows, commonly enough for one file's beginning and end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extraction:
-    """What the tool said of one file: its JSON as it gave it, or why there is none, or why it is not whole."""
+@dataclass(slots=True, kw_only=True, eq=False)
+class Question:
+    """One question to one process. `unsent` is what the process is yet to be told before it can read the file."""
 
-    tool: str
-    version: str
-    raw: bytes
-    problem: Problem | None
+    number: int
+    source: RangeSource | None
+    sentinel: bytes
+    unsent: memoryview
+    first: bool
+    before: Event | None
+    answered: Event = field(default_factory=Event)
 
 
 class ConfinedExifTool(exiftool.ExifTool):  # type: ignore[misc]  # pyexiftool ships no types
@@ -65,187 +69,149 @@ class ConfinedExifTool(exiftool.ExifTool):  # type: ignore[misc]  # pyexiftool s
     """
 
     def __init__(
-        self,
-        executable: str,
-        confinement: Confinement,
-        settings: MediaSettings,
-        *,
-        start_seconds: float = _START_SECONDS,
+        self, executable: str, confinement: Confinement, settings: MediaSettings, *, deadline: float | None = None
     ) -> None:
         super().__init__(executable=executable, common_args=list(COMMON_OPTIONS), encoding="utf-8")
         self._confinement = confinement
-        self._start_seconds = start_seconds
+        self._settings = settings
+        self._start_seconds = min(_START_SECONDS, deadline - time.monotonic() if deadline else _START_SECONDS)
         self._limits = Limits(
             memory_octets=settings.memory_mib * MIB,
             cpu_seconds=settings.wall_seconds * _CPU_SHARE,
             processes=_PROCESSES,
         )
-        self._output_octets = settings.output_mib * MIB
-        self._ranges: socket.socket | None = None
+        self._channels: tuple[socket.socket, socket.socket] | None = None
+        self._overheard = Overheard()
         self._asked = 0
+        self._last: Question | None = None
+        self._busy_seconds = 0.0
+        self.failed = False
+        """Whether an answer did not come as it should; then what the process says next belongs to no file."""
 
     def run(self) -> None:
-        """Start the process with its socket and its configuration, and ask for its version."""
-        ours, theirs = socket.socketpair()
+        """Start the process with its sockets and its configuration, and ask for its version."""
+        ranges, of_ranges = socket.socketpair()
+        openings, of_openings = socket.socketpair()
+        openings.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_OCTETS)
         reader = sealed_memory_file(_READER.read_bytes())
         command = [self.executable, "-config", f"/proc/self/fd/{reader}", "-stay_open", "True", "-@", "-"]
+        sockets = {"TESTIGO_RANGE_SOCKET": of_ranges.fileno(), "TESTIGO_OPENING_SOCKET": of_openings.fileno()}
         try:
             self._process: Process = self._confinement.start(
                 [*command, "-common_args", *self.common_args],
                 limits=self._limits,
-                inherit=(theirs.fileno(), reader),
-                environment={"TESTIGO_RANGE_SOCKET": str(theirs.fileno()), "PERL_HASH_SEED": "0"},
+                inherit=(*sockets.values(), reader),
+                environment={name: str(number) for name, number in sockets.items()} | {"PERL_HASH_SEED": "0"},
             )
         except TestigoError:
-            ours.close()
+            ranges.close()
+            openings.close()
             raise
         finally:
-            theirs.close()
+            of_ranges.close()
+            of_openings.close()
             os.close(reader)
-        self._ranges = ours
+        self._channels = ranges, openings
         self._running = True
         self._ver = self._parse_ver()
 
+    @property
+    def worn(self) -> bool:
+        """Whether the process has read as many files as it may, or used most of its processor time."""
+        # That is limited for a process, not for a file: what is left must suffice for what is asked, and for one more.
+        spent = self._busy_seconds > self._settings.wall_seconds * (_CPU_SHARE - 2)
+        return spent or self._asked >= self._settings.files_per_process
+
     def execute(self, *params: str, raw_bytes: bool = False) -> str | bytes:
         """Execute one command that reads no file, as the question for its version with which it starts."""
-        bounds = Bounds(deadline=time.monotonic() + self._start_seconds, output_octets=self._output_octets)
-        answer = self._ask(params, None, bounds)
+        answer = self.answer(self._ask(params, None, b""), Allowance(self._start_seconds)) or b""
         return answer if raw_bytes else answer.decode("utf-8", "replace")
 
-    def read(self, source: RangeSource, *options: str, deadline: float) -> bytes:
-        """Give the JSON that ExifTool prints for one file."""
-        bounds = Bounds(deadline=deadline, output_octets=self._output_octets)
+    def ask(self, source: RangeSource, *options: str) -> Question:
+        """Ask what ExifTool prints of one file, maybe while it is still busy with another; one caller at a time.
+
+        Raises: what `source` raises; then nothing was asked.
+        """
+        told = opening(self._asked + 1, source)
         self._asked += 1
-        return self._ask((*options, f"range:{self._asked}"), source, bounds)
+        return self._ask((*options, f"range:{self._asked}"), source, told)
+
+    def answer(self, question: Question, allowance: Allowance) -> bytes | None:
+        """Give the JSON that ExifTool prints; None where the process failed at an earlier question.
+
+        Raises: as `converse`, and what the source raises.
+        """
+        if question.before is not None:
+            question.before.wait()
+        try:
+            if self.failed:
+                return None
+            started = time.monotonic()
+            with allowance.running() as deadline:
+                answer = self._converse(question, deadline)
+            self._busy_seconds += time.monotonic() - started
+            return answer
+        except BaseException:
+            self.failed = True
+            raise
+        finally:
+            question.answered.set()
+
+    def wait_for_answers(self) -> None:
+        """Wait until every question had its turn."""
+        if self._last is not None:
+            self._last.answered.wait()
 
     def end(self) -> None:
         """Kill the process with all that it may have started."""
         if self._running:
             end_process(self._process)
             self._flag_running_false()
-        if self._ranges is not None:
-            self._ranges.close()
-            self._ranges = None
+        for channel in self._channels or ():
+            channel.close()
+        self._channels = None
 
     def terminate(self, timeout: int = 30, _del: bool = False) -> None:  # noqa: ARG002  # pyexiftool's signature
         self.end()
 
-    def _ask(self, params: tuple[str, ...], source: RangeSource | None, bounds: Bounds) -> bytes:
-        number = secrets.randbelow(10**12)
-        lines = [*params, f"-execute{number}", ""]
+    def _ask(self, params: tuple[str, ...], source: RangeSource | None, told: bytes) -> Question:
+        chance = secrets.randbelow(_SENTINELS)
+        lines = [*params, f"-execute{chance}", ""]
         if any("\n" in line for line in lines):
             raise ValueError("a parameter of ExifTool holds no line feed")
-        if self._process.stdin is None:
-            raise ValueError("a tool is started with pipes")
-        try:
-            self._process.stdin.write("\n".join(lines).encode())
-        except BrokenPipeError:
-            pass  # It died; the conversation says so.
-        sentinel = f"{{ready{number}}}\n".encode()
-        return converse(
-            self._process, source=source, ranges=self._ranges, bounds=bounds, sentinel=sentinel, number=self._asked
-        ).output
-
-
-class MetadataReader:
-    """One worker's ExifTool: started when first needed, started anew after every trouble."""
-
-    def __init__(self, executable: str, confinement: Confinement, settings: MediaSettings) -> None:
-        self._executable = executable
-        self._confinement = confinement
-        self._settings = settings
-        self._tool: ConfinedExifTool | None = None
-        self._version = ""
-        self._files = 0
-        self._busy_seconds = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process, if there is one."""
-        if self._tool is not None:
-            self._tool.end()
-            self._tool = None
-
-    def extract(self, source: RangeSource, *, deadline: float, embedded: str = EMBEDDED_OPTION) -> Extraction:
-        """Read everything; where that fails within two thirds of the time, read all but what is embedded.
-
-        Raises: what `source` raises. Trouble with the tool is a `Problem` in the value.
-        """
-        first_deadline = deadline - (deadline - time.monotonic()) / 3
-        try:
-            return self._extraction(self._read(source, embedded, deadline=first_deadline), None)
-        except UnavailableError as error:
-            trouble = error
-        try:
-            raw = self._read(source, deadline=deadline)
-        except UnavailableError as error:
-            return self._extraction(b"", Problem.of(error))
-        return self._extraction(
-            raw,
-            Problem(
-                code="media/embedded-not-read",
-                reason=f"Tracks and documents inside the file were not read. {trouble.message}",
-            ),
+        if self._process.stdin is None or self._channels is None:
+            raise ValueError("a tool is started with pipes and sockets")
+        last = self._last
+        question = Question(
+            number=self._asked,
+            source=source,
+            sentinel=f"{{ready{chance}}}\n".encode(),
+            unsent=memoryview(told),
+            first=self._asked == 1,
+            before=last.answered if last is not None else None,
         )
+        # As much as is taken without waiting, and nothing before what an earlier file is yet to be told.
+        if told and (last is None or not last.unsent):
+            with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                question.unsent = question.unsent[self._channels[1].send(told, socket.MSG_DONTWAIT) :]
+        with suppress(BrokenPipeError):  # It died; the conversation says so.
+            self._process.stdin.write("\n".join(lines).encode())
+        self._last = question
+        return question
 
-    def _extraction(self, raw: bytes, problem: Problem | None) -> Extraction:
-        return Extraction(tool=TOOL, version=self._version, raw=_without_our_name(raw), problem=problem)
-
-    def _read(self, source: RangeSource, *options: str, deadline: float) -> bytes:
-        """Ask the running process; blame a file for a death only if it killed a fresh one."""
-        tool, fresh = self._running_tool(deadline)
-        try:
-            return self._timed_read(tool, source, options, deadline)
-        except UnavailableError as error:
-            if fresh or error.code != "media/tool-died":
-                raise
-        tool, _ = self._running_tool(deadline)
-        return self._timed_read(tool, source, options, deadline)
-
-    def _timed_read(
-        self, tool: ConfinedExifTool, source: RangeSource, options: tuple[str, ...], deadline: float
-    ) -> bytes:
-        started = time.monotonic()
-        try:
-            raw = tool.read(source, *options, deadline=deadline)
-        except BaseException:
-            self.close()  # What it would answer next belongs to no file.
-            raise
-        self._files += 1
-        self._busy_seconds += time.monotonic() - started
-        return raw
-
-    def _running_tool(self, deadline: float) -> tuple[ConfinedExifTool, bool]:
-        """Give the process, started within the file's own time where none runs."""
-        settings = self._settings
-        # Processor time is limited for a process, not for a file: what is left must suffice for one more.
-        spent = self._busy_seconds > settings.wall_seconds * (_CPU_SHARE - 1)
-        worn = spent or self._files >= settings.files_per_process
-        if self._tool is not None and worn:
-            self.close()
-        if self._tool is not None:
-            return self._tool, False
-        start_seconds = min(deadline - time.monotonic(), _START_SECONDS)
-        tool = ConfinedExifTool(self._executable, self._confinement, settings, start_seconds=start_seconds)
-        try:
-            tool.run()
-        except BaseException:
-            tool.end()
-            raise
-        self._tool, self._files, self._busy_seconds, self._version = tool, 0, 0.0, str(tool.version)
-        return tool, True
-
-
-_OUR_NAME = re.compile(rb'\A\[\{\n  "SourceFile": "range:\d+"(,\n)?')
-
-
-def _without_our_name(raw: bytes) -> bytes:
-    """Drop the name that we gave, which is the first member that ExifTool prints and says nothing of the file."""
-    return _OUR_NAME.sub(b"[{\n", raw, count=1)
+    def _converse(self, question: Question, deadline: float) -> bytes:
+        if self._channels is None:
+            raise ValueError("a tool is asked while it runs")
+        ranges, openings = self._channels
+        bounds = Bounds(deadline=deadline, output_octets=self._settings.output_mib * MIB)
+        if question.unsent and send_within(openings, question.unsent, deadline - time.monotonic()):
+            question.unsent = question.unsent[:0]
+        return converse(
+            self._process,
+            source=question.source,
+            ranges=ranges,
+            bounds=bounds,
+            number=question.number,
+            sentinel=question.sentinel,
+            overheard=self._overheard,
+        ).output

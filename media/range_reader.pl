@@ -1,12 +1,12 @@
 # ExifTool configuration of the confined reader. ExifTool loads it at its start, inside the sandbox.
 #
-# The files that ExifTool is asked to read have the names range:1, range:2 ... and lie behind an inherited socket. Beginning
-# and end of a file are sent with its name; all else is asked for, block by block, so that a file of any size is read
-# without resting on a disk or in memory as a whole.
+# The files that ExifTool is asked to read have the names range:1, range:2 ... and lie behind two inherited sockets. Beginning
+# and end of a file are sent with its name, over the one, maybe while the file before is still read; all else is asked for
+# over the other, block by block, so that a file of any size is read without resting on a disk or in memory as a whole.
 #
 # Standard: our own. With each name come its number and the file's size (8 octets each, big-endian), the length of what
-# follows of its beginning and of its end (4 octets each), and both. A request is offset (8 octets) and length (4 octets)
-# inside the file; the answer is exactly those bytes.
+# follows of its beginning and of its end (4 octets each), and both. A request is the file's number, an offset (8 octets
+# each) and a length (4 octets) inside the file; the answer is exactly those bytes.
 
 use strict;
 use warnings;
@@ -20,15 +20,16 @@ use constant WATCH_SECONDS => 5;
 use constant BLOCK => 131_072;    # two chunks of the sealed store
 use constant KEPT_BLOCKS => 16;
 
-my $socket;
+my ($socket, $openings);
 my $opened = '';
 our $size;
-my ($beginning, $end);
+my ($number, $beginning, $end);
 
-sub bind_socket {
-    my ($number) = @_;
-    open($socket, '+<&=', $number) or die "range socket: $!\n";
-    return binmode($socket);
+sub bind_sockets {
+    my ($of_ranges, $of_openings) = @_;
+    open($socket, '+<&=', $of_ranges) or die "range socket: $!\n";
+    open($openings, '<&=', $of_openings) or die "socket of openings: $!\n";
+    return binmode($socket) && binmode($openings);
 }
 
 # ExifTool waits for more where its argument stream ends, for ever where nobody is left who could give it. Dying with
@@ -46,10 +47,10 @@ sub leave_when_alone {
 }
 
 sub take {
-    my ($length) = @_;
+    my ($from, $length) = @_;
     my $taken = '';
     while (length($taken) < $length) {
-        my $got = sysread($socket, $taken, $length - length($taken), length($taken));
+        my $got = sysread($from, $taken, $length - length($taken), length($taken));
         die "range socket closed\n" unless $got;
     }
     return $taken;
@@ -57,19 +58,19 @@ sub take {
 
 sub ask {
     my ($offset, $length) = @_;
-    my $request = pack('Q>L>', $offset, $length);
+    my $request = pack('Q>Q>L>', $number, $offset, $length);
     syswrite($socket, $request) == length($request) or die "range socket closed\n";
-    return take($length);
+    return take($socket, $length);
 }
 
 # Take what was sent with a name; a name that is opened again was sent only once.
 sub turn_to_file {
     my ($name) = @_;
     if ($name ne $opened) {
-        (my $number, $size, my $before, my $after) = unpack('Q>Q>L>L>', take(24));
+        ($number, $size, my $before, my $after) = unpack('Q>Q>L>L>', take($openings, 24));
         # Never one file's bytes under another file's name.
         die "out of step\n" if $name ne "range:$number";
-        ($beginning, $end) = (take($before), take($after));
+        ($beginning, $end) = (take($openings, $before), take($openings, $after));
         $opened = $name;
     }
     return;
@@ -199,7 +200,7 @@ push @IO::File::ISA, 'IO::String';
 
 package Image::ExifTool;
 
-Testigo::RangeHandle::bind_socket($ENV{TESTIGO_RANGE_SOCKET});
+Testigo::RangeHandle::bind_sockets(@ENV{qw(TESTIGO_RANGE_SOCKET TESTIGO_OPENING_SOCKET)});
 Testigo::RangeHandle::leave_when_alone();
 
 {

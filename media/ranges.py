@@ -1,10 +1,10 @@
 """How the bytes of a file reach a confined tool: by ranges over an inherited socket, or in one sealed memory file.
 
-Nothing here is ever written to a disk. Standard: our own, spoken with `range_reader.pl`: a
-request is an offset (8 octets, big-endian) and a length (4 octets), and lies inside the file; the answer is exactly
-those bytes. Before the first request goes the opening: the file's number in this conversation and its size (8 octets
-each), the lengths of the pieces of its beginning and its end that follow (4 octets each), and these pieces, so that
-most photographs need no request at all.
+Nothing here is ever written to a disk. Standard: our own, spoken with `range_reader.pl` and `credentials_inside.py`.
+The opening: the file's number in this conversation and its size (8 octets each, big-endian), the lengths of the pieces
+of its beginning and its end that follow (4 octets each), and these pieces, so that most photographs need no request at
+all. A request: the file's number and an offset (8 octets each), a length (4 octets), inside the file; the answer is
+exactly those bytes. A request names its file because the next file's may come before the last answer was read.
 """
 
 import fcntl
@@ -15,9 +15,9 @@ from typing import Protocol, runtime_checkable
 
 from archive.errors import UnavailableError
 
-REQUEST_OCTETS = 12
+REQUEST_OCTETS = 20
 LARGEST_RANGE = 1 << 20
-_REQUEST = struct.Struct(">QI")
+_REQUEST = struct.Struct(">QQI")
 _OPENING = struct.Struct(">QQII")
 _BEGINNING_OCTETS = 1 << 18
 _END_OCTETS = 1 << 16
@@ -131,19 +131,30 @@ def opening(number: int, source: RangeSource) -> bytes:
     return b"".join((_OPENING.pack(number, size, before, after), source.read_range(0, before), end))
 
 
+def number_in(request: bytes) -> int:
+    """Give the number of the file that a request is about."""
+    number: int = _REQUEST.unpack(request)[0]
+    return number
+
+
 def answer_request(request: bytes, source: RangeSource) -> bytes:
     """Give the bytes that a tool asked for.
 
     Raises: UnavailableError `media/tool-misbehaved` for a request that our own reader never makes.
     """
-    offset, length = _REQUEST.unpack(request)
+    _, offset, length = _REQUEST.unpack(request)
     if not 0 < length <= LARGEST_RANGE or offset + length > source.size:
-        raise UnavailableError(
-            "media/tool-misbehaved",
-            "A media tool asked for bytes that no file has; it was stopped. The original is kept as it is.",
-            evidence={"offset": offset, "length": length, "size": source.size},
-        )
+        raise asked_for_nothing({"offset": offset, "length": length, "size": source.size})
     return source.read_range(offset, length)
+
+
+def asked_for_nothing(evidence: dict[str, int]) -> UnavailableError:
+    """Make the error for a request that our own reader never makes."""
+    return UnavailableError(
+        "media/tool-misbehaved",
+        "A media tool asked for bytes that no file has; it was stopped. The original is kept as it is.",
+        evidence=evidence,
+    )
 
 
 def sealed_memory_file(content: bytes | RangeSource) -> int:

@@ -16,9 +16,11 @@ from archive.errors import InputError
 from media.class_tables import WALKED
 from media.classify import ClassedTag, classify_all
 from media.cleaners.port import Cleaned, Inspector
-from media.exiftool import DEEPEST_OPTION, EMBEDDED_OPTION, Extraction, MetadataReader
+from media.conversation import Allowance
+from media.exiftool import DEEPEST_OPTION, EMBEDDED_OPTION
 from media.identify import HEAD_OCTETS, Format, identify
 from media.metadata_classes import MetadataClass
+from media.metadata_reader import Extraction, MetadataReader
 from media.policy import ALWAYS_KEPT
 from media.ranges import RangeSource, TakingTurns
 from media.sample_tables import only_what_is_played
@@ -88,7 +90,9 @@ class SecondReader:
     ) -> tuple[Extraction, tuple[ClassedTag, ...], list[str]]:
         """Give what ExifTool says, and all that it and the inspectors found amiss."""
         found: list[str] = []
-        extraction = reader.extract(copy, deadline=deadline, embedded=_depth(copy))
+        allowance = Allowance(deadline - time.monotonic())
+        extraction = reader.extract(copy, allowance, embedded=_depth(copy))
+        deadline = time.monotonic() + allowance.left  # Waiting for another file's answer is not this one's time.
         if extraction.problem is not None:
             found.append(f"ExifTool could not read the whole copy ({extraction.problem.code})")
         tags = parse_tags(extraction.raw)

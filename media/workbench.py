@@ -5,10 +5,9 @@ because of what a file contains. It keeps nothing, and no plaintext of it touche
 """
 
 import json
-import queue
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -23,13 +22,14 @@ from media.classify import classify_all
 from media.cleaners.port import CleanerFactory, Copy, InspectorFactory
 from media.cleaning import Cleaning, Plan, Verdict
 from media.confinement import ConfinementLevel, find_tool, open_confinement
+from media.conversation import Allowance
 from media.credentials import CredentialClaim, CredentialReader, may_hold_credentials
-from media.exiftool import Extraction, MetadataReader
 from media.holdings import Holdings, read_holdings
 from media.identify import HEAD_OCTETS, Format, identify
 from media.likeness import Likeness
 from media.likeness_maker import LikenessMaker
 from media.metadata_classes import MetadataClass
+from media.metadata_reader import ASKED_AT_ONCE, Extraction, MetadataReader, MetadataReaders
 from media.options import MediaSettings
 from media.preview_parts import Preview
 from media.previews import Previews
@@ -138,22 +138,21 @@ class Workbench:
         inspectors: Sequence[InspectorFactory] = (),
     ) -> None:
         exiftool, ffprobe = find_tool(settings.exiftool_path), find_tool(settings.ffprobe_path)
-        self.workers = settings.workers
+        self.at_once = settings.workers * ASKED_AT_ONCE
+        """How many files it takes at once before one has to wait."""
         self._settings = settings
         self._closing = ExitStack()
         self._confinement = self._closing.enter_context(
             open_confinement(settings, tools=(Path(exiftool), Path(ffprobe)))
         )
         self._probe = StreamProbe(ffprobe, self._confinement, settings)
-        self._probing = BoundedSemaphore(self.workers)
+        self._probing = BoundedSemaphore(settings.workers)
         self._likeness = LikenessMaker(self._confinement, settings)
         self._proofs = ProofChecker(self._confinement, settings)
         self._credentials = CredentialReader(self._confinement, settings)
         self._closing.callback(self._credentials.close)
-        self._readers: queue.LifoQueue[MetadataReader] = queue.LifoQueue()
-        for _ in range(self.workers):
-            reader = MetadataReader(exiftool, self._confinement, settings)
-            self._readers.put(self._closing.enter_context(reader))
+        readers = [MetadataReader(exiftool, self._confinement, settings) for _ in range(settings.workers)]
+        self._readers = MetadataReaders([self._closing.enter_context(reader) for reader in readers])
         self._previews = Previews(self._confinement, settings)
         self._cleaning = Cleaning(
             [make(self._confinement, settings) for make in cleaners],
@@ -192,7 +191,7 @@ class Workbench:
     def examine(
         self, source: RangeSource | SeekableFile, head: bytes | None = None, *, untrusted_name: str = ""
     ) -> Examination:
-        """Find out about one file; waits while all workers are busy. `head` is its first 64 KiB, if they are at hand.
+        """Find out about one file; waits while all tools are busy. `head` is its first 64 KiB, if they are at hand.
 
         The name that it came under is looked at for how the file was received, and for nothing else.
         Raises: what `source` raises when it is read, and nothing of the file's making.
@@ -200,14 +199,13 @@ class Workbench:
         ranges = as_ranges(source)
         if head is None:
             head = ranges.read_range(0, min(HEAD_OCTETS, ranges.size))
-        with self._reader() as reader:
-            started = time.monotonic()
-            extraction = reader.extract(ranges, deadline=started + self._settings.wall_seconds * _METADATA_SHARE)
-            left = self._settings.wall_seconds - (time.monotonic() - started)
-        # The tool is free for the next file while its answer is read.
+        allowance = Allowance(self._settings.wall_seconds)
+        with self._readers.place() as reader, allowance.share(_METADATA_SHARE) as most:
+            extraction = reader.extract(ranges, most)
+        # The tool is busy with the next file while its answer is read.
         tags, problem = _read_tags(extraction)
         found = identify(head, ranges, tags)
-        deadline = time.monotonic() + left
+        deadline = time.monotonic() + allowance.left
         streams, credentials = None, None
         if found.kind in _PLAYED:
             with self._probing:
@@ -241,7 +239,7 @@ class Workbench:
         )
 
     def clean(self, source: RangeSource | SeekableFile, examination: Examination, plan: Plan, copy: Copy) -> Verdict:
-        """Make a copy without what must not leave, and have it read by others; waits while all workers are busy.
+        """Make a copy without what must not leave, and have it read by others; waits while all tools are busy.
 
         Raises: InputError `media/cannot-clean`, `media/not-clean`; UnavailableError as `media.conversation`; what the
         source and the copy raise. Then the copy is to be thrown away.
@@ -254,7 +252,7 @@ class Workbench:
                 "media/cannot-clean",
                 f"This file cannot be cleaned, because what is in it could not be read: {unread.reason}",
             )
-        with self._reader() as reader:
+        with self._readers.place() as reader:
             seconds = self._settings.wall_seconds + source.size / self._settings.cleaning_octets_a_second
             return self._cleaning.clean(
                 as_ranges(source), examination.format, classify_all(tags), plan, copy, reader=reader, seconds=seconds
@@ -263,14 +261,6 @@ class Workbench:
     def previews(self, source: RangeSource | SeekableFile, examination: Examination) -> Iterator[Preview]:
         """Make the previews of an examined file, one after the other. Raises: what the source raises."""
         return self._previews.make(as_ranges(source), examination.format, examination.streams)
-
-    @contextmanager
-    def _reader(self) -> Iterator[MetadataReader]:
-        reader = self._readers.get()
-        try:
-            yield reader
-        finally:
-            self._readers.put(reader)
 
 
 def _as_evidence(credentials: CredentialClaim | None) -> Credential | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cli import Asked, Rooms
 from media.claims import read_claims
-from media.exiftool import Extraction
 from media.identify import HEAD_OCTETS, identify
+from media.metadata_reader import Extraction
 from media.ranges import RangeSource, SeekableFile, as_ranges
 from media.workbench import Examination
 
@@ -68,7 +68,7 @@ def open_rooms(home: Path) -> Rooms:
 class FirstBytes:
     """Takes the workbench's place: tells a file's format from its first bytes, and extracts nothing."""
 
-    workers = os.cpu_count() or 1
+    at_once = os.cpu_count() or 1
 
     def examine(
         self, source: RangeSource | SeekableFile, head: bytes | None = None, *, untrusted_name: str = ""

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from media.confinement import Confinement, find_tool, open_confinement
-from media.exiftool import MetadataReader
+from media.conversation import Allowance
+from media.metadata_reader import MetadataReader
 from media.options import MediaSettings
 from media.ranges import FileRanges
 from tests.bench.composition import SAMPLES
@@ -55,6 +56,6 @@ def _read(confinement: Confinement, settings: MediaSettings, files: Sequence[Pat
     with MetadataReader(find_tool(settings.exiftool_path), confinement, settings) as reader:
         for path in files:
             with OnDisk(path) as file:
-                told = reader.extract(FileRanges(file), deadline=time.monotonic() + _SECONDS)
+                told = reader.extract(FileRanges(file), Allowance(_SECONDS))
             if told.problem is not None or not told.raw:
                 raise RuntimeError("a photo that was measured was not read")

@@ -259,7 +259,7 @@ def test_content_that_another_process_took_in_meanwhile_is_linked(archive: WayIn
     class Beaten:
         """Examines as the real workbench does, after another process has taken in the same file."""
 
-        workers = 1
+        at_once = 1
 
         def examine(self, source: object, head: bytes, *, untrusted_name: str) -> object:
             other.intake.receive(archive.reception, [arrival("theirs.txt", b"raced for")])

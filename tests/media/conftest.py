@@ -9,7 +9,7 @@ import pytest
 
 from media.cleaners.registry import CLEANERS, INSPECTORS
 from media.confinement import Confinement, ConfinementLevel, find_tool, open_confinement, probe_confinement
-from media.exiftool import MetadataReader
+from media.metadata_reader import MetadataReader
 from media.options import MediaSettings
 from media.workbench import Workbench
 

@@ -1,14 +1,14 @@
 """Times, places and devices that a file claims: raw, with the field, read only as far as the file allows."""
 
 import json
-import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from media.claims import Claims, decimal_degrees, read_claims
-from media.exiftool import MetadataReader
+from media.conversation import Allowance
+from media.metadata_reader import MetadataReader
 from media.ranges import BytesRanges
 from media.tags import Tag, parse_tags
 from tests.conftest import CorpusFinder
@@ -22,7 +22,7 @@ def _tag(source: str, text: str, number: str | None = None, *, family: str = "EX
 
 
 def _claims_of(reader: MetadataReader, path: Path) -> Claims:
-    extraction = reader.extract(BytesRanges(path.read_bytes()), deadline=time.monotonic() + 30)
+    extraction = reader.extract(BytesRanges(path.read_bytes()), Allowance(30))
     return read_claims(parse_tags(extraction.raw))
 
 

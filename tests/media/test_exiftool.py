@@ -14,7 +14,9 @@ import pytest
 from archive.errors import IntegrityError
 from media import ranges
 from media.confinement import Confinement, find_tool
-from media.exiftool import COMMON_OPTIONS, EMBEDDED_OPTION, ConfinedExifTool, Extraction, MetadataReader
+from media.conversation import Allowance
+from media.exiftool import COMMON_OPTIONS, EMBEDDED_OPTION, ConfinedExifTool
+from media.metadata_reader import Extraction, MetadataReader
 from media.options import MediaSettings
 from media.ranges import BytesRanges
 from media.tags import Tag, parse_tags
@@ -29,7 +31,7 @@ CORPORA = ("media-metadata", "tiny-valid-files", "polyglots", "hostile-archives"
 
 
 def _extract(reader: MetadataReader, content: bytes, seconds: float = 30) -> Extraction:
-    return reader.extract(BytesRanges(content), deadline=time.monotonic() + seconds)
+    return reader.extract(BytesRanges(content), Allowance(seconds))
 
 
 def _bare(path: Path) -> set[Tag]:
@@ -153,7 +155,7 @@ def test_trouble_in_reading_the_file_itself_is_not_the_tools(reader: MetadataRea
             raise IntegrityError("age/chunk-failed", "A chunk of the object fails.")
 
     with pytest.raises(IntegrityError):
-        reader.extract(Broken(), deadline=time.monotonic() + 30)
+        reader.extract(Broken(), Allowance(30))
     assert _extract(reader, PHOTO.read_bytes()).problem is None
 
 
@@ -162,7 +164,7 @@ TOOLS = {
     "media/output-limit": "while (1) { print 'x' x 65536 }",
     "media/tool-died": "exit 1",
     "media/tool-misbehaved": (
-        "open(my $s, '+<&=', $ENV{TESTIGO_RANGE_SOCKET}); syswrite($s, pack('Q>L>', 1 << 40, 5)); sleep 60"
+        "open(my $s, '+<&=', $ENV{TESTIGO_RANGE_SOCKET}); syswrite($s, pack('Q>Q>L>', 1, 1 << 40, 5)); sleep 60"
     ),
 }
 
@@ -211,10 +213,11 @@ def test_a_tool_that_never_starts_costs_no_more_than_the_files_own_time(
 
 def test_a_tool_whose_parent_was_killed_while_it_started_does_not_stay() -> None:
     ours, theirs = socket.socketpair()
+    number = str(theirs.fileno())
     reader = ["-config", str(ROOT / "media" / "range_reader.pl"), "-stay_open", "True", "-@", "-"]
     with subprocess.Popen(
         [find_tool("exiftool"), *reader],
-        env={"PATH": "/usr/bin:/bin", "TESTIGO_RANGE_SOCKET": str(theirs.fileno())},
+        env={"PATH": "/usr/bin:/bin", "TESTIGO_RANGE_SOCKET": number, "TESTIGO_OPENING_SOCKET": number},
         pass_fds=[theirs.fileno()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

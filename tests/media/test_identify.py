@@ -7,8 +7,9 @@ import pytest
 
 from archive.types import EvidenceKind
 from media.confinement import Confinement, find_tool
-from media.exiftool import MetadataReader
+from media.conversation import Allowance
 from media.identify import HEAD_OCTETS, Format, identify, kind_of
+from media.metadata_reader import MetadataReader
 from media.ranges import BytesRanges
 from media.tags import parse_tags
 from tests.conftest import CorpusFinder
@@ -98,7 +99,7 @@ NOT_FILES_OF_A_CORPUS = {"MANIFEST.sha256", "README.md", "truth.json"}
 
 def _identify(reader: MetadataReader, content: bytes) -> Format:
     source = BytesRanges(content)
-    extraction = reader.extract(source, deadline=time.monotonic() + 30)
+    extraction = reader.extract(source, Allowance(30))
     return identify(content[:HEAD_OCTETS], source, parse_tags(extraction.raw))
 
 

@@ -55,7 +55,7 @@ def test_the_opening_tells_number_size_beginning_and_end(size: int) -> None:
 
 
 def test_a_request_is_answered_with_exactly_these_bytes() -> None:
-    assert answer_request(struct.pack(">QI", 3, 5), BytesRanges(CONTENT)) == CONTENT[3:8]
+    assert answer_request(struct.pack(">QQI", 1, 3, 5), BytesRanges(CONTENT)) == CONTENT[3:8]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_request_is_answered_with_exactly_these_bytes() -> None:
 )
 def test_a_request_outside_the_file_is_refused(offset: int, length: int) -> None:
     with pytest.raises(UnavailableError) as caught:
-        answer_request(struct.pack(">QI", offset, length), BytesRanges(CONTENT))
+        answer_request(struct.pack(">QQI", 1, offset, length), BytesRanges(CONTENT))
     assert caught.value.code == "media/tool-misbehaved"
 
 

@@ -87,7 +87,7 @@ def called_camera_files(workbench: Workbench, corpus: CorpusFinder, names: tuple
         for path in sorted(corpus(name).rglob("*"))
         if path.is_file() and path.suffix not in NOT_LOOKED_AT and "manifests" not in path.parts
     ]
-    with ThreadPoolExecutor(max_workers=workbench.workers) as pool:
+    with ThreadPoolExecutor(max_workers=workbench.at_once) as pool:
         grades = pool.map(lambda path: grade(workbench, path).grade, paths)
         return {path.name for path, found in zip(paths, grades, strict=True) if found is Grade.CAMERA_FILE}
 

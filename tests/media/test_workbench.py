@@ -42,7 +42,7 @@ def _examine_all(workbench: Workbench, paths: Sequence[Path]) -> dict[str, float
         assert examination.extraction.raw or examination.not_processed
         return path.name, time.monotonic() - started
 
-    with ThreadPoolExecutor(max_workers=workbench.workers) as pool:
+    with ThreadPoolExecutor(max_workers=workbench.at_once) as pool:
         return dict(pool.map(examine, paths))
 
 
