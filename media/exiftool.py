@@ -19,6 +19,7 @@ import re
 import secrets
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -172,6 +173,11 @@ class MetadataReader:
         if self._tool is not None:
             self._tool.end()
             self._tool = None
+
+    def make_ready(self) -> None:
+        """Start the process before it is needed. Trouble is told by the file that needs it."""
+        with suppress(UnavailableError):
+            self._running_tool(time.monotonic() + _START_SECONDS)
 
     def extract(self, source: RangeSource, *, deadline: float, embedded: str = EMBEDDED_OPTION) -> Extraction:
         """Read everything; where that fails within two thirds of the time, read all but what is embedded.

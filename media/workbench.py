@@ -189,6 +189,17 @@ class Workbench:
         """What holds the tools."""
         return self._confinement.level
 
+    def make_ready(self) -> None:
+        """Start a tool for a file that is on its way, where one is free; `examine` starts what is not running."""
+        try:
+            reader = self._readers.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            reader.make_ready()
+        finally:
+            self._readers.put(reader)
+
     def examine(
         self, source: RangeSource | SeekableFile, head: bytes | None = None, *, untrusted_name: str = ""
     ) -> Examination:
