@@ -104,6 +104,11 @@ class NewSegment:
         with storage_errors():
             os.fsync(self._fd)
 
+    def uncache(self) -> None:
+        """Let the kernel forget what was synced: it will not be read soon, and its memory serves what comes next."""
+        with suppress(OSError):  # A request, which a file system may refuse.
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def close(self) -> None:
         """Give back the descriptor."""
         with suppress(OSError):  # What counts was synced before.

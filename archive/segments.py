@@ -169,6 +169,11 @@ class SegmentWriter:
     def offset(self) -> int:
         return self._sealed_to + len(self._tail)
 
+    @property
+    def sealed_to(self) -> int:
+        """Where the octets end that were sealed and written; they may not be durable."""
+        return self._sealed_to
+
     def append(self, data: Octets) -> None:
         """Take the next octets. Those that do not fill a chunk wait in memory, for more of them or for `close`."""
         self._refuse_closed()
@@ -192,6 +197,11 @@ class SegmentWriter:
             with self._used_up_by_failure(), self._held():
                 self._segment.sync()
         return self._sealed_to
+
+    def uncache(self) -> None:
+        """Say that what was synced will not be read soon."""
+        if self._segment is not None:
+            self._segment.uncache()
 
     def confirm(self) -> int:
         """Close, and let what was written on trial count from now on."""

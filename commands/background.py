@@ -22,6 +22,7 @@ from custody.stamping import Stamping
 from ingest.arrival import ArrivalKey
 from ingest.comparing import Comparing
 from ingest.finishing import Finishing
+from ingest.following import Following
 from ingest.intake import Intake
 from ingest.previewing import Previewing
 from ingest.rescuing import Rescuing
@@ -80,6 +81,7 @@ class Workers:
             ledger=rooms.ledger,
             intake=rooms.intake,
             arrival=ArrivalKey(rooms.database),
+            following=Following(root=root, intake=rooms.intake, room=lambda: 0),  # Nothing arrives here.
         )
         return Rescuing(
             root=root,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ingest.arrival import ArrivalKey
     from ingest.droplinks import DropLinks
     from ingest.finishing import Finishing
+    from ingest.following import Following
     from ingest.handing_over import HandingOver
     from ingest.return_codes import ReturnCodes
     from ingest.returning import Returning
@@ -77,7 +78,18 @@ class DropRooms:
             ledger=self._rooms.ledger,
             intake=self._rooms.intake,
             arrival=self._arrival,
+            following=self._following,
         )
+
+    @cached_property
+    def _following(self) -> "Following":
+        from ingest.following import Following
+
+        reserve = self._rooms.settings.ingest.reserve_mib << 20
+        return Following(root=self.staging, intake=self._rooms.intake, room=lambda: self._free_octets() - reserve)
+
+    def _free_octets(self) -> int:
+        return shutil.disk_usage(self.staging).free
 
     @cached_property
     def uploads(self) -> "Uploads":
@@ -88,9 +100,10 @@ class DropRooms:
             database=self._rooms.database,
             visits=self.visits,
             finishing=self.finishing,
+            following=self._following,
             arrival=self._arrival,
             settings=self._rooms.settings.ingest,
-            free_octets=lambda: shutil.disk_usage(self.staging).free,
+            free_octets=self._free_octets,
             clock=self._rooms.clock,
         )
 
@@ -141,3 +154,5 @@ class DropRooms:
     def close(self) -> None:
         if "finishing" in vars(self):
             self.finishing.close()
+        if "_following" in vars(self):
+            self._following.close()

@@ -5,14 +5,13 @@ entry, and its id is derived from the upload. Whoever comes later finds it and o
 left is evidence too: see `rescuing`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO, Self, cast
+from typing import BinaryIO, cast
 
 from sqlalchemy import update
 
@@ -34,60 +33,20 @@ from archive.segments import SegmentReader, discard_upload, retire_writer, uploa
 from archive.turns import alone
 from archive.types import Outcome
 from archive.uploadtold import told_by_address
-from custody.canonical import Json, canonical_bytes, parse_canonical
+from custody.canonical import Json
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import EntryRef, Ledger, Transaction
 from ingest.arrival import ArrivalKey
-from ingest.entering import safe_text
+from ingest.following import Following
 from ingest.intake import Intake
 from ingest.reception import Arrival, CameIn, Reception, Refused
 from ingest.tokens import upload_record_id
+from ingest.told import Told
 from ingest.visits import DIFFERS, NOT_GIVEN, REFUSED, SAME, keep_slip, sender
 
 METHOD = "delivered by an observer"
-_LONGEST_TEXT = 1000
 _WORKERS = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a client says of its file: untrusted, kept whole as claims. `sha256` is in lower-case hex."""
-
-    name: str
-    type: str = ""
-    sha256: str | None = None
-    last_modified: str = ""
-    way: str = "upload"
-    plain_size: int | None = None
-    """Told where the octets are an age file, sealed in the phone: all else that is told is of the file in it."""
-
-    def format(self) -> bytes:
-        texts = {"name": self.name, "type": self.type, "last_modified": self.last_modified, "way": self.way}
-        shown: dict[str, Json] = {name: safe_text(text[:_LONGEST_TEXT]) for name, text in texts.items()}
-        return canonical_bytes({**shown, "sha256": self.sha256, "plain_size": self.plain_size, "v": 1})
-
-    @classmethod
-    def parse(cls, plain: bytes) -> Self:
-        value: Any = parse_canonical(plain)
-        return cls(**{name: text for name, text in value.items() if name != "v"})
-
-    def with_digest(self, sha256: str) -> "Told":
-        return replace(self, sha256=sha256)
-
-    def with_note(self, note: Mapping[str, str]) -> "Told":
-        """Add what a phone told later, sealed; the newer word counts."""
-        return replace(
-            self,
-            name=note.get("filename", self.name),
-            type=note.get("filetype", self.type),
-            last_modified=note.get("last_modified", self.last_modified),
-            sha256=note.get("sha256", self.sha256),
-        )
-
-    def claims(self) -> dict[str, str]:
-        told = {"type": self.type, "last_modified": self.last_modified, "way": self.way, "sha256": self.sha256 or ""}
-        return {name: text for name, text in told.items() if text}
 
 
 class Finishing:
@@ -101,12 +60,14 @@ class Finishing:
         ledger: Ledger,
         intake: Intake,
         arrival: ArrivalKey,
+        following: Following,
     ) -> None:
         self._root = root
         self._database = database
         self._ledger = ledger
         self._intake = intake
         self._arrival = arrival
+        self._following = following
         self._lock = Lock()
         self._under_way: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="finishing")
@@ -137,9 +98,12 @@ class Finishing:
             self.clean_up(name)
             return
         why = "given up by its sender" if given_up else ""
-        # One that was given up and is not taken in waits for a rescue.
-        with suppress(InputError) if given_up else nullcontext():
-            self.take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
+        try:
+            # One that was given up and is not taken in waits for a rescue.
+            with suppress(InputError) if given_up else nullcontext():
+                self.take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
+        finally:
+            self._following.drop(name)  # Whatever was begun of it and not taken.
 
     def take_in_alone(self, name: str, told: Told, source: Callable[[], SegmentReader], why: str) -> bool:
         """Take an upload in unless another process is at it, or it is in already.
@@ -182,6 +146,7 @@ class Finishing:
         with self._database.reading() as session:
             ours, incident = organisation(session), incidents_by_id(session)[visit.incident_id]
         opens, opened, declared = self._opened(told, declared, source, why)
+        begun = self._following.take(name) if not why else None
         reception = Reception(actor=sender(visit.id), organisation=ours, incident=incident, method=METHOD)
         arrival = Arrival(
             open=opened,
@@ -191,8 +156,13 @@ class Finishing:
             bearer=UploadBearer(
                 visit=visit, upload=bytes.fromhex(name), told=told, declared=declared, why=why, opens=opens
             ),
+            begun=begun,
         )
-        (result,) = self._intake.receive(reception, [arrival])
+        try:
+            (result,) = self._intake.receive(reception, [arrival])
+        finally:
+            if begun is not None:
+                begun.drop()
         if isinstance(result, Refused) and why:
             # Its sender may have lost the phone: what is staged is all there is, and only a person lets go of it.
             raise result.error

@@ -26,11 +26,12 @@ from custody.receipt import StatedUse
 from custody.receipt_office import issue_receipt
 from ingest.choices import Choice, record_more, record_use, statement_text
 from ingest.consents import USES, Rung, rung_of
-from ingest.finishing import METHOD, Told, UploadBearer
+from ingest.finishing import METHOD, UploadBearer
 from ingest.intake import Intake
 from ingest.reception import Arrival, Reception
 from ingest.return_codes import ReturnCodes
 from ingest.tokens import visit_identity
+from ingest.told import Told
 from ingest.visits import HANDED_OVER, REFUSED, Slip, Visits, open_slips, reseal_slips, sender
 
 

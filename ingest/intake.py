@@ -13,11 +13,12 @@ memory. Until step 6 an object is an orphan, which a sweep removes; after step 6
 """
 
 from collections.abc import Generator, Iterable, Sequence
+from typing import BinaryIO
 
 from sqlalchemy.orm import Session
 
 from archive.age.keyring import Keyring
-from archive.catalogue.accounts import read_secret
+from archive.catalogue.accounts import organisation, read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
@@ -30,9 +31,9 @@ from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.comparing import ask_for_comparison
 from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
-from ingest.preparing import Prepared, Preparing, Rooms, here_already
+from ingest.preparing import Prepared, Preparing, Rooms, here_already, new_item_key
 from ingest.proofs import check_proofs
-from ingest.reception import Arrival, Reception, Refused, Result, Stored
+from ingest.reception import Arrival, Begun, Reception, Refused, Result, Stored
 from ingest.stripping import Stripping
 from media.policy import Policy
 from media.workbench import Workbench
@@ -103,6 +104,25 @@ class Intake:
                 results = self._commit(reception, group)
                 self._publisher.publish()
                 yield group.arrivals, results
+
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether every kind of evidence is kept as it comes, so that a stream can be begun on before all is here."""
+        return self._rooms.stripping is None
+
+    def begin(self, source: BinaryIO) -> Begun:
+        """Take a stream that may still arrive through step 1 and the first half of step 2; `receive` goes on with it.
+
+        What is begun is nothing yet: whoever does not go on with it drops it.
+        """
+        with self._database.reading() as session:
+            keyring = Keyring.parse(organisation(session).vault_keyring)
+        key = new_item_key(self._rooms, keyring)
+        return Begun(key=key, original=self._vault.stage(source, key.recipient))
+
+    def make_ready(self) -> None:
+        """Start what steps 3 and 4 will need, so that a stream that is begun on does not wait for it at its end."""
+        self._rooms.workbench.make_ready()
 
     @property
     def equality(self) -> bool:

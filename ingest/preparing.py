@@ -164,11 +164,8 @@ class Preparing:
             raise
 
     def _seal(self, arrival: Arrival, many: bool) -> Taken | Refused:
-        item_id = ItemId(self._rooms.new_id())
-        key = OwnerKey.generate(Owner(kind=OwnerKind.ITEM, id=item_id), self._keyring.kind)
         try:
-            with arrival.open() as source:
-                taken_in = self._take(cast(BinaryIO, _Stoppable(source, self._stop)), key)
+            key, taken_in = self._taken_in(arrival)
         except InputError as error:  # Any other is the archive's own: nobody's file is to blame.
             return Refused(error=error)
         original = taken_in.original
@@ -184,6 +181,13 @@ class Preparing:
             handed_in=taken_in.handed_in,
             mark=taken_in.mark,
         )
+
+    def _taken_in(self, arrival: Arrival) -> tuple[OwnerKey, TakenIn]:
+        if arrival.begun is not None:
+            return arrival.begun.key, TakenIn(original=arrival.begun.original)
+        key = new_item_key(self._rooms, self._keyring)
+        with arrival.open() as source:
+            return key, self._take(cast(BinaryIO, _Stoppable(source, self._stop)), key)
 
     def _take(self, source: BinaryIO, key: OwnerKey) -> TakenIn:
         """Seal a stream as it is; where some kinds are stripped, find out first what it is."""
@@ -219,6 +223,11 @@ class Preparing:
             each.metadata = self._rooms.vault.stage(io.BytesIO(report), each.key.recipient)
             if many:
                 each.metadata.staged.close()
+
+
+def new_item_key(rooms: Rooms, keyring: Keyring) -> OwnerKey:
+    """Make an item's id and key, which nothing keeps yet."""
+    return OwnerKey.generate(Owner(kind=OwnerKind.ITEM, id=ItemId(rooms.new_id())), keyring.kind)
 
 
 class _Stoppable:

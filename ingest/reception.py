@@ -8,7 +8,9 @@ from uuid import UUID
 
 from archive.catalogue.records import ImportBatch, Incident, Item, Organisation
 from archive.errors import TestigoError
+from archive.keyfiles import OwnerKey
 from archive.types import Actor
+from archive.vault import StagedObject
 from custody.drafts import Values
 from custody.ledger import EntryRef, Transaction
 
@@ -59,12 +61,24 @@ class CameIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A stream that was sealed into staging while it still arrived, to an item's key that is in memory alone."""
+
+    key: OwnerKey
+    original: StagedObject
+
+    def drop(self) -> None:
+        """Drop what is staged; after a publication this does nothing."""
+        self.original.staged.abort()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """One file on its way in. Names and paths are what the sender says: untrusted, kept whole, never used as paths.
 
     `open` gives the stream; it is read once, from its start to its end. `path_mac` tells this file from every other of
     the same import. `claims` are what the sender says about this file. `main` is the place, in the same group, of the
-    file that this one is a companion of.
+    file that this one is a companion of. Where the stream was `begun` on, it is not opened again.
     """
 
     open: Callable[[], BinaryIO]
@@ -74,6 +88,7 @@ class Arrival:
     claims: dict[str, str] = field(default_factory=dict)
     main: int | None = None
     bearer: Bearer | None = None
+    begun: Begun | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

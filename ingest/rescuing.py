@@ -31,7 +31,8 @@ from archive.uploadtold import place_of, told_by_identities
 from archive.vault import Vault
 from archive.worker import Done, Lease, NotDone
 from custody.ledger import Ledger
-from ingest.finishing import Finishing, Told
+from ingest.finishing import Finishing
+from ingest.told import Told
 
 RESCUED = "what had come of it is an item now"
 

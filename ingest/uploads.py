@@ -37,7 +37,9 @@ from archive.turns import no_such_upload
 from archive.types import Clock
 from archive.uploadtold import Place, keep_place, keep_told, told_by_address
 from ingest.arrival import ArrivalKey
-from ingest.finishing import Finishing, Told
+from ingest.finishing import Finishing
+from ingest.following import Following, Watch
+from ingest.told import Told
 from ingest.visits import Visits
 from ingest.waiting_line import Line, Source
 
@@ -45,7 +47,7 @@ SYNC_OCTETS = 8 << 20
 """At most so many octets are received before they are made durable."""
 
 _FIRST_READ = 64 << 10
-_MOST_READ = 256 << 10
+_MOST_READ = 1 << 20
 """A buffer grows to this only where a line fills it: a few mebibytes do for hundreds of slow phones."""
 
 _MIB = 1 << 20
@@ -79,6 +81,7 @@ class Uploads:
         database: Database,
         visits: Visits,
         finishing: Finishing,
+        following: Following,
         arrival: ArrivalKey,
         settings: IngestSettings,
         free_octets: Callable[[], int],
@@ -88,6 +91,7 @@ class Uploads:
         self._database = database
         self._visits = visits
         self._finishing = finishing
+        self._following = following
         self._arrival = arrival
         self._settings = settings
         self._free_octets = free_octets
@@ -202,6 +206,7 @@ class Uploads:
         Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/expired`.
         """
         self._refuse_ended(self._row(address))
+        self._following.drop(upload_name(address))
         with self._line.joined(upload_name(address)):
             self._finishing.close_upload(upload_name(address))
         self._finishing.finish_soon(address, given_up=True)
@@ -257,10 +262,19 @@ class Uploads:
                 raise _wrong_offset(writer.offset, offset)
             if length is not None and offset + length > row.declared:
                 raise _too_long()
-            self._receive(writer, source, row.declared, checksum)
+            # What comes on trial may go again, and a form without scripts has no length.
+            followed = checksum is None and length is not None
+            watch = self._following.watch(address, declared=row.declared, offset=offset) if followed else None
+            self._receive(writer, source, row.declared, checksum, watch)
             end = writer.offset
+            if end == row.declared:
+                self._following.whole(upload_name(address), end)
+            row = self._advance(address, end)
         except OSError:
             self._keep_what_came(address, writer, checksum)
+            raise
+        except UnavailableError:
+            self._following.drop(upload_name(address))  # It gives its room back.
             raise
         except InputError as error:
             if error.code == "uploads/beyond-length":
@@ -268,9 +282,11 @@ class Uploads:
             raise
         finally:
             writer.abandon()
-        return self._progress_of(self._advance(address, end))
+        return self._progress_of(row)
 
-    def _receive(self, writer: SegmentWriter, source: Source, declared: int, checksum: Checksum | None) -> None:
+    def _receive(
+        self, writer: SegmentWriter, source: Source, declared: int, checksum: Checksum | None, watch: Watch | None
+    ) -> None:
         digest = checksum.make() if checksum is not None else None
         unsynced = 0
         buffer = memoryview(bytearray(_FIRST_READ))
@@ -282,12 +298,17 @@ class Uploads:
             writer.append(buffer[:count])
             if digest is not None:
                 digest.update(buffer[:count])
+            is_full = count == len(buffer)
+            if watch is not None:
+                buffer = watch.took(buffer, count, writer.sealed_to)
             unsynced += count
             if unsynced >= SYNC_OCTETS:
                 writer.sync()
+                if watch is not None and watch.is_followed:
+                    writer.uncache()
                 unsynced = 0
                 self._refuse_without_room(0)
-            if count == len(buffer) < _MOST_READ:
+            if is_full and len(buffer) < _MOST_READ:
                 buffer = memoryview(bytearray(2 * len(buffer)))
         if writer.offset == declared and source.readinto(memoryview(bytearray(1))):
             raise _too_long()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from archive.turns import retired
 
-_PATIENCE_S = 2.0
+_PATIENCE_S = 5.0
 """So long a newer request waits for the older one. A slow disk may need it; a line that hangs ends in an instant."""
 
 

@@ -7,7 +7,7 @@ asked anew, of a fresh one.
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Condition, RLock
 from types import TracebackType
@@ -64,6 +64,11 @@ class MetadataReader:
             if self._tool is not None:
                 self._tool.end()
                 self._tool = None
+
+    def make_ready(self, allowance: Allowance) -> None:
+        """Start the process before it is needed. Trouble is told by the file that needs it."""
+        with suppress(UnavailableError), self._asking:
+            self._running_tool(allowance)
 
     def extract(self, source: RangeSource, allowance: Allowance, *, embedded: str = EMBEDDED_OPTION) -> Extraction:
         """Read everything; where that fails within two thirds of the time, read all but what is embedded.

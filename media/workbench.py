@@ -188,6 +188,11 @@ class Workbench:
         """What holds the tools."""
         return self._confinement.level
 
+    def make_ready(self) -> None:
+        """Start a tool for a file that is on its way, while it comes; `examine` starts what is not running."""
+        with self._readers.place() as reader:
+            reader.make_ready(Allowance(self._settings.wall_seconds))
+
     def examine(
         self, source: RangeSource | SeekableFile, head: bytes | None = None, *, untrusted_name: str = ""
     ) -> Examination:

@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "ingest.finishing",
         "ingest.handing_over",
         "ingest.returning",
+        "ingest.told",
         "ingest.tokens",
         "ingest.uploads",
         "ingest.visits",

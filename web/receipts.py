@@ -14,8 +14,8 @@ from archive.access import Action
 from archive.errors import ConflictError, InputError, NotFoundError
 from ingest.choices import ANSWERS, Choice
 from ingest.consents import Rung
-from ingest.finishing import Told
 from ingest.tokens import grouped_code, visit_identity
+from ingest.told import Told
 from ingest.visits import REFUSED
 from web.body import Body
 from web.client import same_pace, take_up, token_octets, visit_token

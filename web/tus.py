@@ -16,7 +16,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from archive.access import Action
 from archive.errors import InputError, NotFoundError
-from ingest.finishing import Told
+from ingest.told import Told
 from ingest.uploads import Checksum, Progress
 from ingest.visits import REFUSED, state_of
 from web.body import Body

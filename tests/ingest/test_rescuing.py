@@ -16,7 +16,7 @@ from archive.segments import list_uploads
 from commands.drop_rooms import DropRooms
 from commands.upkeep import rescue_stale
 from ingest.droplinks import Terms
-from ingest.finishing import Told
+from ingest.told import Told
 from ingest.uploads import Uploads
 from tests.way_in import WayIn
 
