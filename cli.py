@@ -141,7 +141,7 @@ class Rooms:
 
     @cached_property
     def catalogue_as_it_lies(self) -> "Database":
-        """The catalogue even where its guards are gone; for the audit alone, which says so and writes nothing."""
+        """The catalogue even where its guards are gone; for the audit alone, which says so."""
         from archive.catalogue.database import Database
 
         try:
@@ -221,10 +221,13 @@ class Rooms:
 
     @cached_property
     def ledger(self) -> "Ledger":
+        return self.ledger_over(self.database)
+
+    def ledger_over(self, database: "Database") -> "Ledger":
         from custody.ledger import Ledger
 
         _ = self.signers  # Nothing is entered that could not be published.
-        return Ledger(database=self.database, clock=self.clock, instrument=("Testigo", version("testigo")))
+        return Ledger(database=database, clock=self.clock, instrument=("Testigo", version("testigo")))
 
     @cached_property
     def publisher(self) -> "Publisher":

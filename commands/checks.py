@@ -40,7 +40,10 @@ _EXITS = {Finding.MATCHES: 0, Finding.DOES_NOT_MATCH: _DOES_NOT_MATCH, Finding.C
     metavar="ENTRY|FILE",
     help="Of items only those that entries from this number on speak of, or from a checkpoint or receipt on.",
 )
-@click.option("--sweep", "sweep_orphans", is_flag=True, help="Remove what a crash left, with an entry.")
+@click.option(
+    "--sweep", "sweep_orphans", is_flag=True, help="Remove what no entry speaks of (unlocked; asks; with an entry)."
+)
+@click.option("-n", "--dry-run", is_flag=True, help="With --sweep: say what would be removed; remove nothing.")
 @common
 def verify(
     rooms: Rooms,
@@ -74,6 +77,10 @@ def verify(
         require(rooms.actor, Action.RUN_JOBS)
         if numbers or since is not None:
             raise click.UsageError("--sweep looks at the whole archive; name no items")
+        if keyless:
+            raise click.UsageError("--sweep needs keys: only the opened log tells what is a left-over")
+    elif rooms.asked.dry_run:
+        raise click.UsageError("--dry-run is for --sweep; nothing else that verify does removes anything")
     return Verification(
         rooms,
         numbers,

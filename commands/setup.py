@@ -152,7 +152,7 @@ def unlock(rooms: Rooms, minutes: int | None, passphrase_file: Path | None) -> i
         identity,
         lifetime_s=lifetime * 60,
         permit=permit,
-        recipient_of=permit.recipient_of,
+        owns=permit.owns,
         clock=rooms.clock,
     )
     waiting = rooms.jobs.release_waiting()

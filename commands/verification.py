@@ -10,22 +10,25 @@ from pathlib import Path
 from uuid import UUID
 
 from archive.catalogue.items import item_by_number
-from archive.errors import LockedError, TestigoError
+from archive.errors import InputError, LockedError, TestigoError
 from archive.types import Finding
 from cli import DONE_IN_PART, Rooms
+from commands.account import os_user
 from commands.door import printable
 from commands.since import Since
 from commands.talk import Talk, counted, octets
+from custody.accounts import actor_of
 from custody.audit import Extent
 from custody.audit_full import FullCheck
 from custody.audit_keys import AuditKeys
 from custody.audit_objects import ORPHAN_KEY, ORPHAN_OBJECT
 from custody.audit_opened import ReceivedFixity
+from custody.audit_recorded import Spoken
 from custody.checkpoint import Checkpoint
 from custody.findings import Found, from_error, unknown
 from custody.outside_files import read_outside
 from custody.signed_note import SignedNote
-from custody.sweep import Swept, sweep
+from custody.sweep import Orphans, Swept, sweep, told_apart, why_not
 
 _DOES_NOT_MATCH = 4
 _MOST_SHOWN = 10
@@ -73,6 +76,8 @@ class Verification:
         self._since = since
         self._items = self._find_items(numbers) if since is None else since.items
         self._swept: Swept | None = None
+        self._spoken = Spoken()
+        self._is_opened = False
         self._progress = self._talk.progress(counts_octets=False)
         self._tasks: dict[str, int] = {}
 
@@ -83,11 +88,19 @@ class Verification:
             raise LockedError(
                 "archive/locked", "The archive is locked, and --full opens every original. Run testigo unlock first."
             )
+        if self._sweep and self._rooms.agent.status() is None:
+            raise LockedError(
+                "archive/locked",
+                "The archive is locked, and only the log, opened with keys, tells what is a left-over. Nothing was "
+                "checked or removed. Run testigo unlock first.",
+            )
         if self._progress is None:
             self._check()
         else:
             with self._progress:
                 self._check()
+        if self._sweep:
+            self._surviving(self._sweep_orphans)
         extent = self._rooms.audit.extent(self._items)
         self._print(extent)
         self._document(extent, time.monotonic() - started)
@@ -117,51 +130,73 @@ class Verification:
             self._tally.left_out.append(
                 "what only keys can tell (sealed values, the catalogue's rows): the archive is locked"
             )
-        elif not log_is_right:
-            # An access would be entered in a log that is not what it should be.
-            self._tally.left_out.append(
-                "what only keys can tell: the log itself does not match, so nothing is added to it"
-            )
         else:
+            # Also where the log does not match: one changed place must not hide what else was changed.
             self._surviving(self._check_opened)
-        if self._sweep:
-            self._surviving(lambda: self._sweep_orphans(log_is_right))
+            if not self._is_opened:
+                self._tally.left_out.append("what only keys can tell, or not all of it: that check ended early")
+            if log_is_right:
+                self._publish()
+            else:
+                self._tally.left_out.append("signing: the log does not match, so no checkpoint was made over it")
+        self._tally.problems = [told_apart(found, self._spoken) for found in self._tally.problems]
 
     def _check_opened(self) -> None:
         rooms = self._rooms
-        keyed = AuditKeys(database=rooms.database, vault=rooms.vault, ledger=rooms.ledger, actor=rooms.actor)
+        # Also where guards are gone: the access must be in the log all the same, and their loss is told.
+        database = rooms.catalogue_as_it_lies
+        ledger = rooms.ledger_over(database)
+        actor = actor_of(database, os_user())
+        keyed = AuditKeys(database=database, vault=rooms.vault, ledger=ledger, actor=actor)
         keys, found = keyed.unwrap(self._items)
         self._take(found)
         fixity: dict[UUID, ReceivedFixity] = {}
-        self._take(rooms.audit.opened(keys, fixity, items=self._items, watch=self._watch))
+        self._take(rooms.audit.opened(keys, fixity, items=self._items, watch=self._watch, spoken=self._spoken))
         if self._full:
             full = FullCheck(
-                database=rooms.database,
+                database=database,
                 vault=rooms.vault,
-                ledger=rooms.ledger,
-                actor=rooms.actor,
+                ledger=ledger,
+                actor=actor,
                 threads=os.cpu_count() or 1,
             )
             self._take(full.run(keys, fixity, items=self._items, watch=self._watch))
-        self._publish()
+        self._is_opened = True
 
-    def _sweep_orphans(self, log_is_right: bool) -> None:
-        orphans = [found for found in self._tally.problems if found.code in (ORPHAN_OBJECT, ORPHAN_KEY)]
-        if not log_is_right:
-            self._tally.left_out.append("sweeping: the log does not match, so nothing is removed")
+    def _sweep_orphans(self) -> None:
+        """Remove what no entry of the log speaks of, once all was checked, and after a question."""
+        tally, rooms = self._tally, self._rooms
+        orphans = Orphans.among(tally.problems)
+        if (reason := why_not(tally.problems, self._spoken)) is not None:
+            tally.left_out.append(f"sweeping: {reason}")
             return
-        rooms = self._rooms
+        counts = f"{counted(len(orphans.objects), 'object')}, {counted(len(orphans.keys), 'key file')}"
+        if rooms.asked.dry_run:
+            self._talk.say(f"Would remove {counts}, and what killed writers left unfinished. Nothing was removed.")
+            return
+        if (orphans.objects or orphans.keys) and not self._agreed(counts):
+            return
         self._swept = sweep(
             database=rooms.database,
             store=rooms.store,
             key_files=rooms.key_files,
             ledger=rooms.ledger,
             actor=rooms.actor,
-            objects=[found.subject for found in orphans if found.code == ORPHAN_OBJECT],
-            keys=[UUID(str(found.evidence["owner"])) for found in orphans if found.code == ORPHAN_KEY],
+            orphans=orphans,
+            spoken=self._spoken,
         )
-        self._tally.problems = [found for found in self._tally.problems if found not in orphans]
+        tally.problems = [found for found in tally.problems if found.code not in (ORPHAN_OBJECT, ORPHAN_KEY)]
         self._publish()
+
+    def _agreed(self, counts: str) -> bool:
+        """Ask; what was checked is told all the same where nobody agrees."""
+        try:
+            if self._talk.confirm(f"No entry of the log speaks of {counts}. Remove what was found for ever?"):
+                return True
+            self._tally.left_out.append("sweeping: it was not agreed to, so nothing was removed")
+        except InputError as error:
+            self._tally.left_out.append(f"sweeping: {error.message.rstrip('.')}")
+        return False
 
     def _publish(self) -> None:
         self._surviving(self._rooms.publisher.publish)
@@ -199,9 +234,7 @@ class Verification:
         talk, tally = self._talk, self._tally
         entries = counted(extent.entries, "log entry", "log entries")
         talk.say(f"{counted(extent.items, 'item')}, {octets(extent.octets)}, {entries}")
-        wrong = _items(tally.problems)
-        right = extent.items - len(wrong)
-        talk.say(f"  {right:>7,} {'item matches' if right == 1 else 'items match'}")
+        self._print_items(extent)
         for finding in (Finding.DOES_NOT_MATCH, Finding.CANNOT_TELL):
             self._print_problems(finding)
         for found in tally.matched:
@@ -218,6 +251,30 @@ class Verification:
             counts = (swept.objects, "object"), (swept.keys, "key file"), (swept.staged, "unfinished write")
             talk.say(f"Swept: {', '.join(counted(*each) for each in counts)}.")
         self._say_next()
+
+    def _print_items(self, extent: Extent) -> None:
+        """Say how many items match: only where what the log says of them was opened and compared."""
+        talk = self._talk
+        right = self._matched(extent)
+        if right is None:
+            talk.say("  how many items match is not told: a whole range of the log does not match")
+        elif self._is_opened:
+            talk.say(f"  {right:>7,} {'item matches' if right == 1 else 'items match'}")
+        else:
+            words = ("item has", "its") if right == 1 else ("items have", "their")
+            talk.say(f"  {right:>7,} {words[0]} {words[1]} bytes and {words[1]} key; what the log says was not opened")
+        if extent.destroyed:
+            words = ("item is", "it") if extent.destroyed == 1 else ("items are", "they")
+            talk.say(
+                f"  {extent.destroyed:>7,} {words[0]} destroyed: that {words[1]} ever matched cannot be seen again"
+            )
+
+    def _matched(self, extent: Extent) -> int | None:
+        """Count the items that nothing was found of; None where a finding is of more of them than it names."""
+        problems = self._tally.problems
+        if any(found.evidence.get("more_items") for found in problems if not found.is_expected):
+            return None
+        return extent.items - extent.destroyed - self._rooms.audit.kept_among(_items(problems), self._items)
 
     def _print_problems(self, finding: Finding) -> None:
         """Print each problem on a line, and many of the same kind under one."""
@@ -241,7 +298,7 @@ class Verification:
         items = sorted(_items(tally.problems))
         steps = [f"testigo show {number}" for number in items[:3]]
         codes = {found.code for found in tally.problems}
-        if codes & {ORPHAN_OBJECT, ORPHAN_KEY}:
+        if codes & {ORPHAN_OBJECT, ORPHAN_KEY} and why_not(tally.problems, self._spoken) is None:
             steps.append("testigo verify --sweep")
         if tally.finding is Finding.DOES_NOT_MATCH and not self._against:
             steps.append("testigo verify --against an earlier checkpoint, receipt or packet")
@@ -252,7 +309,7 @@ class Verification:
 
     def _document(self, extent: Extent, seconds: float) -> None:
         tally = self._tally
-        wrong = _items(tally.problems)
+        matched = self._matched(extent)
         newest = Checkpoint.parse(SignedNote.parse(extent.newest).text) if extent.newest is not None else None
         pending = any(found.code == "custody/timestamp-pending" for found in tally.problems)
         self._talk.document(
@@ -261,7 +318,9 @@ class Verification:
                 "ok": tally.finding is Finding.MATCHES,
                 "finding": tally.finding,
                 "items": extent.items,
-                "matched": extent.items - len(wrong),
+                "matched": matched if self._is_opened else None,
+                "matched_without_keys": matched,
+                "destroyed": extent.destroyed,
                 "octets": extent.octets,
                 "entries": extent.entries,
                 "checkpoints": extent.checkpoints,
@@ -278,7 +337,14 @@ class Verification:
 
 def _items(problems: Iterable[Found]) -> set[str]:
     """Return the items that something was found of, by number."""
-    return {match[0] for found in problems if (match := _ITEM.match(found.subject))}
+    numbers: set[str] = set()
+    for found in problems:
+        if found.is_expected:
+            continue
+        named = found.evidence.get("items")
+        numbers.update(map(str, named) if isinstance(named, tuple) else ())
+        numbers.update(match[0] for match in [_ITEM.match(found.subject)] if match)
+    return numbers
 
 
 def _subject(found: Found) -> str:

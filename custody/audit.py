@@ -6,7 +6,7 @@ objects and the key files; with the owners' keys it opens every value and recomp
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +25,9 @@ from archive.store.port import Store
 from archive.types import Finding
 from custody.audit_item import check_items_opened
 from custody.audit_log import LogAudit
-from custody.audit_objects import check_keys, check_numbers, check_objects, keys_apart
+from custody.audit_objects import DESTROYED, check_keys, check_numbers, check_objects, keys_apart
 from custody.audit_opened import OpenedAudit, ReceivedFixity
+from custody.audit_recorded import Spoken, check_recorded
 from custody.audit_tokens import check_tokens
 from custody.findings import Found, from_error, surviving
 from custody.outside import Outside, check_outside
@@ -45,9 +46,10 @@ def silent(_part: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much there is to audit. `newest` is the newest checkpoint's note."""
+    """How much there is to audit. `destroyed` of the items are called so; `newest` is the newest checkpoint's note."""
 
     items: int
+    destroyed: int
     octets: int
     entries: int
     checkpoints: int
@@ -90,11 +92,20 @@ class Audit:
             newest = select(CheckpointRow.note).order_by(CheckpointRow.size.desc()).limit(1)
             return Extent(
                 items=number,
+                destroyed=len(_destroyed(session, items)),
                 octets=octets,
                 entries=session.execute(select(func.count()).select_from(EntryRow)).scalar_one(),
                 checkpoints=session.execute(select(func.count()).select_from(CheckpointRow)).scalar_one(),
                 newest=session.execute(newest).scalar_one_or_none(),
             )
+
+    def kept_among(self, numbers: Collection[str], items: Sequence[UUID] | None = None) -> int:
+        """Count those of the numbers, of some items only where these are given, whose item has a row that keeps it."""
+        with self._database.reading() as session:
+            statement = select(ItemRow.id, ItemRow.number).where(ItemRow.state != DESTROYED)
+            wanted = None if items is None else set(items)
+            rows = session.execute(statement)
+            return sum(number in numbers and (wanted is None or item in wanted) for item, number in rows)
 
     def log(self, *, outside: Sequence[Outside] = (), watch: Watch = silent) -> list[Found]:
         """Check the log and its copies, its time-stamps, and what somebody outside holds of it."""
@@ -109,6 +120,8 @@ class Audit:
             found += surviving(audit.run(), subject="log")
             found += surviving(check_tokens(session, self._store, self._authorities), subject="time-stamps")
             found += surviving(check_outside(outside, audit.tree, session, self._keys), subject="log")
+            numbers = {item: number for piece in outside for item, number in piece.numbers.items()}
+            found += surviving(check_recorded(session, numbers), subject="catalogue")
             return [_with_items(session, each) for each in found]
 
     def holdings(
@@ -133,13 +146,18 @@ class Audit:
         *,
         items: Sequence[UUID] | None = None,
         watch: Watch = silent,
+        spoken: Spoken | None = None,
     ) -> Iterator[Found]:
-        """Check what only keys can tell; put into `fixity` what each item was received with."""
+        """Check what only keys can tell; put into `fixity` what each item was received with.
+
+        `spoken` is filled with what the log names, where the whole of it is read.
+        """
         if items is not None:
             yield from surviving(check_items_opened(self._database, keys, items, fixity), subject="log")
             return
+        heard = spoken if spoken is not None else Spoken()
         with self._database.reading() as session:
-            for each in surviving(OpenedAudit(session, keys, fixity, watch).run(), subject="log"):
+            for each in surviving(OpenedAudit(session, keys, fixity, heard, watch).run(), subject="log"):
                 yield _with_items(session, each)
 
     @contextmanager
@@ -156,6 +174,13 @@ class Audit:
             os.close(descriptor)
 
 
+def _destroyed(session: Session, items: Sequence[UUID] | None) -> list[UUID]:
+    statement = select(ItemRow.id).where(ItemRow.state == DESTROYED)
+    if items is not None:
+        statement = statement.where(ItemRow.id.in_(items))
+    return list(session.execute(statement).scalars())
+
+
 def _with_items(session: Session, found: Found) -> Found:
     """Name the items that the entries of a finding speak of, as far as the catalogue's index knows them."""
     first, end = found.evidence.get("first"), found.evidence.get("end")
@@ -170,4 +195,7 @@ def _with_items(session: Session, found: Found) -> Found:
         .limit(_MOST_NAMED + 1)
     )
     numbers = session.execute(statement).scalars().all()
-    return replace(found, evidence={**found.evidence, "items": tuple(numbers)}) if numbers else found
+    if not numbers:
+        return found
+    named = {"items": tuple(numbers), "more_items": len(numbers) > _MOST_NAMED}
+    return replace(found, evidence={**found.evidence, **named})

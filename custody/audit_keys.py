@@ -16,6 +16,7 @@ from archive.errors import LockedError, TestigoError
 from archive.types import Actor, Owner, OwnerKind
 from archive.vault import Vault
 from custody.audit_objects import DESTROYED, rows_by_id
+from custody.audit_recorded import unrecorded_owners
 from custody.findings import Found, from_error
 from custody.ledger import MOST_ITEMS_IN_AN_ENTRY, Ledger
 
@@ -24,15 +25,18 @@ PURPOSE = "audit"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOwner:
-    """An owner whose key an audit asks for, and what people call it."""
+    """An owner whose key an audit asks for, and what people call it. `recipient` is None where its row is gone."""
 
     owner: Owner
     name: str
-    recipient: str
+    recipient: str | None
 
 
 def key_owners(session: Session, items: Sequence[UUID] | None) -> list[KeyOwner]:
-    """Return every owner whose key the office can open; of some items only these and the staff compartment."""
+    """Return every owner whose key the office can open; of some items only these and the staff compartment.
+
+    Owners come from the catalogue's rows and from the log's own index: a row that was taken away hides nothing.
+    """
     ours, item, incident, person = Organisation.table.c, Item.table.c, Incident.table.c, Person.table.c
     visit = Visit.table.c
     wanted = None if items is None else frozenset(items)
@@ -53,6 +57,10 @@ def key_owners(session: Session, items: Sequence[UUID] | None) -> list[KeyOwner]
         (OwnerKind.VISIT, (visit.id, visit.number, visit.recipient)),
     ):
         owners += [_owner(kind, *row) for row in rows_by_id(session, *columns)]
+    # What was taken out of the catalogue is still the archive's: its key opens what the log says of it.
+    owners += [
+        KeyOwner(owner=owner, name=f"{owner.kind} {owner.id}", recipient=None) for owner in unrecorded_owners(session)
+    ]
     return owners
 
 

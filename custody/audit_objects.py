@@ -1,6 +1,6 @@
 """Stored objects, key files and running numbers against the catalogue's records, without a key.
 
-An object without a record is an orphan, as a crash leaves it; a record without its object is an alarm.
+An object without a record may be what a crash leaves; a record without its object is an alarm.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,7 @@ from archive.fixity import ObjectFinding, check_all, verify_object
 from archive.keyfiles import KeyFiles
 from archive.store.port import Store, object_name
 from archive.types import Digest, DigestAlgorithm, Finding
+from custody.audit_recorded import unrecorded_owners
 from custody.findings import Found, differs, from_error, matches, unknown
 
 DESTROYED = "destroyed"
@@ -85,8 +86,8 @@ def check_objects(
         if known is None:
             yield unknown(
                 ORPHAN_OBJECT,
-                "No record speaks of this object; a crash before the commit leaves such. `testigo verify --sweep` "
-                "removes it, with an entry.",
+                "The catalogue has no row of this object, as a crash before the commit may leave it. Only the log, "
+                "opened with keys, tells whether it is a left-over.",
                 subject=result.name,
                 state=result.reason or "whole",
             )
@@ -137,11 +138,11 @@ def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
             )
         else:
             good += 1
-    for owner_id in sorted(have - owners.keys()):
+    for owner_id in sorted(have - owners.keys() - {owner.id for owner in unrecorded_owners(session)}):
         yield unknown(
             ORPHAN_KEY,
-            "No record speaks of the owner of this key file; a crash before the commit leaves such. "
-            "`testigo verify --sweep` removes it, with an entry.",
+            "The catalogue has no row of the owner of this key file, as a crash before the commit may leave it. Only "
+            "the log, opened with keys, tells whether it is a left-over.",
             subject=f"key {owner_id}",
             owner=str(owner_id),
         )

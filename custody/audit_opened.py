@@ -18,6 +18,7 @@ from archive.catalogue.records import Item
 from archive.errors import ConfigError
 from archive.types import OwnerKind
 from custody.audit_objects import DESTROYED, rows_by_id
+from custody.audit_recorded import Spoken
 from custody.entries import RunLink
 from custody.findings import Found, differs, entries, matches, surviving, unknown
 from custody.fold import Fold, compare_rows, leaves_of, sealed_disclosures
@@ -47,16 +48,18 @@ def received_fixity(name: str, value: object) -> tuple[UUID, ReceivedFixity] | N
 
 
 class OpenedAudit:
-    """One reading of the whole log with `keys`; `fixity` is filled with what each item was received with."""
+    """One reading of the whole log with `keys`; fills `fixity` (what each item was received with) and `spoken`."""
 
     def __init__(
         self,
         session: Session,
         keys: Mapping[UUID, KeyIdentity],
         fixity: dict[UUID, ReceivedFixity],
+        spoken: Spoken,
         watch: Watch,
     ) -> None:
         self._fixity = fixity
+        self._spoken = spoken
         self._session = session
         self._keys = keys
         self._watch = watch
@@ -67,6 +70,7 @@ class OpenedAudit:
         self._runs: dict[UUID, tuple[int, bytes]] = {}
         self._closed = 0
         self._unread: set[int] = set()
+        self._is_read = False
         self._index_rows = IndexRows(session)
         self._intake_key: str | None = None
 
@@ -80,6 +84,7 @@ class OpenedAudit:
         yield from surviving(self._secret(), subject="catalogue")
         one = "item has an unbroken run of entries"
         yield matches("items", "items have an unbroken run of entries", len(self._runs), one=one)
+        self._spoken.is_whole = self._is_read and not self._unread
         if self._unread:
             yield unknown(
                 "custody/entries-unread",
@@ -111,6 +116,7 @@ class OpenedAudit:
             self._watch("values", read.seq + 1, size)
         yield from reader.rest(size)
         yield from fold.settle()
+        self._is_read = True
         words = "entries open wholly, each value being the one committed to"
         one = "entry opens wholly, each value being the one committed to"
         yield matches("log", words, good, one=one)
@@ -125,7 +131,9 @@ class OpenedAudit:
 
     def _entry(self, read: ReadEntry) -> Iterator[Found]:
         yield from self._index(read)
+        self._spoken.owners.update(read.subjects)
         for value in read.opened.values:
+            self._spoken.hear(value.name, value.value)
             match value.name, value.value:
                 case "run", link:
                     yield from self._follow(read, RunLink.from_value(link))

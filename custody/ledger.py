@@ -5,7 +5,7 @@ records it carries become rows in the same commit; an access is in the log befor
 clock that runs back. Publishing (tiles, checkpoints) is `publication`'s business.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -74,24 +74,26 @@ class Ledger:
         owners: Sequence[Owner],
         purpose: str,
         *,
-        recipients: dict[UUID, str],
+        recipients: Mapping[UUID, str | None],
         values: Values = (),
     ) -> LoggedAccess:
         """Enter an access in the log and return the proof, which is what opens anything at all.
 
-        `recipients` gives the recipient of each item among `owners`. The entry is durable when this returns.
+        `recipients` gives the recipient of each item among `owners`; an item of None, whose record the catalogue has
+        lost, is named as a subject and gets no place in its run. The entry is durable when this returns.
         """
-        items = tuple(
-            ItemPart(item_id=owner.id, recipient=recipients[owner.id], values=())
-            for owner in owners
-            if owner.kind is OwnerKind.ITEM
-        )
+        known = {owner.id: recipients[owner.id] for owner in owners if owner.kind is OwnerKind.ITEM}
+        items = {
+            owner_id: ItemPart(item_id=owner_id, recipient=recipient, values=())
+            for owner_id, recipient in known.items()
+            if recipient is not None
+        }
         draft = Draft(
             event=EventKind.ACCESS,
             actor=actor,
             values=(("purpose", purpose), *values),
-            items=items,
-            subjects=tuple(owner for owner in owners if owner.kind is not OwnerKind.ITEM),
+            items=tuple(items.values()),
+            subjects=tuple(owner for owner in owners if owner.id not in items),
         )
         entry = self.record(draft)
         return LoggedAccess(entry=entry.seq, owners=frozenset(owner.id for owner in owners), purpose=purpose)

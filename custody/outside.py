@@ -6,8 +6,9 @@ together narrow the range: what one shows to be unchanged is taken out of what a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -45,13 +46,17 @@ class KnownEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """One piece of evidence. `keys` came with it; `note` is its checkpoint, byte for byte."""
+    """One piece of evidence. `keys` came with it; `note` is its checkpoint, byte for byte.
+
+    `numbers` are the items that it opens, each with the number by which its holder knows it.
+    """
 
     name: str
     checkpoint: Checkpoint
     note: bytes
     keys: tuple[VerifierKey, ...] = ()
     entries: tuple[KnownEntry, ...] = ()
+    numbers: Mapping[UUID, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

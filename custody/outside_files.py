@@ -1,9 +1,11 @@
 """Reading what somebody outside has kept: a checkpoint, a receipt, a proof file, or a packet's folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from archive.errors import InputError, IntegrityError
 from custody.checkpoint import Checkpoint
@@ -41,9 +43,15 @@ def read_outside(path: Path) -> Outside:
     return _outside(path.name, data, (), ())
 
 
-def _outside(name: str, note: bytes, keys: tuple[VerifierKey, ...], known: tuple[KnownEntry, ...]) -> Outside:
+def _outside(
+    name: str,
+    note: bytes,
+    keys: tuple[VerifierKey, ...],
+    known: tuple[KnownEntry, ...],
+    numbers: Mapping[UUID, str] | None = None,
+) -> Outside:
     checkpoint = Checkpoint.parse(SignedNote.parse(note).text)
-    return Outside(name=name, checkpoint=checkpoint, note=note, keys=keys, entries=known)
+    return Outside(name=name, checkpoint=checkpoint, note=note, keys=keys, entries=known, numbers=numbers or {})
 
 
 def _receipt(name: str, data: bytes) -> Outside:
@@ -51,7 +59,12 @@ def _receipt(name: str, data: bytes) -> Outside:
     known = tuple(
         KnownEntry(index=item.index, leaf=item.leaf, proof=item.proof, label=item.number) for item in receipt.items
     )
-    return _outside(name, receipt.checkpoint, receipt.verifier_keys, known)
+    numbers = {
+        item_id: item.number
+        for item in receipt.items
+        for item_id in _opened_items([disclosure.text for disclosure in item.disclosures])
+    }
+    return _outside(name, receipt.checkpoint, receipt.verifier_keys, known, numbers)
 
 
 def _packet(folder: Path) -> Outside:
@@ -60,7 +73,8 @@ def _packet(folder: Path) -> Outside:
     numbers = {each["item"]: each["number"] for each in json.loads((metadata / "packet.json").read_bytes())["items"]}
     lines = (metadata / "custody-log.jsonl").read_text("utf-8").splitlines()
     known = tuple(_line(json.loads(line), metadata / "proofs", numbers) for line in lines)
-    return _outside(folder.name, (metadata / "checkpoint").read_bytes(), keys, known)
+    by_id = {UUID(item): number for item, number in numbers.items()}
+    return _outside(folder.name, (metadata / "checkpoint").read_bytes(), keys, known, by_id)
 
 
 def _line(line: dict[str, Any], proofs: Path, numbers: dict[str, str]) -> KnownEntry:
@@ -68,16 +82,19 @@ def _line(line: dict[str, Any], proofs: Path, numbers: dict[str, str]) -> KnownE
     seq = Entry.parse(leaf).seq
     file = proofs / f"{seq}{EXTENSION}"
     proof = TlogProof.parse(file.read_bytes()).hashes if file.is_file() else None
-    label = ", ".join(sorted(set(_items(line["disclosures"], numbers))))
+    items = {str(item) for item in _opened_items(line["disclosures"])}
+    label = ", ".join(sorted({numbers[item] for item in items if item in numbers}))
     return KnownEntry(index=seq, leaf=leaf, proof=proof, label=label)
 
 
-def _items(disclosures: list[str], numbers: dict[str, str]) -> Iterator[str]:
+def _opened_items(disclosures: Sequence[str]) -> Iterator[UUID]:
+    """Give the items whose runs are opened here."""
     for text in disclosures:
         try:
             opened = Disclosure(text).parse()
         except IntegrityError:
             continue  # The packet's own verifier says so; here only the entry counts.
         match opened.name, opened.value:
-            case "run", {"item": str(item)} if opened.name == RUN and item in numbers:
-                yield numbers[item]
+            case "run", {"item": str(item)} if opened.name == RUN:
+                with suppress(ValueError):
+                    yield UUID(item)

@@ -10,11 +10,24 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import VisitRow
-from archive.catalogue.models import EntryRow, EntrySubjectRow, IncidentRow, ItemRow, OrganisationRow, PersonRow
-from archive.types import Outcome
+from archive.catalogue.models import (
+    DisclosureRow,
+    EntryRow,
+    EntrySubjectRow,
+    IncidentRow,
+    ItemRow,
+    OrganisationRow,
+    PersonRow,
+)
+from archive.errors import IntegrityError, TestigoError
+from archive.types import Outcome, OwnerKind
+from archive.vault import open_value
 from custody.entries import Entry, EventKind
+
+_SEALED_TO_OTHERS = (OwnerKind.IDENTITY, OwnerKind.SENDER)
 
 
 class EntryPermit:
@@ -48,8 +61,41 @@ class EntryPermit:
             self._used.add((entry, owner_id))
             return True
 
-    def recipient_of(self, owner_id: UUID) -> str | None:
-        """Return the recipient that the catalogue has for an owner, so that no other key passes under its id."""
+    def owns(self, owner_id: UUID, key: KeyIdentity) -> bool:
+        """Tell whether a key is that owner's, so that no other passes under its id.
+
+        Where the owner's row is gone, the log itself tells: what it has sealed for this owner opens with the right key.
+        Raises: IntegrityError `keys/recipient-differs`.
+        """
+        recorded = self._recipient_of(owner_id)
+        if recorded is None:
+            return self._opens_what_is_sealed_for(owner_id, key)
+        if recorded != str(key.recipient):
+            raise IntegrityError(
+                "keys/recipient-differs",
+                "The key file is of another recipient than the catalogue has for its owner: the row or the file was "
+                "exchanged. Nothing was opened with it. Seal nothing to it before `testigo verify` tells which.",
+            )
+        return True
+
+    def _opens_what_is_sealed_for(self, owner_id: UUID, key: KeyIdentity) -> bool:
+        statement = (
+            select(DisclosureRow.sealed)
+            .where(DisclosureRow.owner_id == owner_id, DisclosureRow.owner_kind.not_in(_SEALED_TO_OTHERS))
+            .order_by(DisclosureRow.id)
+            .limit(1)
+        )
+        with self._lock, self._opened().reading() as session:
+            sealed = session.execute(statement).scalar()
+        if sealed is None:
+            return False
+        try:
+            open_value(key, sealed)
+        except TestigoError:
+            return False
+        return True
+
+    def _recipient_of(self, owner_id: UUID) -> str | None:
         columns = (
             (ItemRow.id, ItemRow.recipient),
             (IncidentRow.id, IncidentRow.recipient),

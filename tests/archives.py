@@ -129,7 +129,7 @@ class SmallArchive:
             identity,
             lifetime_s=seconds,
             permit=permit,
-            recipient_of=permit.recipient_of,
+            owns=permit.owns,
             clock=self.clock,
         )
 

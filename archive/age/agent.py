@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import NoReturn, Self
 from uuid import UUID
 
-from archive.age.agent_process import AgentProcess, Guard, Permit, RecipientOf, leave_session
+from archive.age.agent_process import AgentProcess, Guard, Owns, Permit, leave_session
 from archive.age.agent_wire import check_peer, no_answer, parse_error, read_line, send_line, socket_address
 from archive.age.recipients import KeyIdentity, parse_identity
 from archive.errors import AccessError, ConfigError, ConflictError, InputError, LockedError
 from archive.types import Clock, parse_utc
 
-__all__ = ["AgentClient", "AgentStatus", "Permit", "RecipientOf", "start_agent"]
+__all__ = ["AgentClient", "AgentStatus", "Permit", "Owns", "start_agent"]
 
 _START_S = 30.0
 _ANSWER_S = 60.0
@@ -160,7 +160,7 @@ def start_agent(
     *,
     lifetime_s: float,
     permit: Permit,
-    recipient_of: RecipientOf,
+    owns: Owns,
     clock: Clock,
 ) -> AgentStatus:
     """Leave an agent behind that answers at `socket_path` and holds `identity`, and return once it answers.
@@ -176,7 +176,7 @@ def start_agent(
             heard, told = os.pipe()
             child = os.fork()
             if child == 0:
-                guard = Guard(identity=identity, permit=permit, recipient_of=recipient_of)
+                guard = Guard(identity=identity, permit=permit, owns=owns)
                 _in_child(socket_path, listener, told, lock, guard, lifetime_s, clock)
             os.close(told)
             os.waitpid(child, 0)

@@ -33,11 +33,11 @@ Permit = Callable[[int, UUID], bool]
 
 It is called in the agent's process, from several threads, and must open its own connections there, not before."""
 
-RecipientOf = Callable[[UUID], str | None]
-"""Takes an owner id and returns the recipient that the catalogue has for it, or None; called as `Permit` is.
+Owns = Callable[[UUID, KeyIdentity], bool]
+"""Takes an owner id and an opened key; tells whether it is that owner's. Called as `Permit` is.
 
 Without it, whoever may open one owner's key could hand in another's key file under the first one's id, and an access
-to the second would never be in the log."""
+to the second would never be in the log. May raise IntegrityError where the records contradict the key."""
 
 _PLACES = 64
 _TALK_S = 10.0
@@ -57,12 +57,12 @@ class Guard:
 
     identity: KeyIdentity = field(repr=False)
     permit: Permit
-    recipient_of: RecipientOf
+    owns: Owns
 
     def unwrap(self, owner_id: UUID, sealed: bytes, entry: int) -> KeyIdentity:
-        """Open a key file. Raises: AccessError `keys/not-permitted`; the errors of opening an age file."""
+        """Open a key file. Raises: AccessError `keys/not-permitted`; those of `Owns` and of opening an age file."""
         opened = open_identity(sealed, [self.identity])
-        if self.recipient_of(owner_id) != str(opened.recipient) or not self.permit(entry, owner_id):
+        if not self.owns(owner_id, opened) or not self.permit(entry, owner_id):
             raise AccessError(
                 "keys/not-permitted", "No entry of the log permits this key to be given out. It stays closed."
             )

@@ -60,7 +60,7 @@ def _start(
         office,
         lifetime_s=lifetime_s,
         permit=lambda number, owner_id: number == entry and owner_id in owners,
-        recipient_of=owners.get,
+        owns=lambda owner, key: owners.get(owner) == str(key.recipient),
         clock=_now,
     )
 
@@ -177,7 +177,7 @@ def test_the_agent_ends_when_the_clock_says_so(socket_path: Path, tmp_path: Path
         _OFFICE,
         lifetime_s=60,
         permit=lambda *_: True,
-        recipient_of=lambda _: None,
+        owns=lambda *_: False,
         clock=lambda: datetime.fromisoformat(clock.read_text()),
     )
     later = tmp_path / "later"
@@ -331,7 +331,7 @@ def test_the_agent_keeps_nothing_of_its_starter_open(socket_path: Path, tmp_path
 
 
 def test_no_secret_stands_in_a_repr() -> None:
-    guard = Guard(identity=_OFFICE, permit=lambda *_: False, recipient_of=lambda _: None)
+    guard = Guard(identity=_OFFICE, permit=lambda *_: False, owns=lambda *_: False)
     assert _OFFICE.secret_text() not in repr(guard)
     assert "AGE-SECRET" not in repr(guard)
 

@@ -63,7 +63,11 @@ def damage(archive: SmallArchive) -> str:
 def test_a_locked_archive_in_good_order_ends_with_0_and_says_what_was_not_checked(run: Run) -> None:
     result = run("verify")
     assert result.exit_code == 0
-    assert result.stdout.startswith("4 items, 11.7 KiB, 6 log entries\n        4 items match\n")
+    assert result.stdout.startswith(
+        "4 items, 11.7 KiB, 6 log entries\n"
+        "        4 items have their bytes and their key; what the log says was not opened\n"
+    )
+    assert "items match" not in result.stdout
     assert "Not checked: what only keys can tell" in result.stdout
     assert "Next: testigo unlock" in result.stdout
 
@@ -81,7 +85,7 @@ def test_a_changed_octet_ends_with_4_and_names_the_item(run: Run, archive: Small
     number = damage(archive)
     result = run("verify")
     assert result.exit_code == 4
-    assert "        3 items match\n" in result.stdout
+    assert "        3 items have their bytes and their key;" in result.stdout
     assert f"  DOES NOT MATCH  {number}  The bytes of its original are not those that were stored." in result.stdout
     assert f"Next: testigo show {number}" in result.stdout
     assert run("verify", "E-2026-00002").exit_code == 0
@@ -93,16 +97,20 @@ def test_json_is_one_line_for_each_finding_and_a_summary(run: Run, archive: Smal
     found, summary = documents(run("verify", "--json"))
     assert (found["message_type"], found["subject"], found["code"]) == ("finding", number, "custody/object-damaged")
     assert summary["message_type"] == "summary"
-    assert (summary["ok"], summary["items"], summary["matched"], summary["entries"]) == (False, 4, 3, 6)
+    assert (summary["ok"], summary["items"], summary["entries"]) == (False, 4, 6)
+    assert (summary["matched"], summary["matched_without_keys"]) == (None, 3)
     assert summary["anchored"] is False
 
 
 def test_an_orphan_ends_with_3_until_it_is_swept(run: Run, archive: SmallArchive) -> None:
     archive.rooms.store.put("objects/ab/cd/" + "abcd" + "0" * 60 + ".age", b"age-encryption.org/v1\nnobody knows")
-    result = run("verify")
-    assert result.exit_code == 3
-    assert "testigo verify --sweep" in result.stdout
-    swept = run("verify", "--sweep")
+    locked = run("verify")
+    assert (locked.exit_code, "--sweep" in locked.stdout) == (3, False)
+    with archive.unlocked():
+        result = run("verify")
+        assert result.exit_code == 3
+        assert "testigo verify --sweep" in result.stdout
+        swept = run("verify", "--sweep", "--yes")
     assert swept.exit_code == 0, swept.output
     assert "Swept: 1 object, 0 key files, 0 unfinished writes." in swept.stdout
     assert run("verify").exit_code == 0
@@ -121,17 +129,23 @@ def test_wrong_use_ends_with_2_and_an_unknown_item_with_5(run: Run) -> None:
     assert run("verify", "E-2026-09999").exit_code == 5
 
 
-def test_nothing_is_added_to_a_log_that_does_not_match(run: Run, archive: SmallArchive) -> None:
+def test_of_a_log_that_does_not_match_everything_else_is_checked_and_nothing_is_signed(
+    run: Run, archive: SmallArchive
+) -> None:
     with archive.unlocked():
-        size = archive.rooms.ledger.size()
+        archive.publish()
         with Insider(archive.home).sql(guards_back=False) as sql:
+            (signed,) = sql.execute("SELECT max(size) FROM checkpoint").fetchone()
             sql.execute("UPDATE entry SET leaf = replace(leaf, 'success', 'failure') WHERE seq = 2")
+            sql.execute("UPDATE item SET size = size + 1 WHERE number = 'E-2026-00003'")
         result = run("verify")
         assert result.exit_code == 4
         assert "DOES NOT MATCH  entry 2 (E-2026-00001)" in result.stdout
-        assert "nothing is added to it" in result.stdout
+        assert "DOES NOT MATCH  E-2026-00003  The catalogue's size (item) is not what the log says" in result.stdout
+        assert "no checkpoint was made over it" in result.stdout
+        assert "        0 items match\n" in result.stdout, "a checkpoint over all of them does not match"
         with archive.rooms.catalogue_as_it_lies.reading() as session:
-            assert session.connection().exec_driver_sql("SELECT count(*) FROM entry").scalar() == size
+            assert session.connection().exec_driver_sql("SELECT max(size) FROM checkpoint").scalar() == signed
 
 
 def test_keyless_writes_nothing_even_while_unlocked(run: Run, archive: SmallArchive) -> None:

@@ -21,9 +21,10 @@ from custody.audit_full import FullCheck
 from custody.audit_keys import AuditKeys
 from custody.audit_objects import ORPHAN_KEY, ORPHAN_OBJECT
 from custody.audit_opened import ReceivedFixity
+from custody.audit_recorded import Spoken
 from custody.entries import Entry, EventKind
 from custody.findings import Found, entries, ranges
-from custody.sweep import sweep
+from custody.sweep import Orphans, sweep
 from tests.archives import SmallArchive
 from tests.attacks.insider import Insider, audit
 from tests.export.packet_archive import authority_settings
@@ -359,7 +360,7 @@ def test_one_key_file_that_is_not_right_keeps_nothing_else_closed(archive: Small
     with archive.unlocked():
         keys, found = keyed.unwrap(None)
     assert {items[0].id, items[2].id} <= keys.keys()
-    assert [(each.subject, each.code) for each in found] == [("E-2026-00002", "keys/not-permitted")]
+    assert [(each.subject, each.code) for each in found] == [("E-2026-00002", "keys/recipient-differs")]
 
 
 def test_a_locked_archive_gives_no_keys(archive: SmallArchive) -> None:
@@ -381,7 +382,7 @@ def test_a_sweep_takes_what_a_crash_left_and_enters_it_first(archive: SmallArchi
     assert sorted(wrong(found).values()) == [ORPHAN_KEY, ORPHAN_OBJECT]
     swept = sweep(
         database=rooms.database, store=rooms.store, key_files=rooms.key_files, ledger=rooms.ledger,
-        actor=archive.actor, objects=[name], keys=[left],
+        actor=archive.actor, orphans=Orphans(objects=(name,), keys=(left,)), spoken=Spoken(is_whole=True),
     )  # fmt: skip
     assert (swept.objects, swept.keys) == (1, 1)
     assert last_entries(archive, 1)[0].event is EventKind.DELETION
@@ -394,7 +395,7 @@ def test_a_sweep_leaves_what_was_recorded_meanwhile(archive: SmallArchive) -> No
     names = list(rooms.store.list("objects/"))
     swept = sweep(
         database=rooms.database, store=rooms.store, key_files=rooms.key_files, ledger=rooms.ledger,
-        actor=archive.actor, objects=names, keys=[items[0].id],
+        actor=archive.actor, orphans=Orphans(objects=tuple(names), keys=(items[0].id,)), spoken=Spoken(is_whole=True),
     )  # fmt: skip
     assert (swept.objects, swept.keys) == (0, 0)
     assert wrong([*rooms.audit.holdings()]) == {}
