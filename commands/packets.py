@@ -44,7 +44,7 @@ def packet() -> None:
 @packet.command("build")
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @click.argument("destination", type=click.Path(path_type=Path), metavar="DEST")
-@click.option("-i", "--incident", help="All items of this incident.")
+@click.option("-i", "--incident", help="All items of this incident, as `testigo ls -i` lists them.")
 @click.option("-x", "--exclude", multiple=True, metavar="ITEM", help="Leave this item of the incident out.")
 @click.option("--to", "recipient", required=True, metavar="NAME", help="Who receives it; stands in the packet.")
 @click.option("--basis", required=True, metavar="TEXT", help="On what legal basis; stands in the packet.")
@@ -210,9 +210,16 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
     forecast = rooms.disclosure.forecast(request, rooms.clock().year)
     talk.say(f"Would build {forecast.number} (the next number; not used up), for {printable(request.recipient)}")
     talk.table(
-        ("item", "file", "kind", "size", "received (UTC)"),
+        ("item", "file", "kind", "size", "received (UTC)", ""),
         [
-            (i.number, f"data/exhibits/{i.number}.*", i.kind, octets(i.size), f"{i.received_time:%Y-%m-%d %H:%M}")
+            (
+                i.number,
+                f"data/exhibits/{i.number}.*",
+                i.kind,
+                octets(i.size),
+                f"{i.received_time:%Y-%m-%d %H:%M}",
+                "received here too" if i.linked else "",
+            )
             for i in forecast.items
         ],
     )
@@ -238,7 +245,10 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
             "message_type": "summary",
             "dry_run": True,
             "packet": forecast.number,
-            "items": [{"item": i.number, "kind": i.kind, "size": i.size} for i in forecast.items],
+            "items": [
+                {"item": i.number, "kind": i.kind, "size": i.size, "received_here_too": i.linked}
+                for i in forecast.items
+            ],
             "left_out": forecast.left_out,
             "not_in_it": list(forecast.apart),
             "refused": [{"item": number, "why": why} for number, why in forecast.refused],

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from archive.access import Action, require
 from archive.catalogue.drops import newest_consent, visits_of_item
 from archive.catalogue.holds import holds_on, holds_on_each
-from archive.catalogue.incidents import incident_by_number, incidents_by_id, items_linked_to
+from archive.catalogue.incidents import incident_by_number, incidents_by_id, items_of_incident
 from archive.catalogue.items import item_by_number, items_by_id, list_items, objects_of
 from archive.catalogue.records import Incident, Item, Visit
 from archive.durable import write_durably
@@ -46,12 +46,8 @@ def ls(rooms: Rooms, number: str | None) -> int:
     require(rooms.actor, Action.LIST_RECORDS)
     with rooms.database.reading() as session:
         incident = incident_by_number(session, number)[0] if number is not None else None
-        also = items_linked_to(session, incident.id) if incident is not None else set()
-        found = [
-            (item, seq)
-            for item, seq in list_items(session)
-            if incident is None or item.incident_id == incident.id or item.id in also
-        ]
+        found = items_of_incident(session, incident.id) if incident is not None else list_items(session)
+        also = {item.id for item, _ in found if incident is not None and item.incident_id != incident.id}
         incidents = incidents_by_id(session)
         held = holds_on_each(session, [item for item, _ in found])
         holds = {item_id: [hold.number for hold in each] for item_id, each in held.items()}

@@ -45,12 +45,16 @@ class PacketRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastItem:
-    """One exhibit to be, from what the catalogue shows while locked. Its file's extension comes from its bytes."""
+    """One exhibit to be, from what the catalogue shows while locked. Its file's extension comes from its bytes.
+
+    `linked` says that another incident had it first, and the one asked for received the same content again.
+    """
 
     number: str
     kind: str
     size: int
     received_time: datetime
+    linked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
