@@ -184,17 +184,19 @@ def log(rooms: Rooms, number: str | None, last: int, closed: bool) -> int:
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.READ_LOG)
-    size = rooms.ledger.size()
+    size = rooms.register.size()
     entries: list[OpenedEntry] | tuple[OpenedEntry, ...]
-    try:
-        if number is not None:
-            entries = rooms.reading_room.open_item(rooms.actor, number, "read the item's log").entries
-        elif closed:
-            entries = rooms.register.open(list(range(max(0, size - last), size)), {})
-        else:
-            entries = rooms.reading_room.open_log(rooms.actor, max(0, size - last), size)
-    finally:
-        rooms.publisher.publish()
+    if closed and number is None:
+        # Nothing is opened, entered or written: so also where nothing can be.
+        entries = rooms.register.open(list(range(max(0, size - last), size)), {})
+    else:
+        try:
+            if number is not None:
+                entries = rooms.reading_room.open_item(rooms.actor, number, "read the item's log").entries
+            else:
+                entries = rooms.reading_room.open_log(rooms.actor, max(0, size - last), size)
+        finally:
+            rooms.publisher.publish()
     for entry in entries:
         talk.document(_entry_document(entry))
     rows = [
