@@ -36,6 +36,7 @@ _COMMANDS = {
     "hold": "holds",
     "approvals": "approvals",
     "verify": "checks",
+    "checkpoint": "checkpoints",
     "receipt": "checks",
     "exposure": "checks",
     "policy": "policy",
@@ -62,6 +63,18 @@ class GivenPath(click.Path):
         if value in ("", b"") or "\0" in os.fsdecode(value):
             self.fail("an empty path was given.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class GivenText(click.ParamType[str]):
+    """A text that says something: what a record or a packet rests on must not be blank."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not any(character.isprintable() and not character.isspace() for character in text):
+            self.fail("an empty text was given.", param, ctx)
+        return text
 
 
 def common_options(command: _Command) -> _Command:

@@ -11,7 +11,7 @@ from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.jobs import JobKind
 from cli import Rooms
 from commands.clear_copy import ClearCopy
-from commands.door import GivenPath, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, refuse_unwritable
 from commands.talk import Talk, octets
 from export.packaging import refuse_inside
 
@@ -23,7 +23,7 @@ _COPIED_OCTETS = 1 << 20
 @click.option("--kind", help="Which one: photo-320, poster, contact-sheet, proxy, waveform, page-0001, text …")
 @click.option("-o", "--output", type=GivenPath(), help="The file that it is put into, in clear.")
 @click.option("--make", is_flag=True, help="Have the previews made that this item has none of yet.")
-@click.option("--reason", default="look at a preview", help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), default="look at a preview", help="Why; kept in the log.")
 @common
 def preview(rooms: Rooms, number: str, kind: str | None, output: Path | None, make: bool, reason: str) -> int:
     """List an item's previews, or put one into a file.

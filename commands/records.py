@@ -18,7 +18,7 @@ from archive.durable import write_durably
 from archive.errors import TestigoError
 from cli import Rooms
 from commands.assessment_page import assessment
-from commands.door import GivenPath, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, refuse_unwritable
 from commands.known_places import places_of
 from commands.plan import only_planned, plannable
 from commands.record_page import print_item, what_for
@@ -90,7 +90,7 @@ def _notes(item: Item, also: set[UUID]) -> tuple[str, str]:
 @click.command("show")
 @click.argument("number", metavar="ITEM")
 @click.option("--metadata", is_flag=True, help="Print everything that the media tools said of it, as JSON.")
-@click.option("--reason", default="look at the record", help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), default="look at the record", help="Why; kept in the log.")
 @common
 def show(rooms: Rooms, number: str, metadata: bool, reason: str) -> int:
     """Show one item's record: what it is, what it says about itself, what was done with it.
@@ -226,7 +226,7 @@ def item() -> None:
 
 @item.command("key")
 @click.argument("number", metavar="ITEM")
-@click.option("--reason", required=True, help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), required=True, help="Why; kept in the log.")
 @plannable
 @common
 def item_key(rooms: Rooms, number: str, reason: str) -> int:
@@ -265,7 +265,7 @@ def item_key(rooms: Rooms, number: str, reason: str) -> int:
 
 @item.command("destroy")
 @click.argument("number", metavar="ITEM")
-@click.option("--reason", required=True, help="On what basis; kept in the log.")
+@click.option("--reason", type=GivenText(), required=True, help="On what basis; kept in the log.")
 @click.option("--certificate", type=GivenPath(), help="Write a certificate here.")
 @plannable
 @common

@@ -42,6 +42,10 @@ class PacketRequest:
     reason: str | None = None
     seal: Seal | None = None
 
+    def __post_init__(self) -> None:
+        if not self.recipient.strip() or not self.legal_basis.strip():
+            raise ValueError("a packet has a receiver and a basis")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastItem:
