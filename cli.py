@@ -6,6 +6,7 @@ codes. Commands live in `commands/` and are loaded when they are asked for, so t
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -133,8 +134,8 @@ class Rooms:
                 f"There is no archive in {self.home}. Set one up with `testigo init`, or name another with --home.",
             )
         _ = self.settings  # A misspelt key stops every command, also one that would not look at it.
-        if not self.run_folder.is_dir():
-            self.run_folder.mkdir(mode=0o700)  # Nothing lasting lies in it, so no backup holds it.
+        with suppress(OSError):  # Where nothing can be written there is also nothing to lock.
+            self.run_folder.mkdir(mode=0o700, exist_ok=True)  # Nothing lasting lies in it, so no backup holds it.
         database = Database(self.catalogue_path)
         database.migrate()
         return database

@@ -5,7 +5,7 @@ import click
 from archive.access import Action, require
 from archive.catalogue.items import item_by_number
 from cli import Rooms
-from commands.door import common
+from commands.door import GivenText, common
 from commands.plan import only_planned, plannable
 from commands.talk import Talk
 from custody.clock_offset import record_clock_offset
@@ -14,7 +14,7 @@ from custody.clock_offset import record_clock_offset
 @click.command("clock-offset")
 @click.argument("numbers", metavar="ITEM...", nargs=-1, required=True)
 @click.option("--seconds", type=int, required=True, help="How far the device's clock ran ahead; negative: behind.")
-@click.option("--method", required=True, help="How that was found; kept in the log.")
+@click.option("--method", type=GivenText(), required=True, help="How that was found; kept in the log.")
 @plannable
 @common
 def clock_offset(rooms: Rooms, numbers: tuple[str, ...], seconds: int, method: str) -> int:

@@ -13,9 +13,9 @@ import click
 
 from archive import errors
 from cli import EXIT_BY_CODE, EXIT_CODES, INTERRUPTED, Asked, Rooms
-from commands.group import GivenPath, common_options, given_before
+from commands.group import GivenPath, GivenText, Moment, common_options, given_before
 
-__all__ = ["GivenPath", "Interrupted", "common", "exit_code", "printable", "refuse_unwritable"]
+__all__ = ["GivenPath", "GivenText", "Interrupted", "Moment", "common", "exit_code", "printable", "refuse_unwritable"]
 
 _TRACEBACK_VARIABLE = "TESTIGO_TRACEBACK"
 _COMMON = ("home", "config", "as_json", "quiet", "verbose", "no_color", "yes")

@@ -10,7 +10,7 @@ from archive.catalogue.incidents import incident_by_number
 from archive.durable import write_durably
 from archive.errors import LockedError, NotFoundError
 from cli import Rooms
-from commands.door import GivenPath, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, refuse_unwritable
 from commands.drop_rooms import DropRooms
 from commands.plan import only_planned, plannable
 from commands.senders import ask, received, told
@@ -137,7 +137,7 @@ def drop_ls(rooms: Rooms) -> int:
 
 @drop.command("revoke")
 @click.argument("number", metavar="LINK")
-@click.option("--reason", default="no longer needed", help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), default="no longer needed", help="Why; kept in the log.")
 @plannable
 @common
 def drop_revoke(rooms: Rooms, number: str, reason: str) -> int:

@@ -12,7 +12,7 @@ from archive.catalogue.incidents import import_by_number, incident_by_number, in
 from archive.durable import write_durably
 from archive.errors import ConflictError, InputError, LockedError, UnavailableError
 from cli import INTERRUPTED, Rooms
-from commands.door import GivenPath, Interrupted, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, Interrupted, common, refuse_unwritable
 from commands.importing import Progress, forecast, report
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted
@@ -38,7 +38,7 @@ def incident() -> None:
 
 
 @incident.command("new")
-@click.option("--title", required=True, help="What to call it; closed in the log.")
+@click.option("--title", type=GivenText(), required=True, help="What to call it; closed in the log.")
 @click.option("--place", help="Where, in words.")
 @click.option("--started", help="When it began, as told.")
 @plannable
@@ -105,7 +105,12 @@ def _told(sealed: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 @incident.command("confirm")
 @click.argument("number", metavar="INCIDENT")
-@click.option("--reason", default="confirmed by whoever dispatched", help="How it was confirmed; kept in the log.")
+@click.option(
+    "--reason",
+    type=GivenText(),
+    default="confirmed by whoever dispatched",
+    help="How it was confirmed; kept in the log.",
+)
 @plannable
 @common
 def incident_confirm(rooms: Rooms, number: str, reason: str) -> int:
@@ -120,7 +125,9 @@ def incident_confirm(rooms: Rooms, number: str, reason: str) -> int:
 
 @incident.command("unfounded")
 @click.argument("number", metavar="INCIDENT")
-@click.option("--reason", default="unfounded, says whoever dispatched", help="What was found; kept in the log.")
+@click.option(
+    "--reason", type=GivenText(), default="unfounded, says whoever dispatched", help="What was found; kept in the log."
+)
 @plannable
 @common
 def incident_unfounded(rooms: Rooms, number: str, reason: str) -> int:
@@ -153,11 +160,11 @@ def _judge(rooms: Rooms, number: str, judgement: Judgement, reason: str) -> int:
 @click.argument("source", type=GivenPath(), required=False)
 @click.option("-i", "--incident", "number", help="The incident that the files belong to.")
 @click.option("-r", "--resume", help="Go on with an import, by its number.")
-@click.option("--custodian", help="Who handed it over, as told; sealed to counsel.")
+@click.option("--custodian", type=GivenText(), help="Who handed it over, as told; sealed to counsel.")
 @click.option("--device", help="What device it comes from, as told.")
 @click.option("--write-blocker", help="What kept the medium from being written to.")
 @click.option("--manifest", type=GivenPath(), help="CSV or JSON with claims per file.")
-@click.option("--reason", help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), help="Why; kept in the log.")
 @click.option("--receipt", "receipt_file", type=GivenPath(), help="Write a receipt file here.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say exactly what would happen; write nothing.")
 @click.option("--explain", is_flag=True, help="With --dry-run: the custody entries it would write.")

@@ -6,6 +6,7 @@ The common options may stand before a command, after it, or between a group and 
 import importlib
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ _COMMANDS = {
     "hold": "holds",
     "approvals": "approvals",
     "verify": "checks",
+    "checkpoint": "checkpoints",
     "receipt": "checks",
     "exposure": "checks",
     "policy": "policy",
@@ -62,6 +64,36 @@ class GivenPath(click.Path):
         if value in ("", b"") or "\0" in os.fsdecode(value):
             self.fail("an empty path was given.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class GivenText(click.ParamType[str]):
+    """A text that says something: what a record or a packet rests on must not be blank."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not any(character.isprintable() and not character.isspace() for character in text):
+            self.fail("an empty text was given.", param, ctx)
+        return text
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment in UTC as people write it: 2026-11-21, 2026-11-21T18:30 or with seconds, with or without an offset."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            if len(value) == len("2026-11-21"):
+                moment += timedelta(days=1, microseconds=-1)
+        except (ValueError, OverflowError):
+            self.fail("that is no moment: write 2026-11-21 or 2026-11-21T18:30 (UTC).", param, ctx)
+        return moment
 
 
 def common_options(command: _Command) -> _Command:

@@ -10,7 +10,7 @@ from archive.catalogue.incidents import incident_by_number, incidents_by_id
 from archive.catalogue.items import item_by_number, list_items
 from archive.catalogue.records import Incident, Item, Json
 from cli import Rooms
-from commands.door import common
+from commands.door import GivenText, common
 from commands.plan import only_planned, plannable
 from commands.talk import Talk
 from commands.two_people import asked_for, second_person_planned
@@ -29,7 +29,7 @@ def hold() -> None:
 
 @hold.command("add")
 @click.argument("target", metavar="INCIDENT|ITEM")
-@click.option("--title", required=True, help="The case or demand; closed in the log.")
+@click.option("--title", type=GivenText(), required=True, help="The case or demand; closed in the log.")
 @click.option(
     "--trigger",
     type=click.Choice(["filed_case", "subpoena", "preservation_letter", "counsel_notice", "reasonably_anticipated"]),
@@ -62,7 +62,7 @@ def hold_add(rooms: Rooms, target: str, title: str, trigger: str) -> int:
 
 @hold.command("lift")
 @click.argument("number", metavar="HOLD")
-@click.option("--reason", required=True, help="On what basis; kept in the log.")
+@click.option("--reason", type=GivenText(), required=True, help="On what basis; kept in the log.")
 @plannable
 @common
 def hold_lift(rooms: Rooms, number: str, reason: str) -> int:

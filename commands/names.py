@@ -10,7 +10,7 @@ import click
 from archive.access import Action, require
 from archive.catalogue.drops import visit_by_id
 from cli import Rooms
-from commands.door import common
+from commands.door import GivenText, common
 from commands.talk import Talk, read_identity_file
 from custody.register import OpenedEntry
 
@@ -23,7 +23,7 @@ from custody.register import OpenedEntry
     type=click.Path(path_type=Path, allow_dash=True),
     help="Counsel's identity, in a file; `-` reads it from standard input.",
 )
-@click.option("--reason", required=True, help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), required=True, help="Why; kept in the log.")
 @common
 def names(rooms: Rooms, file: Path, reason: str) -> int:
     """Open the names and contacts that are sealed to counsel: senders who can be reached, who handed a card over.

@@ -1,27 +1,26 @@
 """`packet build`, `packet check`."""
 
-import getpass
 import json
-import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from archive.age.header import Stanza
-from archive.age.passphrase import ScryptIdentity, ScryptRecipient
-from archive.age.recipients import parse_identity, parse_recipient
+from archive.age.passphrase import ScryptIdentity
+from archive.age.recipients import parse_identity
 from archive.age.seekable import SeekableReader
 from archive.age.wrapping import Identity, unwrap_file_key
-from archive.errors import InputError, NotFoundError, TestigoError
-from archive.keyfiles import strong_passphrase
+from archive.errors import NotFoundError, TestigoError
 from cli import DONE_IN_PART, Rooms
-from commands.door import common, printable
+from commands.door import GivenText, common, printable
 from commands.plan import given
+from commands.sealing import chosen_seal, offered_seal, read_passphrase
 from commands.talk import Talk, counted, octets
 from export import packet_verifier as verifier
 from export.packaging import FileRange
-from export.request import BuiltPacket, Forecast, PacketRequest, Seal, Step
+from export.request import BuiltPacket, Forecast, PacketRequest, Step
 from export.stranger import verify_sealed
 
 _SEAL_FIRST = (
@@ -44,11 +43,17 @@ def packet() -> None:
 @packet.command("build")
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @click.argument("destination", type=click.Path(path_type=Path), metavar="DEST")
-@click.option("-i", "--incident", help="All items of this incident.")
+@click.option("-i", "--incident", help="All items of this incident, as `testigo ls -i` lists them.")
 @click.option("-x", "--exclude", multiple=True, metavar="ITEM", help="Leave this item of the incident out.")
-@click.option("--to", "recipient", required=True, metavar="NAME", help="Who receives it; stands in the packet.")
-@click.option("--basis", required=True, metavar="TEXT", help="On what legal basis; stands in the packet.")
-@click.option("--reason", help="Why, for the custody log; whoever receives the packet can read it there.")
+@click.option(
+    "--to", "recipient", type=GivenText(), required=True, metavar="NAME", help="Who receives it; stands in the packet."
+)
+@click.option(
+    "--basis", type=GivenText(), required=True, metavar="TEXT", help="On what legal basis; stands in the packet."
+)
+@click.option(
+    "--reason", type=GivenText(), help="Why, for the custody log; whoever receives the packet can read it there."
+)
 @click.option("--seal-to", multiple=True, metavar="AGE1…", help="Seal to the receiver's age recipient. Best.")
 @click.option("--passphrase", "ask", is_flag=True, help="Seal under a passphrase, asked for here.")
 @click.option("--passphrase-file", type=click.Path(path_type=Path), help="Seal under the passphrase in this file.")
@@ -77,7 +82,9 @@ def build(  # noqa: PLR0913 - one parameter an option
       testigo packet build -i I-2026-0087 --to "A. Ortiz" --basis "client file" packet/     (in clear)
 
     Sealed, it is one file (a tar file as an age file) that only its receiver opens, with any age client. In clear, it
-    is a folder that anyone can read. Either can be checked without this program.
+    is a folder that anyone can read. Either can be checked without this program. On a terminal, where neither a
+    recipient nor a passphrase is given, sealing is offered first; with --yes, or where nobody can be asked, the packet
+    is written in clear.
     """
     talk = Talk(rooms.asked)
     request = PacketRequest(
@@ -89,48 +96,16 @@ def build(  # noqa: PLR0913 - one parameter an option
         incident=incident,
         exclude=exclude,
         reason=reason,
-        seal=None if rooms.asked.dry_run or rooms.asked.explain else _seal(seal_to, ask, passphrase_file),
     )
     if rooms.asked.dry_run or rooms.asked.explain:
         return _forecast(rooms, talk, request)
+    seal = chosen_seal(seal_to, ask, passphrase_file)
+    if seal is None:
+        seal = offered_seal(talk, request.destination)
+    request = replace(request, seal=seal)
     built = _build(rooms, talk, request)
     _report(talk, built)
     return 0
-
-
-def _seal(recipients: tuple[str, ...], ask: bool, passphrase_file: Path | None) -> Seal | None:
-    """Read whom to seal to. The passphrase of the archive itself is never taken for a packet."""
-    if (bool(recipients), ask, passphrase_file is not None).count(True) > 1:
-        raise click.UsageError("Give one of --seal-to, --passphrase and --passphrase-file.")
-    if recipients:
-        keys = tuple(parse_recipient(text) for text in recipients)
-        if len({key.kind for key in keys}) > 1:
-            raise click.UsageError(
-                "The recipients of one packet must be all age1pq1… or none: the weaker would decide."
-            )
-        return Seal(recipients=keys, to=tuple(map(str, keys)))
-    if not ask and passphrase_file is None:
-        return None
-    passphrase = strong_passphrase(_ask() if passphrase_file is None else _read(passphrase_file))
-    return Seal(recipients=(ScryptRecipient(passphrase),), to=("a passphrase",))
-
-
-def _ask() -> str:
-    if not sys.stdin.isatty():
-        raise InputError(
-            "cli/no-passphrase", "There is no terminal to ask for a passphrase on. Give --passphrase-file."
-        )
-    first = getpass.getpass("Passphrase for the receiver (tell it by another way than you send the packet): ")
-    if getpass.getpass("The same again: ") != first:
-        raise InputError("cli/passphrases-differ", "The two passphrases were not the same. Nothing was changed.")
-    return first
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("cli/no-passphrase", "The passphrase file cannot be read. Nothing was changed.") from error
 
 
 def _build(rooms: Rooms, talk: Talk, request: PacketRequest) -> BuiltPacket:
@@ -210,9 +185,16 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
     forecast = rooms.disclosure.forecast(request, rooms.clock().year)
     talk.say(f"Would build {forecast.number} (the next number; not used up), for {printable(request.recipient)}")
     talk.table(
-        ("item", "file", "kind", "size", "received (UTC)"),
+        ("item", "file", "kind", "size", "received (UTC)", ""),
         [
-            (i.number, f"data/exhibits/{i.number}.*", i.kind, octets(i.size), f"{i.received_time:%Y-%m-%d %H:%M}")
+            (
+                i.number,
+                f"data/exhibits/{i.number}.*",
+                i.kind,
+                octets(i.size),
+                f"{i.received_time:%Y-%m-%d %H:%M}",
+                "received here too" if i.linked else "",
+            )
             for i in forecast.items
         ],
     )
@@ -238,7 +220,10 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
             "message_type": "summary",
             "dry_run": True,
             "packet": forecast.number,
-            "items": [{"item": i.number, "kind": i.kind, "size": i.size} for i in forecast.items],
+            "items": [
+                {"item": i.number, "kind": i.kind, "size": i.size, "received_here_too": i.linked}
+                for i in forecast.items
+            ],
             "left_out": forecast.left_out,
             "not_in_it": list(forecast.apart),
             "refused": [{"item": number, "why": why} for number, why in forecast.refused],
@@ -315,10 +300,10 @@ def _options(log_keys: tuple[str, ...], roots: tuple[Path, ...]) -> verifier.Opt
 
 def _identities(key_file: Path | None, passphrase_file: Path | None) -> list[Identity]:
     if passphrase_file is not None:
-        return [ScryptIdentity(_read(passphrase_file))]
+        return [ScryptIdentity(read_passphrase(passphrase_file))]
     if key_file is None:
         raise click.UsageError("That is a sealed packet: give --key-file or --passphrase-file.")
-    lines = [line.strip() for line in _read(key_file).splitlines()]
+    lines = [line.strip() for line in read_passphrase(key_file).splitlines()]
     return [parse_identity(line) for line in lines if line and not line.startswith("#")]
 
 

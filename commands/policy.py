@@ -13,7 +13,7 @@ from archive.errors import InputError, TestigoError
 from archive.types import Audience, EvidenceKind, Handling
 from cli import Rooms
 from commands.clear_copy import ClearCopy
-from commands.door import GivenPath, common, printable, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, printable, refuse_unwritable
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted, octets
 from custody.clean_copies import record_clean_copy
@@ -208,7 +208,7 @@ def _say_tried(talk: Talk, tried: Verdict | TestigoError | None) -> None:
     type=click.Choice([each.value for each in MetadataClass]),
     help="A class that counsel lets through.",
 )
-@click.option("--reason", default="a copy for its audience", help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), default="a copy for its audience", help="Why; kept in the log.")
 @click.option("-o", "--output", type=GivenPath(), required=True, help="Where the copy goes, in clear.")
 @plannable
 @common

@@ -11,8 +11,10 @@ from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.jobs import JobKind
 from cli import Rooms
 from commands.clear_copy import ClearCopy
-from commands.door import GivenPath, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, refuse_unwritable
+from commands.plan import only_planned, plannable
 from commands.talk import Talk, octets
+from custody.reading import refuse_no_preview
 from export.packaging import refuse_inside
 
 _COPIED_OCTETS = 1 << 20
@@ -23,7 +25,8 @@ _COPIED_OCTETS = 1 << 20
 @click.option("--kind", help="Which one: photo-320, poster, contact-sheet, proxy, waveform, page-0001, text …")
 @click.option("-o", "--output", type=GivenPath(), help="The file that it is put into, in clear.")
 @click.option("--make", is_flag=True, help="Have the previews made that this item has none of yet.")
-@click.option("--reason", default="look at a preview", help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), default="look at a preview", help="Why; kept in the log.")
+@plannable
 @common
 def preview(rooms: Rooms, number: str, kind: str | None, output: Path | None, make: bool, reason: str) -> int:
     """List an item's previews, or put one into a file.
@@ -42,6 +45,14 @@ def preview(rooms: Rooms, number: str, kind: str | None, output: Path | None, ma
         return _list(rooms, talk, number, make)
     refuse_inside(rooms.home, output)
     refuse_unwritable(output)
+    if rooms.asked.dry_run or rooms.asked.explain:
+        require(rooms.actor, Action.OPEN_RECORD)
+        with rooms.database.reading() as session:
+            refuse_no_preview(objects_of(session, item_by_number(session, number)[0].id), kind)
+    if only_planned(
+        rooms, f"put {kind} of {number} into {output}, in clear", ["1 access, in the item's log, before it is opened"]
+    ):
+        return 0
     with ClearCopy(output) as copy:
         try:
             with rooms.reading_room.open_preview(rooms.actor, number, kind, reason) as source:
@@ -62,6 +73,8 @@ def _list(rooms: Rooms, talk: Talk, number: str, make: bool) -> int:
     found = sorted(set(objects) - NOT_SHOWN)
     if make and not found:
         require(rooms.actor, Action.RUN_JOBS)
+        if only_planned(rooms, f"have the previews of {number} made", ["1 access and 1 creation, when they are made"]):
+            return 0
         with rooms.database.writing() as session:
             rooms.jobs.enqueue(session, JobKind.PREVIEW, [str(item.id)])
         talk.say("They are made by the next `testigo worker` while the archive is unlocked.")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -11,14 +12,14 @@ from sqlalchemy.orm import Session
 from archive.access import Action, require
 from archive.catalogue.drops import newest_consent, visits_of_item
 from archive.catalogue.holds import holds_on, holds_on_each
-from archive.catalogue.incidents import incident_by_number, incidents_by_id, items_linked_to
+from archive.catalogue.incidents import incident_by_number, incidents_by_id, items_of_incident
 from archive.catalogue.items import item_by_number, items_by_id, list_items, objects_of
 from archive.catalogue.records import Incident, Item, Visit
 from archive.durable import write_durably
 from archive.errors import TestigoError
 from cli import Rooms
 from commands.assessment_page import assessment
-from commands.door import GivenPath, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, Moment, common, refuse_unwritable
 from commands.known_places import places_of
 from commands.plan import only_planned, plannable
 from commands.record_page import print_item, what_for
@@ -46,12 +47,8 @@ def ls(rooms: Rooms, number: str | None) -> int:
     require(rooms.actor, Action.LIST_RECORDS)
     with rooms.database.reading() as session:
         incident = incident_by_number(session, number)[0] if number is not None else None
-        also = items_linked_to(session, incident.id) if incident is not None else set()
-        found = [
-            (item, seq)
-            for item, seq in list_items(session)
-            if incident is None or item.incident_id == incident.id or item.id in also
-        ]
+        found = items_of_incident(session, incident.id) if incident is not None else list_items(session)
+        also = {item.id for item, _ in found if incident is not None and item.incident_id != incident.id}
         incidents = incidents_by_id(session)
         held = holds_on_each(session, [item for item, _ in found])
         holds = {item_id: [hold.number for hold in each] for item_id, each in held.items()}
@@ -94,17 +91,29 @@ def _notes(item: Item, also: set[UUID]) -> tuple[str, str]:
 @click.command("show")
 @click.argument("number", metavar="ITEM")
 @click.option("--metadata", is_flag=True, help="Print everything that the media tools said of it, as JSON.")
-@click.option("--reason", default="look at the record", help="Why; kept in the log.")
+@click.option(
+    "--as-of", "as_of", type=Moment(), metavar="MOMENT", help="As it stood then (UTC; a day alone: at its end)."
+)
+@click.option("--reason", type=GivenText(), default="look at the record", help="Why; kept in the log.")
 @common
-def show(rooms: Rooms, number: str, metadata: bool, reason: str) -> int:
+def show(rooms: Rooms, number: str, metadata: bool, as_of: datetime | None, reason: str) -> int:
     """Show one item's record: what it is, what it says about itself, what was done with it.
 
     \b
     Example:
       testigo show E-2026-00412
       testigo show E-2026-00412 --metadata
+      testigo show E-2026-00412 --as-of 2026-11-21
+      testigo show E-2026-00412 --as-of 2026-11-21T18:30
+
+    With --as-of, what the record said at that moment by the archive's clock is computed anew from the log: state,
+    objects, holds and entries as they were. That somebody looks is entered now, as always.
     """
     talk = Talk(rooms.asked)
+    if metadata and as_of is not None:
+        raise click.UsageError("--metadata does not change with time; leave --as-of away")
+    if as_of is not None:
+        return _show_as_of(rooms, talk, number, reason, as_of)
     if metadata:
         return _show_metadata(rooms, talk, number, reason)
     try:
@@ -121,6 +130,26 @@ def show(rooms: Rooms, number: str, metadata: bool, reason: str) -> int:
     talk.document({**_item_document(opened, incident, holds, places), "handed_over": came})
     if not rooms.asked.json:
         print_item(talk, opened, incident=incident.number, holds=holds, came_with=came, main=main, places=places)
+    return 0
+
+
+def _show_as_of(rooms: Rooms, talk: Talk, number: str, reason: str, moment: datetime) -> int:
+    purpose = f"{reason} (as of {moment:%Y-%m-%dT%H:%M:%SZ})"
+    try:
+        then = rooms.reading_room.open_item_as_of(rooms.actor, number, purpose, moment)
+    finally:
+        rooms.publisher.publish()
+    opened, holds = then.opened, list(then.holds)
+    with rooms.database.reading() as session:
+        incident = incidents_by_id(session)[opened.item.incident_id]
+        main_id = opened.item.companion_id
+        main = items_by_id(session, [main_id]).get(main_id) if main_id is not None else None
+    places = places_of(rooms.settings, rooms.home)
+    document = _item_document(opened, incident, holds, places)
+    talk.document({**document, "as_of": moment.isoformat(), "last_entry": then.last})
+    if not rooms.asked.json:
+        talk.say(f"As of {moment:%Y-%m-%d %H:%M:%S} UTC, right after entry {then.last} of the log:")
+        print_item(talk, opened, incident=incident.number, holds=holds, came_with=[], main=main, places=places)
     return 0
 
 
@@ -188,17 +217,19 @@ def log(rooms: Rooms, number: str | None, last: int, closed: bool) -> int:
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.READ_LOG)
-    size = rooms.ledger.size()
+    size = rooms.register.size()
     entries: list[OpenedEntry] | tuple[OpenedEntry, ...]
-    try:
-        if number is not None:
-            entries = rooms.reading_room.open_item(rooms.actor, number, "read the item's log").entries
-        elif closed:
-            entries = rooms.register.open(list(range(max(0, size - last), size)), {})
-        else:
-            entries = rooms.reading_room.open_log(rooms.actor, max(0, size - last), size)
-    finally:
-        rooms.publisher.publish()
+    if closed and number is None:
+        # Nothing is opened, entered or written: so also where nothing can be.
+        entries = rooms.register.open(list(range(max(0, size - last), size)), {})
+    else:
+        try:
+            if number is not None:
+                entries = rooms.reading_room.open_item(rooms.actor, number, "read the item's log").entries
+            else:
+                entries = rooms.reading_room.open_log(rooms.actor, max(0, size - last), size)
+        finally:
+            rooms.publisher.publish()
     for entry in entries:
         talk.document(_entry_document(entry))
     rows = [
@@ -228,7 +259,7 @@ def item() -> None:
 
 @item.command("key")
 @click.argument("number", metavar="ITEM")
-@click.option("--reason", required=True, help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), required=True, help="Why; kept in the log.")
 @plannable
 @common
 def item_key(rooms: Rooms, number: str, reason: str) -> int:
@@ -267,7 +298,7 @@ def item_key(rooms: Rooms, number: str, reason: str) -> int:
 
 @item.command("destroy")
 @click.argument("number", metavar="ITEM")
-@click.option("--reason", required=True, help="On what basis; kept in the log.")
+@click.option("--reason", type=GivenText(), required=True, help="On what basis; kept in the log.")
 @click.option("--certificate", type=GivenPath(), help="Write a certificate here.")
 @plannable
 @common

@@ -7,7 +7,7 @@ import click
 from archive.access import Action, require
 from archive.catalogue.drops import visit_by_number
 from cli import Rooms
-from commands.door import common
+from commands.door import GivenText, common
 from commands.drop_rooms import DropRooms
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted
@@ -54,7 +54,7 @@ def received(rooms: Rooms, number: str | None) -> int:
 
 @click.command("told")
 @click.argument("receipt", metavar="RECEIPT")
-@click.option("--reason", default="read what was told", help="Why; kept in the log.")
+@click.option("--reason", type=GivenText(), default="read what was told", help="Why; kept in the log.")
 @common
 def told(rooms: Rooms, receipt: str, reason: str) -> int:
     """Show what the sender of a receipt told (unlocked).

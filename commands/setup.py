@@ -118,6 +118,7 @@ def _print_identity(
 @click.command("unlock")
 @click.option("--minutes", type=click.IntRange(1, 24 * 60), help="How long (default from the settings).")
 @_passphrase_file
+@plannable
 @common
 def unlock(rooms: Rooms, minutes: int | None, passphrase_file: Path | None) -> int:
     """Start the key agent with your passphrase.
@@ -134,6 +135,10 @@ def unlock(rooms: Rooms, minutes: int | None, passphrase_file: Path | None) -> i
     running = rooms.agent.status()
     if running is not None:
         raise ConflictError("keys/agent-running", "The archive is unlocked already. `testigo lock` locks it.")
+    lifetime = minutes or rooms.settings.keys.unlock_minutes
+    entries = ["1 unlock, before the key agent starts", "where the passphrase is wrong: 1 refusal"]
+    if only_planned(rooms, f"start the key agent for {counted(lifetime, 'minute')}", entries):
+        return 0
     passphrase = ask_passphrase(passphrase_file)
     try:
         identity = rooms.present_key_files.open_copy(StaffId(actor.staff_id), passphrase)
@@ -142,7 +147,6 @@ def unlock(rooms: Rooms, minutes: int | None, passphrase_file: Path | None) -> i
         rooms.ledger.record_refusal(actor, Action.UNLOCK, error)
         raise
     rooms.ledger.record(Draft(event=EventKind.UNLOCK, actor=actor, values=(("purpose", "unlock"),)))
-    lifetime = minutes or rooms.settings.keys.unlock_minutes
     permit = EntryPermit(rooms.catalogue_path, rooms.ledger.size())
     socket = rooms.run_folder / "agent" / "socket"
     # SQLite must not be open across the fork: the agent would inherit its locks and maps of files that it has closed.
@@ -181,6 +185,7 @@ def _refuse_half_rotated(rooms: Rooms) -> None:
 
 
 @click.command("lock")
+@plannable
 @common
 def lock(rooms: Rooms) -> int:
     """End the key agent; the archive is locked again.
@@ -191,6 +196,9 @@ def lock(rooms: Rooms) -> int:
     """
     talk = Talk(rooms.asked)
     was_open = rooms.agent.status() is not None
+    would = "end the key agent" if was_open else "change nothing: it is locked"
+    if only_planned(rooms, would, ["1 lock"] if was_open else []):
+        return 0
     rooms.agent.lock()
     talk.say("Locked." if was_open else "It was locked already.")
     try:

@@ -18,6 +18,7 @@ SUMMARIES = {
     "hold": "Place and lift legal holds.",
     "approvals": "List what waits for a second person, and how to agree.",
     "verify": "Check bytes, log, catalogue and time-stamps.",
+    "checkpoint": "Give out the log's newest checkpoint, and the proof that it extends an earlier one.",
     "receipt": "Check a receipt file.",
     "exposure": "What each kind of demand could obtain today.",
     "policy": "Show the metadata policy, or try it on a file.",

@@ -121,6 +121,11 @@ class Talk:
             console=Console(stderr=True, highlight=False),
         )
 
+    @property
+    def asks(self) -> bool:
+        """Whether somebody sits there who can be asked, and did not say that they are not to be."""
+        return not self._asked.yes and sys.stdin.isatty()
+
     def confirm(self, question: str) -> bool:
         if self._asked.yes:
             return True

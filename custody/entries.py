@@ -17,7 +17,7 @@ from archive.errors import IntegrityError
 from archive.types import ItemId, Outcome
 from custody.canonical import MAX_INTEGER, Json
 from custody.commitments import DIGEST_CHARACTERS, Disclosure
-from custody.merkle import HASH_OCTETS, leaf_hash
+from custody.merkle import HASH_OCTETS
 
 FORMAT_VERSION = 1
 RUN = "run"
@@ -182,20 +182,6 @@ class RunStep:
     seq: int
     leaf_hash: bytes
     link: RunLink
-
-
-def run_steps(leaf: bytes, disclosures: Iterable[Disclosure]) -> tuple[RunStep, ...]:
-    """Open every given disclosure of a leaf and return the run it stands in for each item it names.
-
-    Raises: IntegrityError `custody/bad-entry`, `custody/not-committed`, `custody/bad-disclosure`.
-    """
-    entry, digest = Entry.parse(leaf), leaf_hash(leaf)
-    opened = [check_disclosure(entry, disclosure) for disclosure in disclosures]
-    return tuple(
-        RunStep(seq=entry.seq, leaf_hash=digest, link=RunLink.from_value(value))
-        for name, value in opened
-        if name == RUN
-    )
 
 
 def verify_run(item: ItemId, steps: Sequence[RunStep], closing_seq: int) -> tuple[RunStep, ...]:

@@ -4,9 +4,10 @@ Whoever asks gets an item's record, its custody log and its key only against an 
 where general values are shown, the staff compartment.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from archive.access import Action, LoggedAccess, require
@@ -15,11 +16,13 @@ from archive.age.recipients import KeyIdentity
 from archive.age.seekable import SeekableReader
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
+from archive.catalogue.holds import holds_on
 from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.catalogue.records import Hold, Item, Json, StoredObject
 from archive.errors import AccessError, InputError, NotFoundError, TestigoError
-from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind
+from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind, parse_utc
 from archive.vault import Vault
+from custody.fold import catalogue_as_of
 from custody.ledger import Ledger
 from custody.register import OpenedEntry, Register
 
@@ -32,6 +35,26 @@ class OpenedItem:
     objects: dict[str, StoredObject]
     entries: tuple[OpenedEntry, ...]
     access: LoggedAccess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemAsOf:
+    """An item as it stood right after entry `last`, with the numbers of the holds on it and its incident then."""
+
+    opened: OpenedItem
+    last: int
+    holds: tuple[str, ...]
+
+
+def refuse_no_preview(objects: Mapping[str, StoredObject], kind: str) -> StoredObject:
+    """Return the preview of that kind. Raises: NotFoundError `archive/no-such-preview`."""
+    stored = objects.get(kind)
+    if stored is None or kind in NOT_SHOWN:
+        raise NotFoundError(
+            "archive/no-such-preview",
+            "This item has no preview of that kind. `testigo preview` with its number alone lists those it has.",
+        )
+    return stored
 
 
 class ReadingRoom:
@@ -52,6 +75,48 @@ class ReadingRoom:
         keys, access = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
         entries = self._register.open(self._register.seqs_of(item.id), keys)
         return OpenedItem(item=item, objects=objects, entries=tuple(entries), access=access)
+
+    def open_item_as_of(self, actor: Actor, number: str, purpose: str, moment: datetime) -> "ItemAsOf":
+        """Open an item as it stood at a past moment, by the archive's clock of then: folded from the log anew.
+
+        Raises: NotFoundError `archive/not-here-yet` for a moment before it was received; as `open_item`. An item whose
+        key was destroyed since has no past that could be opened.
+        """
+        self._allow(actor, Action.OPEN_RECORD)
+        with self._database.reading() as session:
+            item, _ = item_by_number(session, number)
+            staff = organisation(session).id
+        keys, access = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
+        last = self._last_by(moment, {staff: keys[staff]})
+        seqs = [seq for seq in self._register.seqs_of(item.id) if seq <= last]
+        if not seqs:
+            raise NotFoundError(
+                "archive/not-here-yet", "At that moment this item was not here yet. Nothing of it is shown."
+            )
+        with catalogue_as_of(self._database, keys, last) as fold:
+            then, _ = item_by_number(fold.session, number)
+            objects, holds = objects_of(fold.session, item.id), holds_on(fold.session, then)
+        entries = tuple(self._register.open(seqs, keys))
+        return ItemAsOf(
+            opened=OpenedItem(item=then, objects=objects, entries=entries, access=access),
+            last=last,
+            holds=tuple(hold.number for hold in holds),
+        )
+
+    def _last_by(self, moment: datetime, keys: Mapping[UUID, KeyIdentity]) -> int:
+        """Find the last entry that was recorded by a moment; -1 where there is none.
+
+        Recorded times fall by no more than what the ledger lets a clock run back.
+        """
+        first, end = 0, self._register.size()
+        while first < end:
+            middle = (first + end) // 2
+            recorded = self._register.open([middle], keys)[0].get("recorded_time")
+            if parse_utc(str(recorded)) <= moment:
+                first = middle + 1
+            else:
+                end = middle
+        return first - 1
 
     def open_metadata(self, actor: Actor, number: str, purpose: str) -> bytes:
         """Open all that the media tools said of an item, as they said it; empty where they said nothing."""
@@ -87,12 +152,7 @@ class ReadingRoom:
         self._allow(actor, Action.OPEN_RECORD)
         with self._database.reading() as session:
             item, _ = item_by_number(session, number)
-            stored = objects_of(session, item.id).get(kind)
-        if stored is None or kind in NOT_SHOWN:
-            raise NotFoundError(
-                "archive/no-such-preview",
-                "This item has no preview of that kind. `testigo preview` with its number alone lists those it has.",
-            )
+            stored = refuse_no_preview(objects_of(session, item.id), kind)
         keys, _ = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
             yield source

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archive.age.recipients import KeyIdentity
@@ -58,6 +58,11 @@ class Register:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def size(self) -> int:
+        """Return how many entries the log has."""
+        with self._database.reading() as session:
+            return session.execute(select(func.count()).select_from(EntryRow)).scalar_one()
 
     def seqs_of(self, owner_id: UUID) -> list[int]:
         """Return the numbers of every entry that speaks of an owner, in order."""

@@ -1,8 +1,8 @@
-"""Write BagIt 1.0 bags (RFC 8493) in the form of an evidence packet, and judge any bag.
+"""Write BagIt 1.0 bags (RFC 8493) in the form of an evidence packet.
 
 The writer knows digests and names and nothing about evidence. It writes only inside `<folder>.partial` and renames that
-to `<folder>` at the end, so that no half packet is ever visible under its own name. The judge is the one that travels
-in every packet (`packet_verifier`), so that what is checked here is what a stranger checks.
+to `<folder>` at the end, so that no half packet is ever visible under its own name. What judges bags is the verifier
+that travels in every packet (`packet_verifier`).
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import BinaryIO, Self
 
-from archive.errors import ConflictError, IntegrityError, UnavailableError
-from archive.types import Digest, DigestAlgorithm, Finding
-from export.packet_verifier import PACKET_DIGESTS, CannotTell, DoesNotMatch, Folder, Report, check_bag, manifest_text
+from archive.errors import ConflictError, UnavailableError
+from archive.types import Digest, DigestAlgorithm
+from export.packet_verifier import PACKET_DIGESTS, manifest_text
 
 DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
@@ -46,14 +46,6 @@ class PayloadManifests:
 
     of_sha256_manifest: Digest
     of_sha512_manifest: Digest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedBag:
-    """A bag that was found to be whole and valid."""
-
-    files: tuple[str, ...]
-    warnings: tuple[str, ...]
 
 
 class BagWriter:
@@ -181,34 +173,6 @@ class BagWriter:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             return os.fdopen(descriptor, "wb")
-
-
-def verify_bag(folder: Path, *, strict: bool = True) -> CheckedBag:
-    """Prove that a folder is a whole and valid bag; `strict` asks for the form of a packet too.
-
-    Standard: RFC 8493; versions 0.93 to 0.97 by their own rules where not strict. Nothing is ever fetched.
-    Raises: IntegrityError `export/bag-differs`, `export/bag-unclear`, with all findings.
-    """
-    report = Report()
-    try:
-        found = Folder(folder)
-    except (DoesNotMatch, CannotTell, OSError) as trouble:
-        raise IntegrityError(
-            "export/bag-unclear", "The bag could not be read.", evidence={"reason": str(trouble)}
-        ) from trouble
-    bag = check_bag(found, report, strict)
-    findings = tuple((finding.verdict, finding.subject, finding.words) for finding in report.findings)
-    match Finding(report.verdict):
-        case Finding.MATCHES:
-            return CheckedBag(files=tuple(sorted(found.files)), warnings=tuple(bag.warnings))
-        case Finding.DOES_NOT_MATCH:
-            code, message = (
-                "export/bag-differs",
-                "The files are not those that the bag lists. Do not send it; build it again.",
-            )
-        case Finding.CANNOT_TELL:
-            code, message = "export/bag-unclear", "Not every file of the bag could be checked."
-    raise IntegrityError(code, message, evidence=MappingProxyType({"findings": findings}))
 
 
 def manifest_of(files: Iterable[PayloadFile], algorithm: str) -> bytes:

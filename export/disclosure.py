@@ -115,7 +115,11 @@ class Disclosure:
             number=next_packet_number(self._database, year),
             items=tuple(
                 ForecastItem(
-                    number=item.number, kind=item.evidence_kind, size=item.size, received_time=item.received_time
+                    number=item.number,
+                    kind=item.evidence_kind,
+                    size=item.size,
+                    received_time=item.received_time,
+                    linked=item.id in selection.linked,
                 )
                 for item in selection.items
             ),
@@ -271,8 +275,7 @@ class Disclosure:
             self._database,
             self._register,
             keys,
-            [item.id for item in begun.selection.items],
-            staff=begun.selection.organisation.id,
+            begun.selection,
             release=release.seq,
         )
         stamps = read_stamps(self._database, checkpoint.size)

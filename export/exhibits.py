@@ -7,6 +7,7 @@ are kept as they came, as text, and never become names of files.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +46,18 @@ _EXTENSIONS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """One further receipt of the same content. Name and claims are what its sender gave along, unchecked."""
+
+    entry: int
+    received_time: str
+    received_by: str
+    method: str
+    untrusted_name: str
+    sender: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
     """One item as the log recorded it at receipt.
 
@@ -52,6 +65,8 @@ class Exhibit:
     what the sender and the file itself say: nobody has checked them. `companions` are the numbers of exhibits of this
     packet that were received together with it; `handed_in` is what the log says of
     a file of which only a cleaned copy was kept. `apart` says that there is another which is not in this packet.
+    `again` are further receipts of the same content for the packet's matter; where the first was for another
+    (`first_elsewhere`), name and sender's claims are those of these.
     """
 
     item: Item
@@ -70,6 +85,8 @@ class Exhibit:
     entry: int
     companions: tuple[str, ...]
     apart: bool
+    first_elsewhere: bool
+    again: tuple[Again, ...]
 
     @property
     def handed_in_sha256(self) -> str:
@@ -111,15 +128,31 @@ def read_exhibits(register: Register, selection: Selection, keys: Mapping[UUID, 
     Raises: IntegrityError `export/no-receipt` for an item whose first entry is not one of its receipt.
     """
     firsts = {item.id: next(iter(register.seqs_of(item.id)), -1) for item in selection.items}
-    entries = {opened.entry.seq: opened for opened in register.open(sorted(set(firsts.values())), keys)}
+    wanted = {*firsts.values(), *chain(*selection.received_here.values())}
+    entries = {opened.entry.seq: opened for opened in register.open(sorted(wanted), keys)}
     together = _together(selection.items)
     return tuple(
-        _exhibit(item, entries.get(firsts[item.id]), together[item.id], apart=item.id in selection.lacking)
+        _exhibit(
+            item,
+            entries.get(firsts[item.id]),
+            [entries[seq] for seq in selection.received_here.get(item.id, ()) if seq in entries],
+            together[item.id],
+            apart=item.id in selection.lacking,
+            first_elsewhere=item.id in selection.linked,
+        )
         for item in selection.items
     )
 
 
-def _exhibit(item: Item, opened: OpenedEntry | None, companions: tuple[str, ...], *, apart: bool) -> Exhibit:
+def _exhibit(
+    item: Item,
+    opened: OpenedEntry | None,
+    here: Sequence[OpenedEntry],
+    companions: tuple[str, ...],
+    *,
+    apart: bool,
+    first_elsewhere: bool,
+) -> Exhibit:
     if opened is None or opened.entry.event is not EventKind.INGESTION:
         raise _no_receipt(item)
     own = [value for value in opened.values if value.owner_id == item.id]
@@ -129,23 +162,47 @@ def _exhibit(item: Item, opened: OpenedEntry | None, companions: tuple[str, ...]
     if len(receipts) != 1 or "original" not in objects:
         raise _no_receipt(item)
     metadata = objects.get("metadata")
+    again = tuple(_again(item, each) for each in here if each.entry.event is EventKind.DUPLICATE_RECEIPT)
+    claims = _without_item(values.get("claims"))
+    name = str(values.get("original_name", {}).get("name", ""))
+    if first_elsewhere:
+        # What the file says of itself is in it; what another matter's sender said of it is not for this reader.
+        name = next((each.untrusted_name for each in again if each.untrusted_name), "")
+        claims = {**claims, "sender": next((each.sender for each in again if each.sender), {})}
     return Exhibit(
         item=item,
         sha256=_digest(DigestAlgorithm.SHA256, receipts[0]["sha256"]),
         size=receipts[0]["size"],
         original=_digest(DigestAlgorithm.BLAKE3, objects["original"]),
         metadata=_digest(DigestAlgorithm.BLAKE3, metadata) if metadata is not None else None,
-        untrusted_name=str(values.get("original_name", {}).get("name", "")),
+        untrusted_name=name,
         handed_in=_without_item(values.get("intake")),
         format=_without_item(values.get("format")),
         extraction=_without_item(values.get("extraction")),
-        claims=_without_item(values.get("claims")),
+        claims=claims,
         received_time=str(opened.get("recorded_time")),
         received_by=str(opened.get("actor") or ""),
         method=str(opened.get("purpose") or ""),
         entry=opened.entry.seq,
         companions=companions,
         apart=apart,
+        first_elsewhere=first_elsewhere,
+        again=again,
+    )
+
+
+def _again(item: Item, opened: OpenedEntry) -> Again:
+    told: Mapping[str, Any] = next(
+        (value.value for value in opened.values if value.owner_id == item.id and value.name == "duplicate"), {}
+    )
+    claims = told.get("claims")
+    return Again(
+        entry=opened.entry.seq,
+        received_time=str(opened.get("recorded_time")),
+        received_by=str(opened.get("actor") or ""),
+        method=str(opened.get("purpose") or ""),
+        untrusted_name=str(told.get("name", "")),
+        sender=claims if isinstance(claims, Mapping) else {},
     )
 
 

@@ -64,6 +64,8 @@ class ExhibitFacts:
     claims: tuple[tuple[str, tuple[str, ...]], ...]
     companions: tuple[str, ...]
     apart: bool
+    first_elsewhere: bool
+    again: tuple[str, ...]
     custody: tuple[CustodyRow, ...]
 
 
@@ -131,6 +133,11 @@ def exhibit_facts(exhibit: Exhibit, lines: Sequence[Line]) -> ExhibitFacts:
         claims=tuple((label, tuple(texts)) for label, texts in claims if texts),
         companions=exhibit.companions,
         apart=exhibit.apart,
+        first_elsewhere=exhibit.first_elsewhere,
+        again=tuple(
+            f"entry {each.entry}, by {each.received_by} ({each.method}), {moment(each.received_time)} UTC"
+            for each in exhibit.again
+        ),
         custody=tuple(custody_row(line, line.numbers[exhibit.item.id]) for line in lines),
     )
 

@@ -1,7 +1,9 @@
 """The extract of the custody log that a packet carries: every entry of its items, opened as far as this reader may see.
 
 An entry that also speaks of another item stays closed in whatever is that item's own, and in a free text that could
-speak of it. What stays closed is still committed to, and can be opened by order without opening anything else.
+speak of it. The same content may have come in for several incidents: that it did is never left out, but what a sender
+gave along (names, claims) is opened only of receipts for the matter that the packet is of. What stays closed is still
+committed to, and can be opened by order without opening anything else.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +18,9 @@ from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
 from archive.catalogue.models import EntrySubjectRow
 from custody.canonical import canonical_bytes
+from custody.entries import EventKind
 from custody.register import OpenedEntry, OpenedValue, Register
+from export.selection import Selection
 
 _GENERAL = frozenset(
     {"recorded_time", "event_time", "actor", "role", "instrument", "purpose", "reason", "code", "authority"}
@@ -42,6 +46,7 @@ _OF_ITEMS = frozenset(
         "not_processed",
     }
 )
+_OF_SENDERS = frozenset({"original_name", "claims", "duplicate"})
 _FREE_TEXT = frozenset({"reason"})
 _OF_RELEASE = frozenset({"packet"})
 _AT_ONCE = 500
@@ -64,12 +69,12 @@ def read_extract(
     database: Database,
     register: Register,
     keys: Mapping[UUID, KeyIdentity],
-    items: Sequence[UUID],
+    selection: Selection,
     *,
-    staff: UUID,
     release: int,
 ) -> Iterator[Line]:
-    """Yield a line for every entry that names one of `items`, in the order of the log, up to the release."""
+    """Yield a line for every entry that names one of the items, in the order of the log, up to the release."""
+    items = [item.id for item in selection.items]
     with database.reading() as session:
         seqs = _seqs_of(session, items, release)
         strangers = _entries_with_others(session, seqs, frozenset(items))
@@ -77,7 +82,12 @@ def read_extract(
         for opened in register.open(seqs[start : start + _AT_ONCE], keys):
             seq = opened.entry.seq
             rule = _Rule(
-                items=frozenset(items), staff=staff, is_release=seq == release, speaks_of_others=seq in strangers
+                selection=selection,
+                items=frozenset(items),
+                seq=seq,
+                is_receipt=opened.entry.event is EventKind.INGESTION,
+                is_release=seq == release,
+                speaks_of_others=seq in strangers,
             )
             yield _line(opened, [value for value in opened.values if rule.opens(value)])
 
@@ -86,19 +96,29 @@ def read_extract(
 class _Rule:
     """Which values of one entry this reader may see."""
 
+    selection: Selection
     items: frozenset[UUID]
-    staff: UUID
+    seq: int
+    is_receipt: bool
     is_release: bool
     speaks_of_others: bool
 
     def opens(self, value: OpenedValue) -> bool:
-        if value.owner_id == self.staff:
+        if value.owner_id == self.selection.organisation.id:
             if value.name in _FREE_TEXT and self.speaks_of_others:
                 return False
             return value.name in _GENERAL or (self.is_release and value.name in _OF_RELEASE)
         # The owner is who could open it, the member is whom it is about; both must be an item of this packet.
         about = value.value.get("item") if isinstance(value.value, dict) else None
-        return value.owner_id in self.items and about == str(value.owner_id) and value.name in _OF_ITEMS
+        if value.owner_id not in self.items or about != str(value.owner_id) or value.name not in _OF_ITEMS:
+            return False
+        return value.name not in _OF_SENDERS or self._is_of_the_matter(value.owner_id)
+
+    def _is_of_the_matter(self, item: UUID) -> bool:
+        """Tell whether this receipt was one for the packet's matter; one of which nothing is known is none."""
+        if self.is_receipt:
+            return item not in self.selection.linked
+        return self.seq in self.selection.received_here.get(item, ())
 
 
 def _line(opened: OpenedEntry, shown: Sequence[OpenedValue]) -> Line:

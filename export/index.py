@@ -80,6 +80,11 @@ def index_json(number: str, exhibits: Sequence[Exhibit], originals: Mapping[str,
             "received_by": exhibit.received_by,
             "received_by_way_of": exhibit.method,
             "log_entry": exhibit.entry,
+            "first_received_for_another_matter": exhibit.first_elsewhere,
+            "received_again": [
+                {"log_entry": each.entry, "received_time": each.received_time, "received_by": each.received_by}
+                for each in exhibit.again
+            ],
             "claimed": {"original_name": exhibit.untrusted_name, **exhibit.claims},
             "received_together_with": list(exhibit.companions),
             "received_together_with_a_file_not_in_this_packet": exhibit.apart,

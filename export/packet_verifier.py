@@ -1965,7 +1965,10 @@ def check_older(checkpoint: Checkpoint, keys: List[VerifierKey], options: Option
     if older.origin != checkpoint.origin:
         raise DoesNotMatch("is of another log")
     if older.size != checkpoint.size and options.consistency is None:
-        raise CannotTell("is of another size; ask the archive for the consistency proof and give it with --consistency")
+        raise CannotTell(
+            "is of another size; ask the archive for the consistency proof (testigo checkpoint prove) and give it with "
+            "--consistency"
+        )
     proof = read_siblings((options.consistency or b"").decode("ascii", "replace").split())
     if older.size == 0:
         raise CannotTell("is of an empty log and so proves nothing")

@@ -42,15 +42,23 @@ class PacketRequest:
     reason: str | None = None
     seal: Seal | None = None
 
+    def __post_init__(self) -> None:
+        if not self.recipient.strip() or not self.legal_basis.strip():
+            raise ValueError("a packet has a receiver and a basis")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastItem:
-    """One exhibit to be, from what the catalogue shows while locked. Its file's extension comes from its bytes."""
+    """One exhibit to be, from what the catalogue shows while locked. Its file's extension comes from its bytes.
+
+    `linked` says that another incident had it first, and the one asked for received the same content again.
+    """
 
     number: str
     kind: str
     size: int
     received_time: datetime
+    linked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

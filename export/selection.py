@@ -4,8 +4,9 @@ What it refuses, with the item named: an item whose key is destroyed, an item th
 is not here. A legal hold forbids destruction, never a release.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -13,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
-from archive.catalogue.incidents import incident_by_number, incidents_by_id
-from archive.catalogue.items import item_by_number, list_items, objects_by_item
+from archive.catalogue.incidents import incident_by_number, incidents_by_id, items_of_incident, receipts_of
+from archive.catalogue.items import item_by_number, objects_by_item
 from archive.catalogue.models import NumberRow
 from archive.catalogue.numbers import NumberKind
 from archive.catalogue.records import Incident, Item, Organisation
@@ -33,6 +34,9 @@ _NEEDED = ("original", "metadata")
 class Selection:
     """The items of a packet in the order of their numbers.
 
+    `incidents` are the matters that the packet is of. An item may have come in for several; `linked` are those that it
+    holds as evidence of a matter for which their content came in again, and not as evidence of the one that had them
+    first. `received_here` are the entries of these further receipts, by item, for the packet's matters alone.
     `apart` are the numbers of items received together with one of these (a sidecar, the other half of a live photo)
     that are not among them, `lacking` the ids of those that lack one; `left_out` counts the items of the incident that
     were excluded.
@@ -41,6 +45,8 @@ class Selection:
     organisation: Organisation
     items: tuple[Item, ...]
     incidents: tuple[Incident, ...]
+    linked: frozenset[UUID]
+    received_here: Mapping[UUID, tuple[int, ...]]
     apart: tuple[str, ...]
     lacking: frozenset[UUID]
     left_out: int
@@ -57,7 +63,7 @@ def select_items(database: Database, request: PacketRequest) -> Selection:
     `export/too-many-items`.
     """
     with database.reading() as session:
-        found, left_out = _asked_for(session, request)
+        found, matters, left_out = _asked_for(session, request)
         if not found:
             raise InputError("export/no-items", "No item was named that could be in the packet. Nothing was written.")
         if len(found) > MOST_ITEMS:
@@ -68,11 +74,14 @@ def select_items(database: Database, request: PacketRequest) -> Selection:
             )
         items = tuple(sorted(found.values(), key=lambda item: (len(item.number), item.number)))
         incidents = incidents_by_id(session)
+        numbers = {id_: incident.number for id_, incident in incidents.items()}
         apart, lacking = _received_together(session, found)
         return Selection(
             organisation=organisation(session),
             items=items,
-            incidents=tuple(incidents[id_] for id_ in dict.fromkeys(item.incident_id for item in items)),
+            incidents=tuple(incidents[id_] for id_ in sorted({*chain(*matters.values())}, key=numbers.__getitem__)),
+            linked=frozenset(item.id for item in items if item.incident_id not in matters[item.id]),
+            received_here=_received_here(session, items, matters),
             apart=apart,
             lacking=lacking,
             left_out=left_out,
@@ -142,23 +151,39 @@ def next_packet_number(database: Database, year: int) -> str:
     return f"{NumberKind.PACKET}-{year}-{last + 1:04d}"
 
 
-def _asked_for(session: Session, request: PacketRequest) -> tuple[dict[UUID, Item], int]:
-    """Return the items by id, and how many of the incident's were left out."""
+def _asked_for(session: Session, request: PacketRequest) -> tuple[dict[UUID, Item], dict[UUID, frozenset[UUID]], int]:
+    """Return the items by id, the incidents as whose evidence each was asked for, and how many were left out.
+
+    An incident stands for the same items as in `testigo ls -i`. An item asked for by its own number is evidence of the
+    incident that it was received for first.
+    """
     found: dict[UUID, Item] = {}
+    matters: dict[UUID, frozenset[UUID]] = {}
     left_out = 0
     excluded = {item_by_number(session, number)[0].id for number in request.exclude}
     if request.incident is not None:
         incident, _ = incident_by_number(session, request.incident)
-        for item, _ in list_items(session, incident_id=incident.id):
+        for item, _ in items_of_incident(session, incident.id):
             if item.id in excluded:
                 left_out += 1
             else:
-                found[item.id] = item
+                found[item.id], matters[item.id] = item, frozenset({incident.id})
     for number in request.items:
         item, _ = item_by_number(session, number)
         if item.id not in excluded:
             found[item.id] = item
-    return found, left_out
+            matters[item.id] = matters.get(item.id, frozenset()) | {item.incident_id}
+    return found, matters, left_out
+
+
+def _received_here(
+    session: Session, items: Sequence[Item], matters: Mapping[UUID, frozenset[UUID]]
+) -> dict[UUID, tuple[int, ...]]:
+    here: dict[UUID, tuple[int, ...]] = {}
+    for receipt in receipts_of(session, [item.id for item in items]):
+        if receipt.incident_id in matters[receipt.item_id]:
+            here[receipt.item_id] = (*here.get(receipt.item_id, ()), receipt.seq)
+    return here
 
 
 def _received_together(session: Session, found: dict[UUID, Item]) -> tuple[tuple[str, ...], frozenset[UUID]]:

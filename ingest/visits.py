@@ -176,10 +176,6 @@ class Visits:
             for row in uploads
         ]
 
-    def link_of(self, visit: Visit) -> DropLink:
-        with self._database.reading() as session:
-            return link_by_id(session, visit.drop_link_id)
-
     def place_of(self, visit: Visit) -> tuple[Organisation, Incident]:
         with self._database.reading() as session:
             return organisation(session), incidents_by_id(session)[visit.incident_id]

@@ -5,6 +5,7 @@ stays true), and that a database without its guards must not be written to.
 """
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from archive.catalogue.models import APPEND_ONLY
 from archive.errors import ConfigError, IntegrityError, TestigoError, UnavailableError
@@ -29,13 +31,16 @@ _KEPT_OPEN = 16
 class Database:
     """The catalogue's engine; every commit of Testigo goes through `writing`.
 
+    Where nothing can be written (a copy on a read-only medium, a full disk that nobody else works on), it reads the
+    file as it lies, and `writing` refuses.
     Raises: UnavailableError `archive/store-full`, `archive/busy` or `archive/store-failing` where the disk or another
     process refuses; nothing is half committed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = _engine(path)
+        self._as_it_lies = _can_only_be_read(path)
+        self._engine = _engine_as_it_lies(path) if self._as_it_lies else _engine(path)
         self._next_writer = threading.Lock()
 
     @contextmanager
@@ -48,6 +53,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Give a session that holds the write lock; commit at the end, or leave nothing."""
+        self._refuse_as_it_lies()
         with _translated(self.path), self._turn_to_write(), self._connected_to_write() as connection:
             with Session(connection, expire_on_commit=False) as session:
                 yield session
@@ -73,11 +79,25 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema to the newest version, then check that the guards are there.
 
-        Raises: ConfigError `archive/newer-schema` where the file was written by a newer Testigo.
+        Raises: ConfigError `archive/newer-schema` where the file was written by a newer Testigo; IntegrityError
+        `archive/schema-unknown` where it does not say of which version it is.
         """
         if self._version() != newest_version():
+            self._refuse_as_it_lies()
             self._upgrade()
         self.check_guards()
+
+    def _refuse_as_it_lies(self) -> None:
+        if not self._as_it_lies:
+            return
+        if _has_no_room(self.path):
+            raise _full()
+        raise ConfigError(
+            "archive/store-read-only",
+            "The archive lies on a file system that is mounted read-only, or in a folder in which you may not write. "
+            "Nothing was changed. Commands that only read work here; a copy of an older version must first be brought "
+            "to this one, in a copy that can be written.",
+        )
 
     def _upgrade(self) -> None:
         from alembic import command
@@ -116,9 +136,20 @@ class Database:
 
     def _version(self) -> str | None:
         with _translated(self.path), self._engine.connect() as connection:
-            if not connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first():
+            tables = set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
+            if not tables:
                 return None
-            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            version = None
+            if "alembic_version" in tables:
+                version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if version is None:
+            raise IntegrityError(
+                "archive/schema-unknown",
+                "The catalogue does not say any more of which version its tables are: somebody changed the file. "
+                "Nothing was written. Keep it as it is, run `testigo verify` against an earlier checkpoint, and "
+                "compare with a backup.",
+            )
+        return str(version)
 
 
 def newest_version() -> str:
@@ -175,6 +206,56 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
+def _can_only_be_read(path: Path) -> bool:
+    """Tell whether SQLite could not even make the files beside the catalogue that a reader of a WAL file needs."""
+    beside = path.with_name(path.name + "-shm")
+    try:
+        if not path.stat().st_size:
+            return False
+        return not os.access(path.parent, os.W_OK) or (_has_no_room(path) and not beside.exists())
+    except OSError:
+        return False
+
+
+def _engine_as_it_lies(path: Path) -> Engine:
+    """Read a file that nobody can be writing to: no lock is taken and nothing is made beside it.
+
+    Raises: UnavailableError `archive/unfinished-writes` where a power cut left writes that are not in the file yet.
+    """
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise UnavailableError(
+            "archive/unfinished-writes",
+            "Beside the catalogue lie writes that a stop left unfinished, and nothing can be written here to take them "
+            "in. Nothing was changed. Make room, or copy the whole folder to where it can be written, and use that.",
+        )
+
+    def connect() -> sqlite3.Connection:
+        where = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        return sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA temp_store = MEMORY")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _full() -> UnavailableError:
+    return UnavailableError(
+        "archive/store-full",
+        "The disk is full. What was acknowledged before is kept; this step left nothing behind. "
+        "Free some space and run the same command again.",
+    )
+
+
 def _has_no_room(path: Path) -> bool:
     """Tell whether the disk is full: SQLite calls it an I/O error where it cannot even make its shared-memory file."""
     try:
@@ -203,11 +284,7 @@ def _translated(path: Path) -> Iterator[None]:
         if "locked" in words or "busy" in words:
             raise _busy() from error
         if "full" in words or ("disk i/o error" in words and _has_no_room(path)):
-            raise UnavailableError(
-                "archive/store-full",
-                "The disk is full. What was acknowledged before is kept; this step left nothing behind. "
-                "Free some space and run the same command again.",
-            ) from error
+            raise _full() from error
         raise UnavailableError(
             "archive/store-failing",
             "The catalogue could not be read or written. What was acknowledged before is kept. "

@@ -1,17 +1,23 @@
 """Queries about incidents, imports and packets."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from archive.catalogue.records import ImportBatch, ImportFile, Incident, Item
+from archive.catalogue.records import Delivery, ImportBatch, ImportFile, Incident, Item, Visit
 from archive.errors import NotFoundError
 
 _incident = Incident.table.c
 _import = ImportBatch.table.c
 _file = ImportFile.table.c
+_item = Item.table.c
+_delivery = Delivery.table.c
+_visit = Visit.table.c
+_AT_ONCE = 500
 
 
 def incident_by_number(session: Session, number: str) -> tuple[Incident, int]:
@@ -55,14 +61,48 @@ def open_import(session: Session, source_mac: bytes, incident_id: UUID) -> Impor
 
 
 def items_linked_to(session: Session, incident_id: UUID) -> set[UUID]:
-    """Return the items of other incidents that an import of this incident brought again, and that were linked."""
-    statement = (
-        select(_file.item_id)
-        .join(ImportBatch.table, _file.import_id == _import.id)
-        .join(Item.table, _file.item_id == Item.table.c.id)
-        .where(_import.incident_id == incident_id, Item.table.c.incident_id != incident_id)
+    """Return the items of other incidents that an import or an observer of this one brought again: they were linked."""
+    imported = select(_file.item_id).join(ImportBatch.table, _file.import_id == _import.id)
+    delivered = select(_delivery.item_id).join(Visit.table, _delivery.visit_id == _visit.id)
+    statements = (
+        imported.join(Item.table, _file.item_id == _item.id).where(_import.incident_id == incident_id),
+        delivered.join(Item.table, _delivery.item_id == _item.id).where(_visit.incident_id == incident_id),
     )
-    return {item_id for item_id in session.execute(statement).scalars() if item_id is not None}
+    found = (session.execute(each.where(_item.incident_id != incident_id)).scalars() for each in statements)
+    return {item_id for ids in found for item_id in ids if item_id is not None}
+
+
+def items_of_incident(session: Session, incident_id: UUID) -> list[tuple[Item, int]]:
+    """Return the evidence of an incident in the order of its numbers: its own items, and those linked to it."""
+    also = items_linked_to(session, incident_id)
+    rows = session.execute(select(Item.table).order_by(_item.number)).mappings()
+    found = [(Item.from_row(row), row["record_seq"]) for row in rows]
+    return [(item, seq) for item, seq in found if item.incident_id == incident_id or item.id in also]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One time that an item's content came in: for which incident, and in which entry."""
+
+    item_id: UUID
+    incident_id: UUID
+    seq: int
+
+
+def receipts_of(session: Session, item_ids: Sequence[UUID]) -> list[Receipt]:
+    """Return each receipt of these items by an import or from an observer, in the order of the log."""
+    imported = select(_file.item_id, _import.incident_id, _file.record_seq).join(
+        ImportBatch.table, _file.import_id == _import.id
+    )
+    delivered = select(_delivery.item_id, _visit.incident_id, _delivery.record_seq).join(
+        Visit.table, _delivery.visit_id == _visit.id
+    )
+    found: list[Receipt] = []
+    for start in range(0, len(item_ids), _AT_ONCE):
+        some = item_ids[start : start + _AT_ONCE]
+        for statement in (imported.where(_file.item_id.in_(some)), delivered.where(_delivery.item_id.in_(some))):
+            found += [Receipt(item_id=row[0], incident_id=row[1], seq=row[2]) for row in session.execute(statement)]
+    return sorted(found, key=lambda receipt: receipt.seq)
 
 
 def import_files(session: Session, import_id: UUID) -> dict[bytes, ImportFile]:

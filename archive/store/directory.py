@@ -30,12 +30,15 @@ class DirectoryStore:
     """The port of `archive.store.port` over a directory of one local file system."""
 
     def __init__(self, root: Path) -> None:
-        make_folder_durably(root / _STAGING)
+        # On a read-only medium a copy is read without the folder that only writers need; no backup holds it.
+        is_staged = (root / _STAGING).is_dir() or os.access(root, os.W_OK) or not root.is_dir()
+        if is_staged:
+            make_folder_durably(root / _STAGING)
         self._lock = threading.Lock()
         with storage_errors():
             # Opened before anything is written: what syncfs answers about failed writes counts from then on.
             self._root = os.open(root, FOLDER)
-            self._staging = os.open(_STAGING, FOLDER, dir_fd=self._root)
+            self._staging = os.open(_STAGING, FOLDER, dir_fd=self._root) if is_staged else None
         self._buffers = threading.local()
         self._session: Session | None = None
         self._sync_failures = 0
@@ -49,6 +52,8 @@ class DirectoryStore:
 
     def stage(self) -> StagedFile:
         with storage_errors():
+            if self._staging is None:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
             with self._lock:
                 if self._session is None:
                     self._session = Session(self._staging)
@@ -127,14 +132,15 @@ class DirectoryStore:
 
     def sweep_staging(self) -> int:
         with storage_errors():
-            return sweep(self._staging)
+            return sweep(self._staging) if self._staging is not None else 0
 
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
             self._session = None
         for fd in (self._staging, self._root):
-            os.close(fd)
+            if fd is not None:
+                os.close(fd)
 
     def _settle(self, pairs: Sequence[tuple[StagedFile, str]], *, replace: bool) -> Sequence[bool]:
         """Give the staged files their names. Return for each whether it took its name, or another had it."""

@@ -15,9 +15,9 @@ from tests.way_in import SAMPLES, YEAR
 Run = Callable[..., Result]
 
 READERS = frozenset(
-    "approvals doctor ls show log verify exposure jobs completion unlock lock incident-ls staff-ls hold-ls "
+    "approvals doctor ls show log verify exposure jobs completion incident-ls staff-ls hold-ls "
     "receipt-check packet-check keys-recovery policy-show policy-test preview drop-ls drop-card serve "
-    "drop-received drop-told names".split()
+    "drop-received drop-told names checkpoint-show checkpoint-prove".split()
 )
 """What changes no record of itself: they enter that something was read or opened, at most, or wait for people."""
 
@@ -43,6 +43,8 @@ WRITERS = {
     "drop-revoke": [f"D-{YEAR}-0001"],
     "drop-ask": [f"TG-{YEAR}-00001", "q"],
     "drop-rescue": [],
+    "unlock": ["--minutes", "5"],
+    "lock": [],
     "init": ["--print-recovery"],
     "rebuild": [],
 }
@@ -112,3 +114,14 @@ def test_a_plan_that_would_fail_fails(run: Run) -> None:
         ["hold", "add", f"I-{YEAR}-0099", "--title", "t", "--trigger", "subpoena"],
     ):
         assert run(*words, "--dry-run").exit_code == 5
+
+
+def test_previews_are_only_planned_where_that_is_asked_for(run: Run, home: Path, tmp_path: Path) -> None:
+    before = tree(home)
+    planned = run("preview", f"E-{YEAR}-00002", "--make", "--dry-run")
+    assert planned.stdout.startswith("Would have the previews")
+    none = run("preview", f"E-{YEAR}-00002", "--kind", "poster", "-o", str(tmp_path / "out"), "--dry-run")
+    assert none.exit_code == 5
+    assert "archive/no-such-preview" in none.stderr
+    assert tree(home) == before
+    assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ from archive.errors import IntegrityError
 from archive.types import ItemId, Outcome
 from custody.canonical import Json, canonical_bytes
 from custody.commitments import Disclosure, commit
-from custody.entries import MAX_DISCLOSURES, Entry, EventKind, RunLink, RunStep, check_disclosure, run_steps, verify_run
+from custody.entries import MAX_DISCLOSURES, Entry, EventKind, RunLink, RunStep, check_disclosure, verify_run
 from custody.merkle import leaf_hash
 
 ITEM = ItemId(UUID("6d1f3f0e-3a39-4c2b-9a39-7d8d1f4f6a01"))
@@ -177,10 +177,10 @@ def _run(length: int, item: ItemId = ITEM) -> list[RunStep]:
         link = RunLink(item=item, number=number, previous=previous)
         disclosures = commit([("run", link.value()), ("actor", "observer 7")])
         entry = Entry.make(seq=3 * number, event=EventKind.ACCESS, outcome=Outcome.SUCCESS, disclosures=disclosures)
-        (step,) = run_steps(entry.leaf(), disclosures)
-        assert step.link == link
-        steps.append(step)
-        previous = step.leaf_hash
+        opened = dict(check_disclosure(entry, disclosure) for disclosure in disclosures)
+        assert RunLink.from_value(opened["run"]) == link
+        previous = leaf_hash(entry.leaf())
+        steps.append(RunStep(seq=entry.seq, leaf_hash=previous, link=link))
     return steps
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from archive.errors import ConflictError, IntegrityError, UnavailableError
-from export.bag import BagWriter, verify_bag
+from export.bag import BagWriter
+from tests.export.bag_judge import verify_bag
 
 SUITE = Path(__file__).parents[1] / "vectors" / "bagit" / "bagit-conformance-suite.tar.gz"
 INFO = (("Source-Organization", "Testigo test"), ("Bagging-Date", "2026-11-22"))
