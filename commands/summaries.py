@@ -2,7 +2,7 @@
 
 SUMMARIES = {
     "init": "Set up an archive: keys, log, first account.",
-    "doctor": "Check this machine: tools, confinement, clock, disk, swap, keys.",
+    "doctor": "Check this machine: tools, clock, disk, swap, keys.",
     "unlock": "Start the key agent with your passphrase.",
     "lock": "End the key agent; the archive is locked again.",
     "staff": "Admit people, list them, close accounts.",
@@ -18,7 +18,7 @@ SUMMARIES = {
     "hold": "Place and lift legal holds.",
     "approvals": "List what waits for a second person, and how to agree.",
     "verify": "Check bytes, log, catalogue and time-stamps.",
-    "checkpoint": "Give out the log's newest checkpoint, and the proof that it extends an earlier one.",
+    "checkpoint": "Give out the newest checkpoint, and prove it extends an older.",
     "receipt": "Check a receipt file.",
     "exposure": "What each kind of demand could obtain today.",
     "policy": "Show the metadata policy, or try it on a file.",

@@ -54,7 +54,7 @@ def test_a_backup_is_checked_and_listed_where_it_lies_on_a_medium_that_can_only_
     assert checked.exit_code == 3, checked.output  # Of key files that lie apart nothing can be told.
     summary = json.loads(checked.stdout.splitlines()[-1])
     assert summary["finding"] == "CANNOT TELL"
-    assert summary["matched"] == summary["items"] == 3
+    assert summary["matched_without_keys"] == summary["items"] == 3
     listed = on(disk / "copy", "ls")
     assert listed.exit_code == 0
     assert f"E-{YEAR}-00001" in listed.stdout
@@ -69,7 +69,7 @@ def test_a_whole_archive_on_a_medium_that_can_only_be_read_is_checked_and_nothin
     shutil.copytree(home, disk / "home")
     read_only(disk)
     checked = on(disk / "home", "verify", "--json")
-    assert json.loads(checked.stdout.splitlines()[-1])["matched"] == 3
+    assert json.loads(checked.stdout.splitlines()[-1])["matched_without_keys"] == 3
     assert checked.exit_code == 0
     refused = on(disk / "home", "incident", "new", "--title", "x")
     assert refused.exit_code == 2
