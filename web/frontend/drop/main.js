@@ -14,6 +14,7 @@ const { tus, code, spool, sealTo } = form.dataset;
 let visit = form.elements.visit.value;
 const AGAIN = "-"; // in place of a code: the visit that this browser came back to
 const MOST_PROBLEMS = 5;
+const TOGETHER = 50;
 const files = new Map();
 const rate = new Rate();
 let records = [];
@@ -67,7 +68,7 @@ async function take(chosen) {
   by("problem").hidden = true;
   const empty = chosen.filter((file) => !file.size);
   const known = chosen.filter((file) => file.size && isKnown(file));
-  for (const file of chosen) if (file.size && !known.includes(file)) await takeOne(file);
+  await takeAll(chosen.filter((file) => file.size && !known.includes(file)));
   await kept(true);
   by("state").scrollIntoView({ block: "nearest" });
   const problems = [...empty.map(({ name }) => say("empty_file", { name })), ...known.map(({ name }) => say("known_file", { name }))];
@@ -81,21 +82,28 @@ async function askToStay() {
   (await navigator.serviceWorker?.ready)?.sync?.register("send").catch(() => {});
 }
 
-async function takeOne(file) {
-  // A record of a sealed copy holds no name; the exact size is what there is to know it by.
-  const again = records.find((record) => record.lost && record.size === file.size && (record.seal || record.name === file.name));
-  const id = again?.id ?? queue.newId();
-  files.set(id, file);
-  if (again) await queue.change(id, { page: queue.page, unreadable: false });
-  else {
-    const open = { name: file.name, type: file.type || "application/octet-stream", modified: file.lastModified };
-    await queue.add({
-      id, code, visit, ...(sealTo ? { seal: true } : open), kind: kindOf(file.type),
-      size: file.size, state: "queued", added: Date.now(), order: (order += 1), page: queue.page,
-    });
+// The first goes by itself, so that its first octets leave at once; the others some at a time, for hundreds of them.
+async function takeAll(chosen) {
+  for (let at = 0, some; (some = chosen.slice(at, at ? at + TOGETHER : 1)).length; at += some.length) {
+    const taken = some.map((file) => ({ file, again: againOf(file) })).map((one) => ({ ...one, id: one.again?.id ?? queue.newId() }));
+    for (const { file, id } of taken) files.set(id, file);
+    for (const { again, id } of taken) if (again) await queue.change(id, { page: queue.page, unreadable: false });
+    const fresh = taken.filter(({ again }) => !again);
+    if (fresh.length) await queue.add(fresh.map(recordOf));
+    records.length || (await kept(true));
+    for (const { file, id } of taken) copier.take(id, file);
   }
-  records.length || (await kept(true));
-  copier.take(id, file);
+}
+
+// A record of a sealed copy holds no name; the exact size is what there is to know it by.
+const againOf = (file) => records.find((record) => record.lost && record.size === file.size && (record.seal || record.name === file.name));
+
+function recordOf({ file, id }) {
+  const open = { name: file.name, type: file.type || "application/octet-stream", modified: file.lastModified };
+  return {
+    id, code, visit, ...(sealTo ? { seal: true } : open), kind: kindOf(file.type),
+    size: file.size, state: "queued", added: Date.now(), order: (order += 1), page: queue.page,
+  };
 }
 
 const kindOf = (type) => ["video", "image", "audio"].find((kind) => type.startsWith(`${kind}/`)) ?? "other";

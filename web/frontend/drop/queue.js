@@ -1,6 +1,6 @@
 // The queue: one record a file in IndexedDB, its copy in the private file system. It outlives the page and the browser.
 // A record never holds an answer, a name of a person or a place; only what sending needs.
-import { createStore, del, get, set, update, values } from "idb-keyval";
+import { createStore, del, get, set, setMany, update, values } from "idb-keyval";
 
 const store = createStore("testigo-queue", "files");
 const settings = createStore("testigo-settings", "settings");
@@ -21,11 +21,12 @@ export async function all() {
   return [...found.values()].sort((a, b) => a.added - b.added || a.order - b.order);
 }
 
-export async function add(record) {
+// Writes new records down, all of them at once: for hundreds of photos a transaction each takes most of a minute.
+export async function add(records) {
   try {
-    await set(record.id, record, store);
+    await setMany(records.map((record) => [record.id, record]), store);
   } catch {
-    held.set(record.id, record);
+    for (const record of records) held.set(record.id, record);
   }
   tell();
 }
