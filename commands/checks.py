@@ -142,7 +142,10 @@ def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tu
 
 
 def _print_timestamps(talk: Talk, verdict: ReceiptVerdict, roots: list[bytes]) -> Finding:
-    """Say when an outside authority attested the log; only a token that is wrong counts against the receipt."""
+    """Say when an outside authority attested the log; a token that is wrong counts against the receipt.
+
+    Without any, nothing can be told of the time, as `verify.py --receipt` says too.
+    """
     worst = Finding.MATCHES
     for stamp in verdict.receipt.timestamps if verdict.receipt is not None else ():
         note = verdict.receipt.checkpoint if verdict.receipt is not None else b""
@@ -157,7 +160,9 @@ def _print_timestamps(talk: Talk, verdict: ReceiptVerdict, roots: list[bytes]) -
         when = f"attested {attested.gen_time:%Y-%m-%d %H:%M:%S} UTC"
         talk.say(f"{attested.trust:<14} {when} by {printable(stamp.authority)}{rest}")
     if verdict.receipt is not None and not verdict.receipt.timestamps:
-        talk.say(f"{'':<14} It carries no time-stamp of an outside authority: its times are the archive's word.")
+        words = "time-stamp pending: no authority outside the archive says yet when; its times are the archive's word"
+        talk.say(f"{Finding.CANNOT_TELL:<14} {words}")
+        return Finding.CANNOT_TELL
     return worst
 
 

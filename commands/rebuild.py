@@ -6,9 +6,11 @@ import click
 
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import list_staff
+from archive.catalogue.items import NOT_SHOWN, list_items, objects_by_item
 from archive.durable import make_folder_durably
 from archive.errors import AccessError, ConfigError, LockedError, NotFoundError
-from archive.types import Actor, StaffId
+from archive.jobs import JobKind
+from archive.types import Actor, ItemRole, StaffId
 from cli import DONE_IN_PART, Rooms
 from commands.account import os_user
 from commands.door import common, printable
@@ -19,6 +21,7 @@ from custody.canonical import Json
 from custody.drafts import Draft
 from custody.entries import EventKind
 from custody.rebuild import Rebuild, Rebuilt
+from ingest.comparing import ask_to_compare
 
 
 @click.command("rebuild")
@@ -71,11 +74,24 @@ def rebuild(rooms: Rooms, recovery: tuple[Path, ...], passphrase_file: Path | No
         authorities=[authority.name for authority in rooms.settings.custody.authorities],
         clock=rooms.clock,
     ).run(identity)
+    waiting = ask_for_work(rooms)
     is_entered = rooms.signing_keys_path.is_file()
     if is_entered:
         _enter(rooms, built, opener)
     status = _report(talk, built)
+    if waiting:
+        talk.say(f"{counted(waiting, 'job')} for previews and comparisons will be done by `testigo worker`.")
     return status if is_entered else DONE_IN_PART
+
+
+def ask_for_work(rooms: Rooms) -> int:
+    """Ask anew for what is no record and went with the lost file: previews and comparisons that are wanting."""
+    with rooms.database.writing() as session:
+        kept = [item for item, _ in list_items(session) if item.state == "kept" and item.role == ItemRole.ORIGINAL]
+        objects = objects_by_item(session, [item.id for item in kept])
+        bare = [str(item.id) for item in kept if not set(objects[item.id]) - NOT_SHOWN]
+        rooms.jobs.enqueue(session, JobKind.PREVIEW, bare)
+        return len(bare) + ask_to_compare(rooms.jobs, session, kept, objects)
 
 
 def _office(rooms: Rooms, passphrase: str) -> tuple[KeyIdentity, StaffId]:

@@ -1,6 +1,8 @@
 """`init`, `doctor`, `unlock`, `lock`."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -67,11 +69,26 @@ def init(
             "or give --print-recovery if a printer or a person reads the output.",
         )
     refuse_occupied(rooms.home)
-    own_folder(rooms.home)
-    passphrase = ask_passphrase(passphrase_file, twice=True, prompt="Choose a passphrase (12 characters or 5 words): ")
-    founded = found_archive(rooms, Role(role), counsel, passphrase)
+    with _new_folder(rooms.home):
+        question = "Choose a passphrase (12 characters or 5 words): "
+        passphrase = ask_passphrase(passphrase_file, twice=True, prompt=question)
+        founded = found_archive(rooms, Role(role), counsel, passphrase)
     _hand_out(talk, founded, shares)
     return 0
+
+
+@contextmanager
+def _new_folder(home: Path) -> Iterator[None]:
+    """Make the archive's folder; take it away again where nothing came to be in it."""
+    is_new = not home.exists()
+    own_folder(home)
+    try:
+        yield
+    except BaseException:  # Raised again: an interrupt at the passphrase, too, leaves nothing behind.
+        if is_new:
+            with suppress(OSError):
+                home.rmdir()
+        raise
 
 
 def _shares(text: str | None) -> tuple[int, int] | None:

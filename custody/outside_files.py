@@ -16,6 +16,9 @@ from custody.receipt import MAX_RECEIPT_OCTETS, parse_receipt
 from custody.signed_note import SignedNote, VerifierKey
 from custody.tlog_proof import EXTENSION, TlogProof
 
+_SIGNATURE = "\n\n\u2014 ".encode()
+"""What stands before the first signature of every signed note."""
+
 
 def read_outside(path: Path) -> Outside:
     """Read one piece of evidence, told by what is in it and not by its name.
@@ -36,6 +39,13 @@ def read_outside(path: Path) -> Outside:
         ) from error
     if data.startswith(b"{"):
         return _receipt(path.name, data)
+    if _SIGNATURE not in data:
+        raise InputError(
+            "custody/not-evidence",
+            "What was given to compare with is none of these: a checkpoint, a receipt, a proof file, a packet's "
+            "folder. Nothing was compared with it.",
+            evidence={"path": str(path), "reason": "it bears no signature of a log"},
+        )
     if data.startswith(b"c2sp.org/tlog-proof"):
         proof = TlogProof.parse(data)
         known = KnownEntry(index=proof.index, leaf=None, proof=proof.hashes)

@@ -2144,6 +2144,11 @@ def check_release(packet: Packet, entries: List[Entry], folder: Folder, report: 
         if member(stated[0], "payload_manifest_sha512", str) != digest:
             raise DoesNotMatch("the log released another payload: manifest-sha512.txt is not the one it names")
         when = f" on {entry.recorded_time}" if entry.recorded_time else ""
+        recipient, basis = (member(stated[0], name, str) for name in ("recipient", "legal_basis"))
+        report.notes.append(f"released to       {recipient}")
+        report.notes.append(f"on the basis of   {basis}")
+        report.notes.append("  COMPARE         as the log says; the pages beside it are not signed")
+        report.facts["release"] = {"entry": entry.seq, "recipient": recipient, "legal_basis": basis}
         report.matches(
             subject,
             f"entry {entry.seq} of the log releases this payload as {packet.number}{when} (by the archive's clock)",

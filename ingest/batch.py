@@ -239,7 +239,11 @@ class BatchImport:
                 "archive/store-full",
                 "The disk of the archive has not enough room. Everything acknowledged so far is kept; nothing more was "
                 "taken in. Free some space, then go on.",
-                evidence={"needed": needed, "free": free, "of which kept back for the log": self._reserve},
+                evidence={
+                    "needed": _mebibytes(needed),
+                    "free": _mebibytes(free),
+                    "of which kept back for the log": _mebibytes(self._reserve),
+                },
             )
 
     def _list(self, request: ImportRequest) -> Listing:
@@ -298,6 +302,10 @@ class BatchImport:
                 )
         if group:
             yield group, octets
+
+
+def _mebibytes(octets: int) -> str:
+    return f"{octets / (1 << 20):,.1f} MiB"
 
 
 def _sha256(stream: BinaryIO) -> bytes:

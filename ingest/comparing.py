@@ -6,7 +6,7 @@ graded a camera file and one that was not; it is a claim on both items and says 
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -45,6 +45,16 @@ def ask_for_comparison(jobs: JobQueue, session: Session, results: Sequence[Resul
     new = [each.item for each in results if isinstance(each, Stored) and each.item.evidence_kind in _KINDS]
     first = {item.incident_id: item.id for item in reversed(new)}
     jobs.enqueue(session, JobKind.COMPARE, [f"{incident}/{item}" for incident, item in first.items()])
+
+
+def ask_to_compare(
+    jobs: JobQueue, session: Session, items: Sequence[Item], objects: Mapping[UUID, Mapping[str, StoredObject]]
+) -> int:
+    """Ask for one look at each incident that has photos or films without a likeness; return how many."""
+    new = [item for item in items if item.evidence_kind in _KINDS and PURPOSE not in objects[item.id]]
+    first = {item.incident_id: item.id for item in reversed(new)}
+    jobs.enqueue(session, JobKind.COMPARE, [f"{incident}/{item}" for incident, item in first.items()])
+    return len(first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Queries about incidents, imports and packets."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ _item = Item.table.c
 _delivery = Delivery.table.c
 _visit = Visit.table.c
 _AT_ONCE = 500
+_NUMBER = re.compile(r"I-\d{4}-\d{4,}")
 
 
 def incident_by_number(session: Session, number: str) -> tuple[Incident, int]:
@@ -25,7 +27,8 @@ def incident_by_number(session: Session, number: str) -> tuple[Incident, int]:
     row = session.execute(select(Incident.table).where(_incident.number == number)).mappings().first()
     if row is None:
         known = session.execute(select(_incident.number)).scalars().all()
-        near = get_close_matches(number, known, n=1)
+        # Of a number that is well formed, any other is as near: to name one would be to guess.
+        near = [] if _NUMBER.fullmatch(number) else get_close_matches(number, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else " `testigo incident ls` lists the incidents."
         raise NotFoundError("archive/no-such-incident", "There is no such incident." + hint)
     return Incident.from_row(row), row["record_seq"]

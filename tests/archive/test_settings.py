@@ -148,3 +148,17 @@ def test_no_key_outside_the_list_is_ever_taken(key: str) -> None:
     known = {name.rpartition(".")[2] for name in keys_of(Settings()) if name.startswith("media.")}
     if key not in known:
         assert refused(f"[media]\n{key} = 1\n").code == "config/unknown-key"
+
+
+def test_the_example_takes_authorities_in_either_form_that_it_tells_of(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    one = '{ name = "one", url = "https://tsa.example.org/tsr", roots = ["one.pem"] }'
+    section = '\n[[custody.authorities]]\nname = "one"\nurl = "https://tsa.example.org/tsr"\nroots = ["one.pem"]\n'
+    assert text.count("\nauthorities = []\n") == 1
+    for written in (
+        text.replace("\nauthorities = []\n", f"\nauthorities = [{one}]\n"),
+        text.replace("\nauthorities = []\n", "\n") + section,
+    ):
+        (tmp_path / "config.toml").write_text(written, encoding="utf-8")
+        (authority,) = load_settings(tmp_path / "config.toml").custody.authorities
+        assert (authority.name, authority.roots) == ("one", (tmp_path / "one.pem",))

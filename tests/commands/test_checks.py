@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.archives import PASSPHRASE, SmallArchive
 from tests.attacks.insider import Insider
 from tests.export.packet_archive import authority_settings
 from tests.running_authority import StartAuthority
+from tests.way_in import ROOT
 
 pytest_plugins = ("tests.authority_fixture",)
 
@@ -175,11 +178,18 @@ def test_a_receipt_is_checked_without_any_archive(receipt: Path, archive: SmallA
         return CliRunner().invoke(main, ["receipt", "check", str(receipt), *words], env=environment)
 
     result = check()
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output  # No authority stamped it, and `verify.py --receipt` says the same.
+    assert "CANNOT TELL    time-stamp pending" in result.stdout
     assert "MATCHES        E-2026-00005" in result.stdout
     assert archive.rooms.verifier_keys[0].fingerprint in result.stdout
     trusted = check("--log-key", key)
-    assert trusted.exit_code == 0
+    assert trusted.exit_code == 3
+    alone = subprocess.run(
+        [sys.executable, "-I", str(ROOT / "export" / "packet_verifier.py"), "--receipt", str(receipt)],
+        capture_output=True,
+        check=False,
+    )
+    assert alone.returncode == 3
     assert "Compare these fingerprints" not in trusted.stdout
     receipt.write_bytes(receipt.read_bytes().replace(b'"size":16', b'"size":17'))
     altered = check("--json")

@@ -174,8 +174,12 @@ def test_what_is_no_evidence_is_refused_before_anything_is_compared(tmp_path: Pa
     with pytest.raises(InputError, match="Nothing was compared with it"):
         read_outside(tmp_path / "absent")
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0 no note")
-    with pytest.raises(IntegrityError):
+    with pytest.raises(InputError, match="Nothing was compared with it") as refused:
         read_outside(tmp_path / "photo.jpg")
+    assert "no note" not in str(refused.value.evidence)
+    (tmp_path / "altered").write_text("archive.example.org/log\nmany\nAAAA\n\n\u2014 archive.example.org/log AAAA\n")
+    with pytest.raises(IntegrityError):
+        read_outside(tmp_path / "altered")
 
 
 @given(st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=300), st.data())

@@ -1,0 +1,80 @@
+"""Small things that people meet: what is left behind, what is guessed, what is asked for again."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from archive.jobs import JobKind, JobState
+from tests.way_in import YEAR, WayIn
+
+Run = Callable[..., Result]
+
+
+def test_a_set_up_that_fails_leaves_no_folder(run: Run, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    (tmp_path / "weak").write_text("weak\n")
+    for file, code in ((tmp_path / "no such file", "cli/no-passphrase"), (tmp_path / "weak", "keys/weak-passphrase")):
+        failed = run("init", "--print-recovery", "--passphrase-file", str(file), TESTIGO_HOME=str(new))
+        assert failed.exit_code == 1
+        assert code in failed.stderr
+        assert not new.exists()
+    new.mkdir()
+    assert run("init", "--print-recovery", "--passphrase-file", str(tmp_path / "weak"), TESTIGO_HOME=str(new)).exit_code
+    assert new.is_dir(), "a folder that was there before is left alone"
+
+
+def test_what_is_no_evidence_is_refused_as_wrong_input_and_not_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root:x:0:0:root\n\nnobody\n")
+    refused = run("verify", "--against", str(tmp_path / "secret"))
+    assert refused.exit_code == 1
+    assert "custody/not-evidence" in refused.stderr
+    assert "root:x" not in refused.stderr + refused.stdout
+
+
+def test_a_number_that_is_only_not_there_is_not_guessed_to_be_another(run: Run) -> None:
+    absent = run("ls", "-i", f"I-{YEAR}-0100")
+    assert absent.exit_code == 5
+    assert "Did you mean" not in absent.stderr
+    assert "`testigo incident ls`" in absent.stderr
+    mistyped = run("ls", "-i", f"I{YEAR}-0001")
+    assert f"Did you mean I-{YEAR}-0001?" in mistyped.stderr
+
+
+def test_a_rebuilt_catalogue_asks_again_for_previews_and_comparisons(run: Run, home: Path, tmp_path: Path) -> None:
+    with WayIn.existing(home) as archive:
+        before = {(job.kind, job.subject) for job in archive.rooms.jobs.list() if job.kind is not JobKind.TIMESTAMP}
+    assert {kind for kind, _ in before} == {JobKind.PREVIEW, JobKind.COMPARE}
+    for path in home.glob("catalogue.sqlite*"):
+        shutil.move(path, tmp_path / path.name)
+    rebuilt = run("rebuild")
+    assert rebuilt.exit_code == 0, rebuilt.stderr
+    assert "for previews and comparisons will be done by `testigo worker`" in rebuilt.stdout
+    with WayIn.existing(home) as archive:
+        jobs = [job for job in archive.rooms.jobs.list() if job.kind is not JobKind.TIMESTAMP]
+    assert {(job.kind, job.subject) for job in jobs} == before
+    assert {job.state for job in jobs} == {JobState.NEW}
+
+
+@pytest.mark.parametrize("json_asked", [False, True])
+def test_the_verifier_says_to_whom_the_log_released_a_packet(
+    run: Run, unlocked: WayIn, tmp_path: Path, json_asked: bool
+) -> None:
+    assert unlocked.rooms.agent.status() is not None
+    packet = tmp_path / "packet"
+    words = ("packet", "build", f"E-{YEAR}-00002", str(packet), "--to", "A. Ortiz", "--basis", "client file")
+    assert run(*words).exit_code == 0
+    for name in ("read-me-first.html", "bag-info.txt"):
+        text = (packet / name).read_text(encoding="utf-8")
+        (packet / name).write_text(text.replace("client file", "court order").replace("A. Ortiz", "FBI"))
+    checked = run("packet", "check", str(packet), *(["--json"] if json_asked else []))
+    if json_asked:
+        told = json.loads(checked.stdout.splitlines()[-1])["release"]
+        assert (told["recipient"], told["legal_basis"]) == ("A. Ortiz", "client file")
+    else:
+        assert "released to       A. Ortiz" in checked.stdout
+        assert "on the basis of   client file" in checked.stdout
+        assert "FBI" not in checked.stdout
