@@ -92,8 +92,8 @@ class OpenedAudit:
         if self._unread:
             yield unknown(
                 "custody/entries-unread",
-                f"{_entries_hold(len(self._unread))} values whose key is not here or does not open, though no record "
-                "says that it was destroyed. Restore the key file from a backup, then check again.",
+                f"{_entries_hold(len(self._unread))} values whose key is not here or does not open, though no entry "
+                "says that it was destroyed. See what is said of the keys; restore a lost key file, then check again.",
                 subject="log",
             )
         if closed := self._closed - len(self._unread):
