@@ -261,18 +261,15 @@ class Rooms:
         from custody.acts import Acts
 
         days = self.settings.archive.backup_days_max
-        return Acts(ledger=self.ledger, key_files=self.present_key_files, backup_days_max=days, new_id=self.new_id)
+        return Acts(
+            ledger=self.ledger, vault=self.vault, database=self.database, backup_days_max=days, new_id=self.new_id
+        )
 
     @cached_property
     def stamping(self) -> "Stamping":
         from custody.stamping import Stamping
 
-        return Stamping(
-            database=self.database,
-            store=self.store,
-            jobs=self.jobs,
-            authorities=self.authorities,
-        )
+        return Stamping(database=self.database, store=self.store, jobs=self.jobs, authorities=self.authorities)
 
     @cached_property
     def workers(self) -> "Workers":

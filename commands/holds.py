@@ -71,6 +71,8 @@ def hold_lift(rooms: Rooms, number: str, reason: str) -> int:
     \b
     Example:
       testigo hold lift H-2026-0004 --reason "case dismissed, order of 2026-11-20"
+
+    Asking works while the archive is locked; agreeing reads in the log who asked, so it must be unlocked.
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.LIFT_HOLD)

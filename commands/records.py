@@ -308,6 +308,9 @@ def item_destroy(rooms: Rooms, number: str, reason: str, certificate: Path | Non
     \b
     Example:
       testigo item destroy E-2026-00412 --reason "deletion request 7 of the person shown"
+
+    Asking works while the archive is locked; agreeing reads in the log who asked and which holds stand, so it must be
+    unlocked.
     """
     talk = Talk(rooms.asked)
     if certificate is not None:

@@ -262,12 +262,17 @@ class Verification:
             talk.say(f"  {right:>7,} {'item matches' if right == 1 else 'items match'}")
         else:
             words = ("item has", "its") if right == 1 else ("items have", "their")
-            talk.say(f"  {right:>7,} {words[0]} {words[1]} bytes and {words[1]} key; what the log says was not opened")
+            # Key files are looked at where the whole archive is, and are apart from a copy.
+            apart = any(found.code == "custody/keys-not-here" for found in self._tally.problems)
+            key = f" and {words[1]} key" if self._items is None and not apart else ""
+            talk.say(f"  {right:>7,} {words[0]} {words[1]} bytes{key}; what the log says was not opened")
         if extent.destroyed:
-            words = ("item is", "it") if extent.destroyed == 1 else ("items are", "they")
-            talk.say(
-                f"  {extent.destroyed:>7,} {words[0]} destroyed: that {words[1]} ever matched cannot be seen again"
-            )
+            words = ("item is", "it") if extent.destroyed == 1 else ("items are", "them")
+            if self._is_opened:
+                told = "the log says who asked for it and who agreed"
+            else:
+                told = f"CANNOT TELL without keys whether the entries that say so are of {words[1]}"
+            talk.say(f"  {extent.destroyed:>7,} {words[0]} called destroyed; {told}")
 
     def _matched(self, extent: Extent) -> int | None:
         """Count the items that nothing was found of; None where a finding is of more of them than it names."""

@@ -1,26 +1,31 @@
 """Acts on records that need care: holds, the destruction of an item's key, and the second person they ask for.
 
 Precedence (legal-standards D8): a hold outranks every deletion. A dangerous act is asked for by one person and done
-when another agrees; both are entries.
+when another agrees; both are entries. Whether somebody else asked, and which holds stand, is decided from the log
+(`standing`): a row that was changed lifts nothing and destroys nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from uuid import UUID
 
-from archive.access import Action, Condition, require
+from archive.access import Action, require
+from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import organisation
+from archive.catalogue.database import Database
 from archive.catalogue.holds import hold_by_number, holds_on, waiting_approval
-from archive.catalogue.items import item_by_number, objects_of
+from archive.catalogue.items import item_by_number
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Approval, Hold, Incident, Item
 from archive.errors import AccessError, ConflictError
-from archive.keyfiles import KeyFiles
 from archive.types import Actor, NewId, Owner, OwnerKind
+from archive.vault import Vault
 from custody.canonical import Json
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import Ledger, Transaction
+from custody.standing import Standing, read_standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +47,12 @@ class Destroyed:
 class Acts:
     """Holds, approvals and destruction."""
 
-    def __init__(self, *, ledger: Ledger, key_files: KeyFiles, backup_days_max: int, new_id: NewId) -> None:
+    def __init__(
+        self, *, ledger: Ledger, vault: Vault, database: Database, backup_days_max: int, new_id: NewId
+    ) -> None:
         self._ledger = ledger
-        self._key_files = key_files
+        self._vault = vault
+        self._database = database
         self._backup_days = timedelta(days=backup_days_max)
         self._new_id = new_id
 
@@ -67,15 +75,20 @@ class Acts:
         return hold
 
     def lift_hold(self, actor: Actor, number: str, *, reason: str) -> Hold | Asked:
-        """Lift a hold once a second person agrees. Raises: ConflictError `archive/hold-lifted`."""
+        """Lift a hold once a second person agrees. Raises: ConflictError `archive/hold-lifted`; as `destroy`."""
         require(actor, Action.LIFT_HOLD)
+        with self._database.reading() as session:
+            hold, _ = hold_by_number(session, number)
+        keys = self._keys_to_decide(actor, Action.LIFT_HOLD, hold)
         with self._ledger.transaction() as transaction:
             hold, _ = hold_by_number(transaction.session, number)
             if hold.status != "active":
                 raise ConflictError("archive/hold-lifted", "That hold was lifted before. Nothing was changed.")
-            asked = self._second_person(transaction, actor, Action.LIFT_HOLD, hold.id, reason)
-            if asked is not None:
-                return asked
+            if keys is None:
+                return self._ask(transaction, actor, Action.LIFT_HOLD, hold.id, reason)
+            with read_standing(self._database, keys, None) as standing:
+                standing.agreeing(hold)
+                self._agree(transaction, actor, Action.LIFT_HOLD, hold.id, reason, standing)
             lifted = replace(hold, status="lifted", lifted_time=transaction.now)
             owner = Owner(kind=OwnerKind.STAFF, id=hold.organisation_id)
             values: Values = (("purpose", "hold lifted"), ("reason", reason), ("record", lifted.to_log()))
@@ -85,70 +98,93 @@ class Acts:
     def destroy(self, actor: Actor, number: str, *, reason: str) -> Destroyed | Asked:
         """Destroy an item's key, so that nothing sealed to it opens again, once a second person agrees.
 
-        Raises: AccessError `archive/on-hold`.
+        Asking works while locked; agreeing does not, because who asked and which holds stand is read from the log.
+        Raises: AccessError `archive/on-hold`; LockedError `archive/locked`; IntegrityError where rows and log differ.
         """
         require(actor, Action.DESTROY)
+        with self._database.reading() as session:
+            item, _ = item_by_number(session, number)
+        keys = self._keys_to_decide(actor, Action.DESTROY, item)
         with self._ledger.transaction() as transaction:
             item, _ = item_by_number(transaction.session, number)
-            held = holds_on(transaction.session, item)
-            if held:
-                raise AccessError(
-                    "archive/on-hold",
-                    "This item is on legal hold until the hold is lifted. Nothing was destroyed.",
-                    evidence={"holds": [hold.number for hold in held]},
-                )
-            asked = None
-            if item.state != "destroyed":
-                asked = self._second_person(transaction, actor, Action.DESTROY, item.id, reason)
-            if asked is not None:
-                return asked
+            _refuse_held(holds_on(transaction.session, item))
+            if keys is None:
+                return self._ask(transaction, actor, Action.DESTROY, item.id, reason)
+            with read_standing(self._database, keys, item) as standing:
+                standing.agreeing(item)
+                _refuse_held(standing.holds_on(item))
+                if item.state != "destroyed":
+                    self._agree(transaction, actor, Action.DESTROY, item.id, reason, standing)
+                # Which objects it leaves stood under its own key alone. Named here, they are never taken for orphans.
+                left = [("record", stored.to_log()) for stored in standing.objects_of(item.id)]
             gone = replace(item, state="destroyed", content_mac=None)
-            # Which objects it leaves stood under its own key alone. Named here, they are never taken for orphans.
-            left = [("record", stored.to_log()) for stored in objects_of(transaction.session, item.id).values()]
             values: Values = (("purpose", "key destroyed"), ("reason", reason), ("record", gone.to_log()), *left)
             part = ItemPart(item_id=item.id, recipient=item.recipient)
             entry = transaction.record(Draft(event=EventKind.DEACCESSION, actor=actor, values=values, items=(part,)))
             expire = (transaction.now + self._backup_days).date()
         # The entry is durable first: a crash here leaves a key that the record calls destroyed, which the audit names
         # and the same command removes.
-        self._key_files.destroy(item.id)
+        self._vault.key_files.destroy(item.id)
         return Destroyed(item=gone, entry=entry.seq, backups_expire_by=expire)
 
-    def _second_person(
-        self, transaction: Transaction, actor: Actor, action: Action, subject_id: UUID, reason: str
-    ) -> Asked | None:
-        """Enter a request, or the agreement of another person; None where the act may go on.
+    def _keys_to_decide(self, actor: Actor, action: Action, subject: Hold | Item) -> dict[UUID, KeyIdentity] | None:
+        """Give the keys that open what the log says of it, against an entry; None where this person is only to ask.
 
-        Raises: AccessError `access/second-person-needed` where the same person asks twice.
+        Raises: LockedError `archive/locked`; AccessError `access/second-person-needed`.
         """
-        if require(actor, action) is not Condition.SECOND_PERSON:
+        with self._database.reading() as session:
+            ours = organisation(session)
+            waiting = waiting_approval(session, action, subject.id)
+        is_finishing = isinstance(subject, Item) and subject.state == "destroyed"
+        if waiting is None and not is_finishing:
             return None
-        waiting = waiting_approval(transaction.session, action, subject_id)
         if waiting is not None and waiting.requested_by == actor.staff_id:
-            raise AccessError(
-                "access/second-person-needed",
-                "You asked for this yourself, and it waits. Nothing was changed. Another attorney or coordinator must "
-                "run the same command under an account of their own (`testigo staff add`); `testigo approvals` lists "
-                "what waits.",
-            )
-        if waiting is None:
-            approval = Approval(
-                id=self._new_id(),
-                organisation_id=organisation(transaction.session).id,
-                act=action,
-                subject_id=subject_id,
-                status="requested",
-                requested_by=actor.staff_id,
-                approved_by=None,
-                requested_time=transaction.now,
-                decided_time=None,
-            )
-        else:
-            approval = replace(waiting, status="approved", approved_by=actor.staff_id, decided_time=transaction.now)
-        record: Json = approval.to_log({"reason": reason})
-        values: Values = (("purpose", f"{action}: {approval.status}"), ("reason", reason), ("record", record))
-        transaction.record(Draft(event=EventKind.POLICY_ASSIGNMENT, actor=actor, values=values))
-        return Asked(approval=approval) if waiting is None else None
+            raise _second_person_needed()
+        owners = [Owner(kind=OwnerKind.STAFF, id=ours.id)]
+        recipients: dict[UUID, str | None] = {}
+        if isinstance(subject, Item) and self._vault.key_files.has(subject.id):
+            owners.append(Owner(kind=OwnerKind.ITEM, id=subject.id))
+            recipients[subject.id] = subject.recipient
+        purpose = f"{action}: what the log says of it"
+        access = self._ledger.record_access(actor, owners, purpose, recipients=recipients)
+        return self._vault.unwrap(access, [owner.id for owner in owners])
+
+    def _ask(self, transaction: Transaction, actor: Actor, action: Action, subject_id: UUID, reason: str) -> Asked:
+        if waiting_approval(transaction.session, action, subject_id) is not None:
+            raise ConflictError("archive/stale", "Somebody else asked for this just now. Do the same again to agree.")
+        approval = Approval(
+            id=self._new_id(),
+            organisation_id=organisation(transaction.session).id,
+            act=action,
+            subject_id=subject_id,
+            status="requested",
+            requested_by=actor.staff_id,
+            approved_by=None,
+            requested_time=transaction.now,
+            decided_time=None,
+        )
+        _record_approval(transaction, actor, action, approval, reason)
+        return Asked(approval=approval)
+
+    def _agree(
+        self,
+        transaction: Transaction,
+        actor: Actor,
+        action: Action,
+        subject_id: UUID,
+        reason: str,
+        standing: Standing,
+    ) -> None:
+        """Enter the agreement of another person than the one who, as the log says, asked for it.
+
+        Raises: AccessError `access/second-person-needed` where nobody else did.
+        """
+        requests = standing.requests(action, subject_id)
+        of_others = [request for request in requests if request.requested_by != actor.staff_id]
+        if not of_others:
+            raise _second_person_needed()
+        approval = replace(of_others[0], status="approved", approved_by=actor.staff_id, decided_time=transaction.now)
+        _record_approval(transaction, actor, action, approval, reason)
 
     def _record_hold(self, transaction: Transaction, actor: Actor, target: Incident | Item, values: Values) -> None:
         if isinstance(target, Item):
@@ -162,3 +198,27 @@ class Acts:
             subject = Owner(kind=OwnerKind.INCIDENT, id=target.id)
             draft = Draft(event=EventKind.POLICY_ASSIGNMENT, actor=actor, values=values, subjects=(subject,))
         transaction.record(draft)
+
+
+def _record_approval(transaction: Transaction, actor: Actor, action: Action, approval: Approval, reason: str) -> None:
+    record: Json = approval.to_log({"reason": reason})
+    values: Values = (("purpose", f"{action}: {approval.status}"), ("reason", reason), ("record", record))
+    transaction.record(Draft(event=EventKind.POLICY_ASSIGNMENT, actor=actor, values=values))
+
+
+def _refuse_held(held: Sequence[Hold]) -> None:
+    if held:
+        raise AccessError(
+            "archive/on-hold",
+            "This item is on legal hold until the hold is lifted. Nothing was destroyed.",
+            evidence={"holds": [hold.number for hold in held]},
+        )
+
+
+def _second_person_needed() -> AccessError:
+    return AccessError(
+        "access/second-person-needed",
+        "You asked for this yourself, and it waits. Nothing was changed. Another attorney or coordinator must "
+        "run the same command under an account of their own (`testigo staff add`); `testigo approvals` lists "
+        "what waits.",
+    )

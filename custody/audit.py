@@ -25,10 +25,11 @@ from archive.store.port import Store
 from archive.types import Finding
 from custody.audit_item import check_items_opened
 from custody.audit_log import LogAudit
-from custody.audit_objects import DESTROYED, check_keys, check_numbers, check_objects, keys_apart
+from custody.audit_objects import check_keys, check_numbers, check_objects, keys_apart
 from custody.audit_opened import OpenedAudit, ReceivedFixity
 from custody.audit_recorded import Spoken, check_recorded
 from custody.audit_tokens import check_tokens
+from custody.destroyed import DESTROYED
 from custody.findings import Found, from_error, surviving
 from custody.outside import Outside, check_outside
 from custody.signed_note import VerifierKey

@@ -17,9 +17,9 @@ from archive.catalogue.records import Item
 from archive.errors import LockedError, TestigoError
 from archive.types import Actor, Digest, DigestAlgorithm, Finding, Outcome
 from archive.vault import Vault
-from custody.audit_objects import DESTROYED
 from custody.audit_opened import ReceivedFixity
 from custody.canonical import Json
+from custody.destroyed import DESTROYED
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.findings import Found, differs, from_error, matches, unknown

@@ -11,8 +11,8 @@ from archive.catalogue.database import Database
 from archive.catalogue.records import Item
 from archive.errors import TestigoError
 from archive.types import ItemId
-from custody.audit_objects import DESTROYED
 from custody.audit_opened import ReceivedFixity, received_fixity
+from custody.destroyed import DESTROYED
 from custody.entries import RUN, RunLink, RunStep, verify_run
 from custody.findings import Found, from_error, matches
 from custody.fold import Fold, compare_rows
@@ -44,7 +44,7 @@ def _check(
                 continue
             try:
                 mine = {owner: key for owner, key in keys.items() if owner == item_id or owner not in others}
-                opened = _open(register, item_id, mine)
+                opened = open_run(register, item_id, mine)
             except TestigoError as error:
                 yield from_error(error, subject=number)
                 continue
@@ -62,7 +62,7 @@ def _check(
     yield matches("items", "items have an unbroken run of entries", good, one="item has an unbroken run of entries")
 
 
-def _open(register: Register, item_id: UUID, keys: Mapping[UUID, KeyIdentity]) -> list[OpenedEntry]:
+def open_run(register: Register, item_id: UUID, keys: Mapping[UUID, KeyIdentity]) -> list[OpenedEntry]:
     """Open an item's entries and prove its run. Raises: IntegrityError `custody/run-gap`, `custody/run-broken`."""
     seqs = register.seqs_of(item_id)
     opened = register.open(seqs, keys) if seqs else []

@@ -15,8 +15,9 @@ from archive.catalogue.records import Incident, Item, Organisation, Person, Visi
 from archive.errors import LockedError, TestigoError
 from archive.types import Actor, Owner, OwnerKind
 from archive.vault import Vault
-from custody.audit_objects import DESTROYED, rows_by_id
+from custody.audit_objects import rows_by_id
 from custody.audit_recorded import unrecorded_owners
+from custody.destroyed import DESTROYED, with_deaccession
 from custody.findings import Found, from_error
 from custody.ledger import MOST_ITEMS_IN_AN_ENTRY, Ledger
 
@@ -40,6 +41,7 @@ def key_owners(session: Session, items: Sequence[UUID] | None) -> list[KeyOwner]
     ours, item, incident, person = Organisation.table.c, Item.table.c, Incident.table.c, Person.table.c
     visit = Visit.table.c
     wanted = None if items is None else frozenset(items)
+    destroyed = with_deaccession(session)
     owners = [
         _owner(OwnerKind.STAFF, owner_id, "the staff compartment", recipient)
         for owner_id, recipient in rows_by_id(session, ours.id, ours.staff_recipient)
@@ -47,7 +49,7 @@ def key_owners(session: Session, items: Sequence[UUID] | None) -> list[KeyOwner]
     owners += [
         _owner(OwnerKind.ITEM, owner_id, number, recipient)
         for owner_id, number, recipient, state in rows_by_id(session, item.id, item.number, item.recipient, item.state)
-        if state != DESTROYED and (wanted is None or owner_id in wanted)
+        if (state != DESTROYED or owner_id not in destroyed) and (wanted is None or owner_id in wanted)
     ]
     if wanted is not None:
         return owners

@@ -25,9 +25,9 @@ from archive.keyfiles import KeyFiles
 from archive.store.port import Store, object_name
 from archive.types import Digest, DigestAlgorithm, Finding
 from custody.audit_recorded import unrecorded_owners
+from custody.destroyed import DESTROYED, with_deaccession
 from custody.findings import Found, differs, from_error, matches, unknown
 
-DESTROYED = "destroyed"
 ORPHAN_OBJECT = "custody/orphan-object"
 ORPHAN_KEY = "custody/orphan-key"
 
@@ -41,7 +41,7 @@ class RecordedObject:
     """One object as its record names it."""
 
     item: str
-    state: str
+    is_destroyed: bool
     purpose: str
     octets: int
 
@@ -49,16 +49,17 @@ class RecordedObject:
 def recorded_objects(session: Session, only: Sequence[UUID] | None) -> dict[str, RecordedObject]:
     """Return the recorded objects by their names in the store; of some items only where these are given."""
     item, stored = Item.table.c, StoredObject.table.c
-    statement = select(stored.blake3, stored.purpose, stored.sealed_size, item.number, item.state).join(
+    destroyed = with_deaccession(session)
+    statement = select(stored.blake3, stored.purpose, stored.sealed_size, item.number, item.state, item.id).join(
         Item.table, stored.item_id == item.id
     )
     if only is not None:
         statement = statement.where(item.id.in_(only))
     return {
         object_name(Digest(DigestAlgorithm.BLAKE3, digest)): RecordedObject(
-            item=number, state=state, purpose=purpose, octets=octets
+            item=number, is_destroyed=state == DESTROYED and item_id in destroyed, purpose=purpose, octets=octets
         )
-        for digest, purpose, octets, number, state in session.execute(statement)
+        for digest, purpose, octets, number, state, item_id in session.execute(statement)
     }
 
 
@@ -99,9 +100,10 @@ def check_objects(
         else:
             yield _not_right(result, known)
     for name, known in recorded.items():
-        if known.state != DESTROYED:
+        if not known.is_destroyed:
             yield _missing(name, known)
     yield from _without_original(session, only)
+    yield from _destroyed_by_nobody(session, only)
     one = "object has the digest that is its name"
     yield matches("objects", "objects have the digest that is their name", good, one=one)
 
@@ -137,7 +139,7 @@ def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
                 owner=str(owner_id),
             )
         else:
-            good += 1
+            good += owner_id in have
     for owner_id in sorted(have - owners.keys() - {owner.id for owner in unrecorded_owners(session)}):
         yield unknown(
             ORPHAN_KEY,
@@ -233,16 +235,32 @@ def _without_original(session: Session, only: Sequence[UUID] | None) -> Iterator
         yield differs("custody/object-unrecorded", words, subject=number)
 
 
+def _destroyed_by_nobody(session: Session, only: Sequence[UUID] | None) -> Iterator[Found]:
+    """Name whatever the catalogue alone calls destroyed."""
+    founded = with_deaccession(session)
+    statement = select(Item.table.c.id, Item.table.c.number).where(Item.table.c.state == DESTROYED)
+    if only is not None:
+        statement = statement.where(Item.table.c.id.in_(only))
+    for item_id, number in session.execute(statement.order_by(Item.table.c.number)):
+        if item_id not in founded:
+            words = (
+                "The catalogue calls it destroyed and no entry of that kind stands in the log for it: the row was "
+                "changed. Restore what is missing of it from a backup."
+            )
+            yield differs("custody/destruction-unfounded", words, subject=number, item=str(item_id))
+
+
 def _owners(session: Session) -> dict[UUID, tuple[str, bool]]:
     """Return what each owner is called, and whether its key was destroyed."""
     owners: dict[UUID, tuple[str, bool]] = {}
     for (owner_id,) in rows_by_id(session, OrganisationRow.id):
         owners[owner_id] = ("the staff compartment", False)
     incident, item, person = Incident.table.c, Item.table.c, Person.table.c
+    destroyed = with_deaccession(session)
     for owner_id, number in rows_by_id(session, incident.id, incident.number):
         owners[owner_id] = (str(number), False)
     for owner_id, number, state in rows_by_id(session, item.id, item.number, item.state):
-        owners[owner_id] = (str(number), state == DESTROYED)
+        owners[owner_id] = (str(number), state == DESTROYED and owner_id in destroyed)
     for owner_id, name in rows_by_id(session, person.id, person.pseudonym):
         owners[owner_id] = (str(name), False)
     for owner_id, number in rows_by_id(session, Visit.table.c.id, Visit.table.c.number):

@@ -17,8 +17,10 @@ from archive.catalogue.models import EntryRow, EntrySubjectRow
 from archive.catalogue.records import Item
 from archive.errors import ConfigError
 from archive.types import OwnerKind
-from custody.audit_objects import DESTROYED, rows_by_id
+from custody.audit_acts import ActsAudit
+from custody.audit_objects import rows_by_id
 from custody.audit_recorded import Spoken
+from custody.destroyed import DESTROYED
 from custody.entries import RunLink
 from custody.findings import Found, differs, entries, matches, surviving, unknown
 from custody.fold import Fold, compare_rows, leaves_of, sealed_disclosures
@@ -66,9 +68,10 @@ class OpenedAudit:
         item = Item.table.c
         rows = list(rows_by_id(session, item.id, item.number, item.state))
         self._numbers: dict[UUID, str] = {item_id: str(number) for item_id, number, _ in rows}
-        self._destroyed = frozenset(item_id for item_id, _, state in rows if state == DESTROYED)
+        self._called_destroyed = [item_id for item_id, _, state in rows if state == DESTROYED]
         self._runs: dict[UUID, tuple[int, bytes]] = {}
         self._closed = 0
+        self._shut: dict[UUID, list[int]] = {}
         self._unread: set[int] = set()
         self._is_read = False
         self._index_rows = IndexRows(session)
@@ -78,9 +81,10 @@ class OpenedAudit:
         """Open everything, check it against its commitments, and compare the folded rows with the live ones."""
         with Fold() as fold:
             yield from surviving(self._read(fold), subject="log")
-            yield from surviving(
-                compare_rows(self._session, fold, self._destroyed, unread=self._unread), subject="catalogue"
-            )
+            destroyed = self._destroyed_in(fold)
+            self._unread.update(*(seqs for owner, seqs in self._shut.items() if owner not in destroyed))
+            yield from surviving(compare_rows(self._session, fold, destroyed, unread=self._unread), subject="catalogue")
+            yield from self._destroyed_by_nobody(destroyed)
         yield from surviving(self._secret(), subject="catalogue")
         one = "item has an unbroken run of entries"
         yield matches("items", "items have an unbroken run of entries", len(self._runs), one=one)
@@ -88,14 +92,14 @@ class OpenedAudit:
         if self._unread:
             yield unknown(
                 "custody/entries-unread",
-                f"{_entries_hold(len(self._unread))} values whose key is not here or does not open, though no record "
-                "says that it was destroyed. Restore the key file from a backup, then check again.",
+                f"{_entries_hold(len(self._unread))} values whose key is not here or does not open, though no entry "
+                "says that it was destroyed. See what is said of the keys; restore a lost key file, then check again.",
                 subject="log",
             )
-        if self._closed:
+        if closed := self._closed - len(self._unread):
             yield unknown(
                 "custody/closed-to-office",
-                f"{_entries_hold(self._closed)} values that are sealed to counsel, to a sender or to a key that was "
+                f"{_entries_hold(closed)} values that are sealed to counsel, to a sender or to a key that was "
                 "destroyed. What "
                 "the office can open of them was checked.",
                 subject="log",
@@ -104,6 +108,7 @@ class OpenedAudit:
     def _read(self, fold: Fold) -> Iterator[Found]:
         size = (self._session.execute(select(func.max(EntryRow.seq))).scalar() or 0) + 1
         reader = LogReader(leaves_of(self._session), self._keys, self._numbers)
+        acts = ActsAudit(fold)
         good = 0
         for read in reader.read(sealed_disclosures(self._session)):
             if isinstance(read, Found):
@@ -112,6 +117,7 @@ class OpenedAudit:
             good += read.is_whole
             self._count_closed(read)
             yield from self._entry(read)
+            yield from acts.before(read)
             yield from fold.add(read.records())
             self._watch("values", read.seq + 1, size)
         yield from reader.rest(size)
@@ -122,12 +128,24 @@ class OpenedAudit:
         yield matches("log", words, good, one=one)
 
     def _count_closed(self, read: ReadEntry) -> None:
-        """Tell what is closed by decision from what a lost key keeps shut."""
-        shut = {owner for owner in read.closed_to if owner.kind not in _NEVER_OURS}
-        if any(owner.id not in self._keys and owner.id not in self._destroyed for owner in shut):
-            self._unread.add(read.seq)
-        else:
-            self._closed += read.closed
+        """Keep what is shut, and to whom; whose key was destroyed by decision, a later entry tells."""
+        self._closed += read.closed
+        for owner in read.closed_to:
+            if owner.kind not in _NEVER_OURS and owner.id not in self._keys:
+                self._shut.setdefault(owner.id, []).append(read.seq)
+
+    def _destroyed_in(self, fold: Fold) -> frozenset[UUID]:
+        """Return the items that the log, and not only a row, says were destroyed."""
+        item = Item.table.c
+        return frozenset(fold.session.execute(select(item.id).where(item.state == DESTROYED)).scalars())
+
+    def _destroyed_by_nobody(self, destroyed: frozenset[UUID]) -> Iterator[Found]:
+        for item_id in self._called_destroyed:
+            if item_id not in destroyed and item_id not in self._keys:
+                words = (
+                    "The catalogue calls it destroyed and no entry of the log, opened, says so: the row was changed."
+                )
+                yield differs("custody/destruction-unfounded", words, subject=self._name(item_id), item=str(item_id))
 
     def _entry(self, read: ReadEntry) -> Iterator[Found]:
         yield from self._index(read)

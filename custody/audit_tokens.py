@@ -5,13 +5,16 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from archive.catalogue.models import CheckpointRow, TimestampTokenRow
+from archive.catalogue.models import CheckpointRow, JobRow, TimestampTokenRow
 from archive.errors import IntegrityError, NotFoundError
+from archive.jobs import JobKind, JobState
 from archive.store.port import Store
 from archive.types import Finding, utc_text
 from custody.findings import Found, differs, matches, unknown
 from custody.publication import timestamp_name
 from custody.timestamps import Authority, verify_token
+
+_FOLDER = "log/timestamps/"
 
 
 def check_tokens(session: Session, store: Store, authorities: Sequence[Authority]) -> Iterator[Found]:
@@ -19,6 +22,7 @@ def check_tokens(session: Session, store: Store, authorities: Sequence[Authority
     known = {authority.name: authority for authority in authorities}
     token = TimestampTokenRow
     good = 0
+    in_store = set(store.list(_FOLDER))
     statement = (
         select(token.size, token.authority, token.token, token.chain, token.attested_time, CheckpointRow.note)
         .join(CheckpointRow, CheckpointRow.size == token.size, isouter=True)
@@ -26,6 +30,7 @@ def check_tokens(session: Session, store: Store, authorities: Sequence[Authority
     )
     for size, name, octets, chain, attested_time, note in session.execute(statement):
         subject = f"time-stamp {name} of checkpoint {size}"
+        in_store -= {timestamp_name(size, name, suffix) for suffix in ("tsr", "pem")}
         if note is None:
             words = "The catalogue lacks the checkpoint that this time-stamp is over."
             yield differs("custody/checkpoint-missing", words, subject=subject)
@@ -34,10 +39,36 @@ def check_tokens(session: Session, store: Store, authorities: Sequence[Authority
         found += _copies(store, size, name, octets, chain, subject)
         good += not found
         yield from found
+    yield from _unrecorded(session, sorted(in_store))
     yield from _pending(session, authorities)
     if good:
         one = "time-stamp stands over its checkpoint"
         yield matches("time-stamps", "time-stamps stand over their checkpoints", good, one=one)
+
+
+def _unrecorded(session: Session, names: Sequence[str]) -> Iterator[Found]:
+    """Name what the store has and the catalogue has no row of: a crash leaves it only while its work still waits."""
+    for name in names:
+        size, _, file = name.removeprefix(_FOLDER).partition("/")
+        authority, _, suffix = file.rpartition(".")
+        if suffix == "pem" and name.removesuffix("pem") + "tsr" in names:
+            continue  # Named by its token.
+        subject = f"time-stamp {authority} of checkpoint {int(size)}" if size.isdecimal() and authority else name
+        job = select(JobRow.state).where(
+            JobRow.kind == JobKind.TIMESTAMP, JobRow.subject == f"{size.lstrip('0')}/{authority}"
+        )
+        if session.execute(job).scalar() in (JobState.NEW, JobState.RUNNING):
+            words = (
+                "The store holds this one and the catalogue has no row of it yet, as a crash may leave it; "
+                "`testigo worker` asks for it again and writes the row."
+            )
+            yield unknown("custody/timestamp-unrecorded", words, subject=subject)
+            continue
+        words = (
+            "The store holds this one and the catalogue has no row of it: the row was removed. `testigo rebuild` gives "
+            "it back."
+        )
+        yield differs("custody/timestamp-unrecorded", words, subject=subject)
 
 
 def _verify(

@@ -4,13 +4,13 @@ The only writer of rows is `catalogue.records.apply`, here as when they were fir
 live rows was changed behind the log's back.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import StaticPool, String, cast, create_engine, select, type_coerce
+from sqlalchemy import RowMapping, StaticPool, String, Table, cast, create_engine, select, type_coerce
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
@@ -26,6 +26,7 @@ from custody.findings import Found, differs, entries, matches, unknown
 from custody.log_reading import Leaves, LogReader, ReadEntry, SealedDisclosure
 
 _AT_ONCE = 2000
+_IDS_AT_ONCE = 500
 
 Numbered = tuple[int, Any]
 """An entry's number and a `record` value of it."""
@@ -49,6 +50,7 @@ class Folding:
     def settle(self) -> Iterator[Found]:
         """Apply what waits; needed once at the end."""
         waiting, self._waiting = self._waiting, []
+        yield from changed_for_ever(self.session, waiting)
         try:
             with self.session.begin_nested():
                 records.apply(self.session, waiting)
@@ -72,6 +74,48 @@ class Folding:
                 **place,
                 cause=str(error)[:500],
             )
+
+
+def changed_for_ever(session: Session, numbered: Sequence[Numbered]) -> Iterator[Found]:
+    """Name each record that says otherwise than an earlier one of the same id, where no act may change that.
+
+    Acts write a record's whole state from its row. So what somebody changed in a row is in the log after the next act,
+    and the row then agrees with the newest record: only the record before it still tells.
+    """
+    parsed: list[tuple[int, type[Record], dict[str, Any]]] = []
+    wanted: dict[type[Record], set[UUID]] = {}
+    for seq, record in numbered:
+        with suppress(IntegrityError):  # Named where it is applied.
+            record_type, values = records.columns_of(record)
+            parsed.append((seq, record_type, values))
+            wanted.setdefault(record_type, set()).add(values["id"])
+    known = {
+        (record_type, row["id"]): dict(row)
+        for record_type, ids in wanted.items()
+        for row in _rows_with(session, record_type.table, sorted(ids))
+    }
+    for seq, record_type, values in parsed:
+        before = known.get((record_type, values["id"]))
+        known[record_type, values["id"]] = values
+        fixed = values.keys() - record_type.may_change
+        changed = sorted(name for name in fixed if before is not None and before[name] != values[name])
+        if before is not None and changed:
+            name = before.get("number") or before.get("pseudonym") or f"{record_type.kind} {values['id']}"
+            yield differs(
+                "custody/record-changed",
+                f"This entry gives it another {', '.join(changed)} ({record_type.table.name}) than the log gave it "
+                "before, and no act changes that: its row was changed, and the next act wrote it into the log.",
+                subject=f"{name} ({entries(seq, seq + 1)})",
+                first=seq,
+                end=seq + 1,
+                before={each: str(before[each]) for each in changed},
+                after={each: str(values[each]) for each in changed},
+            )
+
+
+def _rows_with(session: Session, table: Table, ids: Sequence[UUID]) -> Iterator[RowMapping]:
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        yield from session.execute(select(table).where(table.c.id.in_(ids[start : start + _IDS_AT_ONCE]))).mappings()
 
 
 class Fold(Folding):

@@ -128,7 +128,9 @@ class Publisher:
         start = old_size - old_size % WIDTH
         with self._database.reading() as session:
             statement = select(EntryRow.leaf, EntryRow.leaf_hash).where(EntryRow.seq >= start).order_by(EntryRow.seq)
-            return [(row[0], row[1]) for row in session.execute(statement)]
+            rows = [(row[0], row[1]) for row in session.execute(statement)]
+        # Octets that SQL turned into text could be neither written nor hashed.
+        return [(_octets(seq, leaf), _octets(seq, digest)) for seq, (leaf, digest) in enumerate(rows, start)]
 
     def _meet_store(self) -> None:
         """Compare the newest checkpoint in the store with the catalogue; adopt it where a crash came before its row.
@@ -159,7 +161,7 @@ class Publisher:
         frontier = Frontier()
         with self._database.reading() as session:
             leaves = session.execute(select(EntryRow.leaf).where(EntryRow.seq < size).order_by(EntryRow.seq)).scalars()
-            frontier = frontier.extend(leaf_hash(leaf) for leaf in leaves)
+            frontier = frontier.extend(leaf_hash(_octets(seq, leaf)) for seq, leaf in enumerate(leaves))
         return frontier.root() if frontier.size == size else None
 
     def _write_log(self, old_size: int, size: int, rows: list[tuple[bytes, bytes]], last: bytes | None) -> None:
@@ -248,6 +250,21 @@ _FORKS = {
     "the store was rolled back.",
     "custody/root-mismatch": "The log's tree in the store is not the one that its checkpoint was signed over.",
 }
+
+
+def _octets(seq: int, leaf: object) -> bytes:
+    if not isinstance(leaf, bytes):
+        raise _altered(seq)
+    return leaf
+
+
+def _altered(seq: int) -> IntegrityError:
+    return IntegrityError(
+        "custody/entry-altered",
+        f"Entry {seq} no longer holds what was written: it was changed behind the log's back. Nothing was signed. Keep "
+        "everything as it is, and run `testigo verify`.",
+        evidence={"entry": seq},
+    )
 
 
 def _fork(code: str, evidence: dict[str, object]) -> IntegrityError:

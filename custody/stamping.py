@@ -34,7 +34,8 @@ class Stamping:
             note = session.execute(select(CheckpointRow.note).where(CheckpointRow.size == size)).scalar_one_or_none()
         if note is None:
             return NotDone(words="there is no such checkpoint here", final=True)
-        if self._newer_waits(size, name):
+        # A token that a crash left in the store without its row is not covered: its row is still to be written.
+        if self._newer_waits(size, name) and not self._store.exists(timestamp_name(size, name, "tsr")):
             return Done(words="covered by a newer checkpoint")
         try:
             attested = attest(authority, note)

@@ -7,7 +7,7 @@ stays true), and that a database without its guards must not be written to.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from archive.catalogue.models import APPEND_ONLY
+from archive.catalogue.models import APPEND_ONLY, Base
 from archive.errors import ConfigError, IntegrityError, TestigoError, UnavailableError
 
 _WRITER = {"testigo_writer": True}
@@ -119,16 +119,28 @@ class Database:
             connection.commit()
 
     def check_guards(self) -> None:
-        """Refuse a database whose append-only tables have lost a guard (a batch migration drops them silently)."""
+        """Refuse a database whose guards are gone or changed, or that runs anything that no migration made.
+
+        A batch migration drops triggers silently; whoever wants to change the log makes hollow ones, or adds others.
+        """
+        statement = text("SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')")
         with _translated(self.path), self._engine.connect() as connection:
-            present = set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars())
-        missing = sorted(set(guard_names()) - present)
+            present = {name: _squeezed(sql) for name, sql in connection.execute(statement)}
+        due = {name: _squeezed(sql) for name, sql in guards(_append_only_keys()).items()}
+        missing = sorted(name for name in due if present.get(name) != due[name])
         if missing:
             raise IntegrityError(
                 "archive/guards-missing",
                 "The catalogue has lost the guards that keep the log append-only. Nothing was written. "
                 "Compare with a backup, and run `testigo verify` against an earlier checkpoint before going on.",
                 evidence={"missing": missing},
+            )
+        if foreign := sorted(present.keys() - due.keys()):
+            raise IntegrityError(
+                "archive/guards-foreign",
+                "The catalogue holds triggers or views that Testigo never made: they may change what is written. "
+                "Nothing was written. Compare with a backup, and run `testigo verify` before going on.",
+                evidence={"foreign": foreign},
             )
 
     def close(self) -> None:
@@ -163,22 +175,38 @@ def guard_names() -> tuple[str, ...]:
 
 
 def create_guards(connection: Connection, keys: dict[str, tuple[str, ...]]) -> None:
-    """Create the triggers that refuse UPDATE, DELETE and REPLACE; called by migrations only.
+    """Create the triggers that refuse UPDATE, DELETE and REPLACE; called by migrations only."""
+    for statement in guards(keys).values():
+        connection.exec_driver_sql(statement)
+
+
+def guards(keys: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Write the statement of each guard, by its name.
 
     `INSERT OR REPLACE` passes through a DELETE trigger unless recursive triggers are on, so a BEFORE INSERT trigger
     refuses a key that is there already. `keys` names each table's primary key columns.
     """
+    written: dict[str, str] = {}
     for table, columns in keys.items():
         same_key = " AND ".join(f"{column} = NEW.{column}" for column in columns)
         refusal = f"RAISE(ABORT, '{table} is append-only')"
         for act, clause in (("update", "BEFORE UPDATE"), ("delete", "BEFORE DELETE")):
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER {table}_refuses_{act} {clause} ON {table} BEGIN SELECT {refusal}; END"
-            )
-        connection.exec_driver_sql(
-            f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} "  # noqa: S608 - the names are our own
+            name = f"{table}_refuses_{act}"
+            written[name] = f"CREATE TRIGGER {name} {clause} ON {table} BEGIN SELECT {refusal}; END"
+        name = f"{table}_refuses_replace"
+        written[name] = (
+            f"CREATE TRIGGER {name} BEFORE INSERT ON {table} "  # noqa: S608 - the names are our own
             f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same_key}) BEGIN SELECT {refusal}; END"
         )
+    return written
+
+
+def _append_only_keys() -> dict[str, tuple[str, ...]]:
+    return {name: tuple(Base.metadata.tables[name].primary_key.columns.keys()) for name in APPEND_ONLY}
+
+
+def _squeezed(sql: str | None) -> str:
+    return " ".join((sql or "").split())
 
 
 def _engine(path: Path) -> Engine:

@@ -30,10 +30,14 @@ R = TypeVar("R", bound="Record")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What every record has: a random id, and a kind that names its table."""
+    """What every record has: a random id, and a kind that names its table.
+
+    `may_change` are the columns that some act sets anew; all others say for ever what the first record said.
+    """
 
     kind: ClassVar[str]
     table: ClassVar[Table]
+    may_change: ClassVar[frozenset[str]] = frozenset()
     id: UUID
 
     def to_log(self, sealed: Mapping[str, Json] | None = None) -> dict[str, Json]:
@@ -57,6 +61,7 @@ def _table(row_class: type[models.Base]) -> Table:
 class Organisation(Record):
     kind: ClassVar[str] = "organisation"
     table: ClassVar[Table] = _table(models.OrganisationRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"vault_keyring"})
     origin: str
     staff_recipient: str
     vault_keyring: str
@@ -68,6 +73,7 @@ class Organisation(Record):
 class Staff(Record):
     kind: ClassVar[str] = "staff"
     table: ClassVar[Table] = _table(models.StaffRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"state", "account_mac"})
     organisation_id: UUID
     pseudonym: str
     role: str
@@ -79,6 +85,7 @@ class Staff(Record):
 class Incident(Record):
     kind: ClassVar[str] = "incident"
     table: ClassVar[Table] = _table(models.IncidentRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"status"})
     organisation_id: UUID
     number: str
     status: str
@@ -90,6 +97,7 @@ class Incident(Record):
 class Item(Record):
     kind: ClassVar[str] = "item"
     table: ClassVar[Table] = _table(models.ItemRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"state", "content_mac"})
     organisation_id: UUID
     incident_id: UUID
     number: str
@@ -127,6 +135,7 @@ class Person(Record):
 class Hold(Record):
     kind: ClassVar[str] = "hold"
     table: ClassVar[Table] = _table(models.HoldRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"status", "lifted_time"})
     organisation_id: UUID
     number: str
     status: str
@@ -140,6 +149,7 @@ class Hold(Record):
 class Approval(Record):
     kind: ClassVar[str] = "approval"
     table: ClassVar[Table] = _table(models.ApprovalRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"status", "approved_by", "decided_time"})
     organisation_id: UUID
     act: str
     subject_id: UUID
@@ -154,6 +164,7 @@ class Approval(Record):
 class ImportBatch(Record):
     kind: ClassVar[str] = "import"
     table: ClassVar[Table] = _table(models.ImportRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"status"})
     organisation_id: UUID
     number: str
     incident_id: UUID
@@ -178,6 +189,7 @@ class ImportFile(Record):
 class Packet(Record):
     kind: ClassVar[str] = "packet"
     table: ClassVar[Table] = _table(models.PacketRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"status"})
     organisation_id: UUID
     number: str
     type: str
@@ -189,6 +201,7 @@ class Packet(Record):
 class DropLink(Record):
     kind: ClassVar[str] = "drop_link"
     table: ClassVar[Table] = _table(drop_models.DropLinkRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"status"})
     organisation_id: UUID
     incident_id: UUID
     number: str
@@ -207,6 +220,7 @@ class DropLink(Record):
 class Visit(Record):
     kind: ClassVar[str] = "visit"
     table: ClassVar[Table] = _table(drop_models.VisitRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"number", "status", "sender_recipients", "code_digest"})
     organisation_id: UUID
     drop_link_id: UUID
     incident_id: UUID
@@ -249,6 +263,7 @@ class Consent(Record):
 class Question(Record):
     kind: ClassVar[str] = "question"
     table: ClassVar[Table] = _table(drop_models.QuestionRow)
+    may_change: ClassVar[frozenset[str]] = frozenset({"status", "answered_time"})
     visit_id: UUID
     status: str
     asked_time: datetime

@@ -24,17 +24,20 @@ from archive.age.stream import open_bytes
 from archive.catalogue import records
 from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow, NumberRow
 from archive.catalogue.numbers import restore_numbers
+from archive.errors import TestigoError
 from archive.types import ItemId, Outcome, Owner, OwnerKind
 from cli import Asked, Rooms
 from custody.audit import Audit
+from custody.audit_keys import key_owners
 from custody.audit_opened import ReceivedFixity
 from custody.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from custody.commitments import Disclosure
 from custody.entries import RUN, Entry, EventKind, RunLink
-from custody.findings import Found
+from custody.findings import Found, from_error
 from custody.ledger import seal_disclosures
 from custody.merkle import Frontier, leaf_hash
 from custody.outside import Outside
+from custody.permit import EntryPermit
 from custody.publication import checkpoint_name, disclosure_line, disclosures_name
 from custody.register import parse_disclosures
 from custody.tiles import WIDTH, encode_bundle, grow_tiles, tiles_to_write
@@ -269,6 +272,28 @@ def _written(
         leaves.append(leaf)
         subjects += [(seq, owner, run) for owner, run in owners.items()]
     return leaves, subjects, numbered
+
+
+def audit_as_typed(home: Path, *, outside: Sequence[Outside] = ()) -> list[Found]:
+    """Audit with the keys that `testigo verify` would get after the deed: of the owners that rows and log name, each
+    checked as the key agent checks it; only the entries of its accesses are not made."""
+    insider = Insider(home)
+    keys: dict[UUID, KeyIdentity] = {}
+    found: list[Found] = []
+    try:
+        permit = EntryPermit(insider.rooms.catalogue_path, 0)
+        opened = insider.owner_keys()
+        with insider.rooms.catalogue_as_it_lies.reading() as session:
+            owners = key_owners(session, None)
+        for each in owners:
+            try:
+                if each.owner.id in opened and permit.owns(each.owner.id, opened[each.owner.id]):
+                    keys[each.owner.id] = opened[each.owner.id]
+            except TestigoError as error:
+                found.append(from_error(error, subject=each.name))
+    finally:
+        insider.close()
+    return [*found, *audit(home, keys=keys, outside=outside)]
 
 
 def audit(home: Path, *, keys: dict[UUID, KeyIdentity] | None = None, outside: Sequence[Outside] = ()) -> list[Found]:

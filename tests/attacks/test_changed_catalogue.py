@@ -5,18 +5,32 @@ rows say, the log is the truth: evidence is never removed on the catalogue's wor
 """
 
 import hashlib
+import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from click.testing import CliRunner, Result
 
+from archive.age.recipients import KeyKind, generate_identity
+from archive.catalogue.models import APPEND_ONLY
 from archive.catalogue.records import Item
+from archive.types import Role
 from cli import main
+from custody.accounts import admit, as_actor
+from custody.drafts import Draft, ItemPart
+from custody.entries import EventKind
 from custody.receipt_office import issue_receipt
 from tests.archives import PASSPHRASE, SmallArchive
 from tests.attacks.insider import Insider
+from tests.export.packet_archive import authority_settings
+from tests.running_authority import StartAuthority
+
+pytest_plugins = ("tests.authority_fixture",)
 
 Run = Callable[..., Result]
 
@@ -27,6 +41,12 @@ class Office(SmallArchive):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.items: list[Item] = []
+        rooms = self.rooms
+        admitted = admit(
+            rooms.ledger, rooms.key_files, self.actor, os_user="ortiz", role=Role.ATTORNEY, copy=None,
+            new_id=rooms.new_id,
+        )  # fmt: skip
+        self.second = as_actor(admitted)
         self.receipts: list[Path] = []
         incident = self.incident()
         for number in range(4):
@@ -65,6 +85,11 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
 
 def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def findings(result: Result) -> list[dict[str, str]]:
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return [line for line in lines if line["message_type"] == "finding"]
 
 
 # ── rows taken away: what they stood for is no left-over of a crash ──────────────────────────────────────────────────
@@ -131,3 +156,206 @@ def test_what_no_entry_speaks_of_is_swept_after_a_question_and_a_dry_run_only_sa
         assert "Swept: 1 object, 1 key file, 0 unfinished writes." in swept.stdout
     assert not office.rooms.store.exists(name) and not stranger.exists()
     assert UUID(stranger.stem) not in office.rooms.key_files.list()
+
+
+# ── rows changed, then written into the log by the next ordinary command ─────────────────────────────────────────────
+
+
+def test_what_an_ordinary_command_writes_of_a_changed_row_is_named_at_its_entry(office: Office) -> None:
+    office.spoil(
+        "UPDATE incident SET created_time = created_time - 5184000000000, number = 'I-2026-0077'",
+        "UPDATE number SET last = 77 WHERE kind = 'I'",
+    )
+    assert run("incident", "unfounded", "I-2026-0077").exit_code == 0
+    seq = office.rooms.ledger.size() - 1
+    with office.unlocked():
+        result = run("verify")
+    assert result.exit_code == 4, result.output
+    assert f"entry {seq}" in result.stdout
+    assert "created_time" in result.stdout and "number" in result.stdout
+
+
+def test_an_item_whose_row_was_changed_is_not_destroyed_with_the_changed_words(office: Office) -> None:
+    item = office.items[1]
+    office.rooms.acts.destroy(office.second, item.number, reason="request 7")
+    office.spoil("UPDATE item SET received_time = received_time - 1000000 WHERE id = :item", item=item.id.hex)
+    with office.unlocked():
+        refused = run("item", "destroy", item.number, "--reason", "request 7", "--yes")
+        assert (refused.exit_code, "custody/row-differs" in refused.stderr) == (4, True), refused.output
+    assert all(path.is_file() for path in office.holdings(item))
+
+
+# ── holds and the second person: the log decides, whatever the rows say ──────────────────────────────────────────────
+
+
+def test_a_hold_that_only_its_row_calls_lifted_still_forbids_destruction(office: Office) -> None:
+    item = office.items[0]
+    assert run("hold", "add", item.number, "--title", "Doe", "--trigger", "subpoena").exit_code == 0
+    office.spoil("UPDATE hold SET status = 'lifted'")
+    office.rooms.acts.destroy(office.second, item.number, reason="request 7")
+    with office.unlocked():
+        refused = run("item", "destroy", item.number, "--reason", "x", "--yes")
+        assert (refused.exit_code, "archive/on-hold" in refused.stderr) == (6, True), refused.output
+    assert all(path.is_file() for path in office.holdings(item))
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_row_that_calls_an_item_destroyed_has_nothing_finished_by_one_person(office: Office, hold: bool) -> None:
+    item = office.items[0]
+    if hold:
+        assert run("hold", "add", item.number, "--title", "Doe", "--trigger", "subpoena").exit_code == 0
+    office.spoil("UPDATE item SET state = 'destroyed' WHERE id = :item", item=item.id.hex)
+    office.spoil("UPDATE hold SET status = 'lifted'")
+    with office.unlocked():
+        told = run("verify")
+        assert told.exit_code == 4
+        assert "Run `testigo item destroy`" not in told.stdout, "nothing in the log says that it was destroyed"
+        refused = run("item", "destroy", item.number, "--reason", "x", "--yes")
+    assert refused.exit_code == 4, refused.output
+    assert all(path.is_file() for path in office.holdings(item))
+
+
+def test_whoever_asked_agrees_to_nothing_though_the_row_names_another(office: Office) -> None:
+    hold = run("hold", "add", office.items[0].number, "--title", "Doe", "--trigger", "subpoena").stdout.strip()
+    assert run("hold", "lift", hold, "--reason", "x").exit_code == 6
+    office.spoil("UPDATE approval SET requested_by = :other", other=office.second.staff_id.hex)
+    with office.unlocked():
+        refused = run("hold", "lift", hold, "--reason", "x")
+        assert (refused.exit_code, "access/second-person-needed" in refused.stderr) == (6, True), refused.output
+        assert "active" in run("hold", "ls").stdout
+
+
+def test_two_people_still_lift_and_destroy_and_a_crash_before_the_key_went_is_finished(office: Office) -> None:
+    item = office.items[0]
+    hold = run("hold", "add", item.number, "--title", "Doe", "--trigger", "subpoena").stdout.strip()
+    office.rooms.acts.lift_hold(office.second, hold, reason="dismissed")
+    assert run("hold", "lift", hold, "--reason", "dismissed").exit_code == 12, "the log must be opened to decide"
+    key = office.home / "keys" / f"{item.id}.age"
+    sealed = key.read_bytes()
+    with office.unlocked():
+        assert run("hold", "lift", hold, "--reason", "dismissed").exit_code == 0
+        office.rooms.acts.destroy(office.second, item.number, reason="request 7")
+        assert run("item", "destroy", item.number, "--reason", "request 7", "--yes").exit_code == 0
+        key.write_bytes(sealed)  # As if the power had gone between the entry and the removal.
+        unfinished = run("verify")
+        assert (unfinished.exit_code, "Run `testigo item destroy`" in unfinished.stdout) == (4, True)
+        assert run("item", "destroy", item.number, "--reason", "request 7", "--yes").exit_code == 0
+        assert not key.exists()
+        result = run("verify", "--full")
+    assert result.exit_code == 0, result.output
+
+
+def test_an_act_that_no_second_person_agreed_to_is_named_whatever_entered_it(office: Office) -> None:
+    """Whoever has the log's keys can enter what the commands refuse; the log then lacks who asked and who agreed."""
+    item, rooms = office.items[2], office.rooms
+    hold = rooms.acts.place_hold(office.actor, item, title="Doe", trigger="subpoena")
+    gone = replace(item, state="destroyed", content_mac=None)
+    values = (("purpose", "key destroyed"), ("record", gone.to_log()))
+    part = ItemPart(item_id=item.id, recipient=item.recipient)
+    rooms.ledger.record(Draft(event=EventKind.DEACCESSION, actor=office.actor, values=values, items=(part,)))
+    lifted = replace(hold, status="lifted", lifted_time=office.clock())
+    values = (("purpose", "hold lifted"), ("record", lifted.to_log()))
+    rooms.ledger.record(Draft(event=EventKind.POLICY_ASSIGNMENT, actor=office.actor, values=values))
+    rooms.key_files.destroy(item.id)
+    with office.unlocked():
+        result = run("verify", "--json")
+    codes = {(line["subject"].split(" ")[0], line["code"]) for line in findings(result)}
+    assert (item.number, "custody/hold-broken") in codes
+    assert (item.number, "custody/act-unapproved") in codes
+    assert (hold.number, "custody/act-unapproved") in codes
+
+
+# ── a row that calls an item destroyed is nobody's word ──────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("how", ["--keyless", "locked", "unlocked"])
+def test_an_item_that_only_its_row_calls_destroyed_is_named(office: Office, how: str) -> None:
+    item = office.items[1]
+    for path in office.holdings(item):
+        path.unlink()
+    office.spoil("UPDATE item SET state = 'destroyed' WHERE id = :item", item=item.id.hex)
+    words = ["verify", "--against", office.receipts[1], "--json", *(["--keyless"] if how == "--keyless" else [])]
+    if how == "unlocked":
+        with office.unlocked():
+            result = run(*words)
+    else:
+        result = run(*words)
+    assert result.exit_code == 4, result.output
+    codes = {line["code"] for line in findings(result) if line["subject"].startswith(item.number)}
+    assert {"custody/destruction-unfounded", "custody/object-missing", "custody/key-missing"} <= codes
+    assert "custody/row-unfounded" not in codes
+    summary = json.loads(result.stdout.splitlines()[-1])
+    owners = [count for name, count in summary["matches"].items() if "key file" in name]
+    assert owners == [5], "the staff, the incident and three items"
+    assert (summary["matched"], summary["matched_without_keys"]) == ((3, 3) if how == "unlocked" else (None, 3))
+
+
+# ── rows that are compared with the store, guards, and octets of another type ────────────────────────────────────────
+
+
+def test_guards_that_guard_nothing_and_whatever_else_runs_in_the_database_are_named(office: Office) -> None:
+    with Insider(office.home).sql(guards_back=False) as sql:
+        for table in APPEND_ONLY:
+            for act, when in (("update", "UPDATE"), ("delete", "DELETE"), ("replace", "INSERT")):
+                sql.execute(f"CREATE TRIGGER {table}_refuses_{act} BEFORE {when} ON {table} BEGIN SELECT 1; END")
+    hollow = run("verify", "--json")
+    assert hollow.exit_code == 4
+    assert {line["code"] for line in findings(hollow)} == {"archive/guards-missing"}
+    assert run("incident", "new", "--title", "x").exit_code == 4, "nothing is written without guards"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER more AFTER INSERT ON item BEGIN UPDATE item SET state = 'kept' WHERE id = NEW.id; END",
+        "CREATE VIEW more AS SELECT 1",
+    ],
+)
+def test_a_trigger_or_a_view_that_no_migration_made_is_named(office: Office, statement: str) -> None:
+    office.rooms.close()
+    with closing(sqlite3.connect(office.home / "catalogue.sqlite")) as sql:
+        sql.execute(statement)
+        sql.commit()
+    result = run("verify", "--json")
+    assert result.exit_code == 4
+    assert {line["code"] for line in findings(result)} == {"archive/guards-foreign"}
+    assert run("incident", "new", "--title", "x").exit_code == 4
+
+
+def test_time_stamps_whose_rows_were_removed_are_named_by_the_stores_copies(
+    start_authority: StartAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SmallArchive(tmp_path / "home", settings=authority_settings(start_authority("loopback"))) as archive:
+        monkeypatch.setattr("cli.utc_now", archive.clock)
+        monkeypatch.setenv("TESTIGO_HOME", str(archive.home))
+        archive.rooms.workers.stamping.work(lambda *_: None)
+        assert run("verify").exit_code == 0
+        with Insider(archive.home).sql() as sql:
+            (size,) = sql.execute("SELECT size FROM timestamp_token").fetchone()
+            sql.execute("DELETE FROM timestamp_token")
+        result = run("verify", "--json")
+    assert result.exit_code == 4
+    named = [line for line in findings(result) if line["code"] == "custody/timestamp-unrecorded"]
+    assert [line["subject"] for line in named] == [f"time-stamp loopback of checkpoint {size}"]
+
+
+def test_an_entry_turned_into_text_is_named_and_stops_what_writes_in_words(office: Office) -> None:
+    office.spoil("UPDATE entry SET leaf = replace(CAST(leaf AS text), 'success', 'failure') WHERE seq = 1")
+    written = run("incident", "new", "--title", "x")
+    assert (written.exit_code, "custody/entry-altered" in written.stderr) == (4, True), written.output
+    assert "cli/unforeseen" not in written.output
+    result = run("verify")
+    assert (result.exit_code, "entry 1" in result.stdout) == (4, True)
+
+
+def test_a_recipient_that_was_exchanged_in_a_row_does_not_match_and_nothing_opens(office: Office) -> None:
+    item = office.items[2]
+    theirs = str(generate_identity(KeyKind.X25519).recipient)
+    office.spoil("UPDATE item SET recipient = :theirs WHERE id = :item", theirs=theirs, item=item.id.hex)
+    with office.unlocked():
+        result = run("verify", "--json")
+        shown = run("show", item.number)
+    assert result.exit_code == 4
+    codes = {line["code"] for line in findings(result) if line["finding"] == "DOES NOT MATCH"}
+    assert "keys/recipient-differs" in codes
+    assert (shown.exit_code, "keys/recipient-differs" in shown.stderr) == (4, True), shown.output

@@ -31,7 +31,7 @@ from custody.outside_files import read_outside
 from custody.receipt_office import issue_receipt
 from custody.register import parse_disclosures
 from tests.archives import SmallArchive
-from tests.attacks.insider import Insider, Said, audit
+from tests.attacks.insider import Insider, Said, audit, audit_as_typed
 
 KINDS = ("edit", "delete", "insert", "reorder", "back-date", "roll back", "fork", "swap")
 FEW = range(2)
@@ -256,7 +256,7 @@ def clumsy_case(kept: Kept, kind: str, seed: int, home: Path) -> None:
         deed = Clumsy(insider, kept, chance(kind, seed)).do(kind)
     finally:
         insider.close()
-    found = audit(home, keys=kept.keys)
+    found = audit_as_typed(home)
     assert wrong(found)
     if deed.entry is not None:
         named = names_entry(found, deed.entry)
@@ -382,7 +382,7 @@ def thorough_case(kept: Kept, kind: str, seed: int, home: Path) -> None:
     finally:
         insider.close()
     assert deed.entry is not None and deed.item is not None
-    assert not wrong(audit(home, keys=kept.keys)), "the insider was not thorough"
+    assert not wrong(audit_as_typed(home)), "the insider was not thorough"
     by_checkpoint = audit(home, outside=kept.checkpoints)
     named = names_entry(by_checkpoint, deed.entry)
     assert named, [each.subject for each in wrong(by_checkpoint)]
@@ -425,7 +425,7 @@ def test_a_hundred_of_each_kind_are_found_and_named(kept: Kept, kind: str, tmp_p
 
 def test_an_untouched_archive_matches_everything_that_was_kept(kept: Kept, tmp_path: Path) -> None:
     outside = [*kept.checkpoints, *kept.receipts.values()]
-    found = audit(_copy(kept.home, tmp_path / "home"), keys=kept.keys, outside=outside)
+    found = audit_as_typed(_copy(kept.home, tmp_path / "home"), outside=outside)
     assert not wrong(found)
     assert all(each.is_expected for each in found)
     assert sum(each.subject == "outside evidence" for each in found) == len(outside)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.errors import AccessError, ConflictError, NotFoundError
+from archive.errors import AccessError, ConflictError, LockedError, NotFoundError
 from archive.types import Actor, Role, StaffId
 from custody.accounts import admit, as_actor
 from custody.acts import Asked, Destroyed
@@ -51,7 +51,10 @@ def test_lifting_a_hold_takes_two_different_people(small: SmallArchive, second: 
     with pytest.raises(AccessError) as caught:
         small.rooms.acts.lift_hold(small.actor, hold.number, reason="dismissed")
     assert caught.value.code == "access/second-person-needed"
-    lifted = small.rooms.acts.lift_hold(second, hold.number, reason="dismissed")
+    with pytest.raises(LockedError):
+        small.rooms.acts.lift_hold(second, hold.number, reason="dismissed")
+    with small.unlocked():
+        lifted = small.rooms.acts.lift_hold(second, hold.number, reason="dismissed")
     assert not isinstance(lifted, Asked) and lifted.status == "lifted"
     with pytest.raises(ConflictError):
         small.rooms.acts.lift_hold(second, hold.number, reason="again")
@@ -62,7 +65,8 @@ def test_a_destroyed_key_opens_nothing_and_the_day_of_the_last_backup_is_said(
 ) -> None:
     item = small.receive(small.incident(), [("a.jpg", b"one")])[0]
     assert isinstance(small.rooms.acts.destroy(small.actor, item.number, reason="request 7"), Asked)
-    done = small.rooms.acts.destroy(second, item.number, reason="request 7")
+    with small.unlocked():
+        done = small.rooms.acts.destroy(second, item.number, reason="request 7")
     assert isinstance(done, Destroyed)
     assert (done.backups_expire_by - small.clock.now.date()).days == 35
     with small.unlocked(), pytest.raises(NotFoundError) as caught:
@@ -75,9 +79,10 @@ def test_destruction_that_a_crash_broke_off_is_finished_by_the_same_command(smal
     sealed = small.rooms.key_files.root / f"{item.id}.age"
     copy = sealed.read_bytes()
     small.rooms.acts.destroy(small.actor, item.number, reason="request 7")
-    small.rooms.acts.destroy(second, item.number, reason="request 7")
-    sealed.write_bytes(copy)  # as if the power had gone between the entry and the removal
-    assert isinstance(small.rooms.acts.destroy(second, item.number, reason="request 7"), Destroyed)
+    with small.unlocked():
+        small.rooms.acts.destroy(second, item.number, reason="request 7")
+        sealed.write_bytes(copy)  # as if the power had gone between the entry and the removal
+        assert isinstance(small.rooms.acts.destroy(second, item.number, reason="request 7"), Destroyed)
     assert not sealed.exists()
 
 
@@ -98,7 +103,8 @@ def test_other_roles_neither_hold_nor_lift_nor_destroy(small: SmallArchive, role
 def test_who_may_not_destroy_may_not_finish_a_destruction_either(small: SmallArchive, second: Actor) -> None:
     item = small.receive(small.incident(), [("a.jpg", b"one")])[0]
     small.rooms.acts.destroy(small.actor, item.number, reason="request 7")
-    small.rooms.acts.destroy(second, item.number, reason="request 7")
+    with small.unlocked():
+        small.rooms.acts.destroy(second, item.number, reason="request 7")
     size = small.rooms.ledger.size()
     with pytest.raises(AccessError) as caught:
         small.rooms.acts.destroy(replace(second, role=Role.TECHNICIAN), item.number, reason="x")
