@@ -222,7 +222,7 @@ def test_no_archive_ends_with_10_and_two_ways_out(run: Run, tmp_path: Path) -> N
 
 
 def test_no_such_incident_ends_with_5_and_the_nearest_one(run: Run) -> None:
-    result = run("import", CARD, "-i", f"I-{YEAR}-0010")
+    result = run("import", CARD, "-i", f"I-{YEAR}-001")
     assert result.exit_code == 5
     assert f"Did you mean I-{YEAR}-0001?" in result.stderr
 
