@@ -36,11 +36,13 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One track; `hides` says that its edit list keeps samples from being shown that are in the file."""
+    """One track; `hides` says that its edit list keeps samples from being shown that are in the file, `seconds` how
+    long all its samples last."""
 
     number: int
     handler: str
     hides: bool
+    seconds: float = 0
 
 
 def walk(source: RangeSource) -> Iterator[Box]:
@@ -103,9 +105,11 @@ def _track(number: int, parts: dict[bytes, bytes], movie_scale: int) -> Track:
     handler = parts.get(b"hdlr", b"")[8:12].decode("latin-1")
     try:
         hides = _hides(parts, movie_scale, sound=handler == "soun")
+        scale = _times(parts[b"mdhd"])[0] if b"mdhd" in parts else 0
     except struct.error as error:
         raise _bad("a table of a track is cut short") from error
-    return Track(number=number, handler=handler, hides=hides)
+    seconds = _lasting(parts.get(b"stts", b"")) / scale if scale else 0
+    return Track(number=number, handler=handler, hides=hides, seconds=seconds)
 
 
 def _hides(parts: dict[bytes, bytes], movie_scale: int, *, sound: bool) -> bool:

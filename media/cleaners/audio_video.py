@@ -27,6 +27,7 @@ from media.identify import Format
 from media.options import MIB, MediaSettings
 from media.problems import Problem
 from media.ranges import BytesRanges, RangeSource
+from media.sample_tables import least_samples
 from media.video import Stream, StreamProbe
 
 _TOOL = "ffmpeg"
@@ -111,15 +112,17 @@ class AudioVideoCleaner:
             build=lambda given: ffmpeg.output(*(given[str(each.index)] for each in wanted), TARGET, **options),
             deadline=request.deadline,
             most=2 * request.source.size + 64 * MIB,
+            whole=True,
         )
         try:
+            samples = _samples(request.source, wanted, again) if container.has_boxes else {}
             if source is not request.source and not again and self._past_ffmpeg(source, wanted, run, options, sink):
                 tool = f"{_TOOL} (media data brought over beside it)"
             else:
                 self._ffmpeg.write(run, source, sink)
         except InputError as error:
             raise cannot_clean(_in_words(error)) from error
-        return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type)
+        return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type, samples=samples)
 
     def _past_ffmpeg(
         self, source: RangeSource, wanted: list[Stream], run: Run, options: dict[str, Any], sink: Sink
@@ -181,6 +184,13 @@ def _hidden(source: RangeSource) -> frozenset[int]:
         return frozenset(each.number for each in tracks(source) if each.hides)
     except InputError as error:
         raise cannot_clean(error.message) from error
+
+
+def _samples(source: RangeSource, wanted: list[Stream], again: list[Stream]) -> dict[str, int]:
+    """Give how many samples a copy must have at least, of what is copied as it is."""
+    handlers = {each.number: each.handler for each in tracks(source)}
+    least = {handlers.get(each.index, ""): least_samples(source, each.index) for each in wanted if each not in again}
+    return {handler: count for handler, count in least.items() if count}
 
 
 def _options(

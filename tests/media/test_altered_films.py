@@ -201,3 +201,13 @@ def test_a_length_that_is_told_too_short_hides_nothing(
     shown, left = (len([line for line in framemd5(tmp_path / name) if line.startswith("0 ")]) for name in
                    ("lie.mp4", "copy.mp4"))  # fmt: skip
     assert shown == left < 35
+
+
+@pytest.mark.parametrize("track", [_PICTURE, _SOUND])
+def test_a_film_of_which_a_part_cannot_be_read_is_refused(
+    films: dict[str, Path], workbench: Workbench, track: int
+) -> None:
+    def lie(of: int, at: int, offset: int) -> int:
+        return 0xFFFFFFF0 if (of, at) == (track, 40) else offset
+
+    _refused(workbench, Film(films["h264.mp4"].read_bytes()).octets(lie))
