@@ -15,6 +15,7 @@ _MOST_BOXES = 20_000
 _CONTAINERS = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"moof", b"traf", b"mvex", b"gmhd"}
 )
+_TOLD = frozenset({b"elst", b"mdhd", b"hdlr", b"ctts", b"stts"})
 _BOX_OCTETS = 1 << 20
 _SOUND_SECONDS = 0.12
 """An encoder's delay of AAC is hidden by an edit as well: some 2,112 samples, in which nothing was recorded."""
@@ -35,11 +36,13 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One track; `hides` says that its edit list keeps samples from being shown that are in the file."""
+    """One track; `hides` says that its edit list keeps samples from being shown that are in the file, `seconds` how
+    long all its samples last."""
 
     number: int
     handler: str
     hides: bool
+    seconds: float = 0
 
 
 def walk(source: RangeSource) -> Iterator[Box]:
@@ -89,7 +92,7 @@ def tracks(source: RangeSource) -> list[Track]:
             scale, _ = _times(_content(source, box))
         elif box.kind == b"trak":
             found.append({})
-        elif found and box.path[:2] == (b"moov", b"trak") and box.kind in (b"elst", b"mdhd", b"hdlr", b"ctts"):
+        elif found and box.path[:2] == (b"moov", b"trak") and box.kind in _TOLD:
             found[-1].setdefault(box.kind, _content(source, box))
     return [_track(number, parts, scale) for number, parts in enumerate(found)]
 
@@ -102,9 +105,11 @@ def _track(number: int, parts: dict[bytes, bytes], movie_scale: int) -> Track:
     handler = parts.get(b"hdlr", b"")[8:12].decode("latin-1")
     try:
         hides = _hides(parts, movie_scale, sound=handler == "soun")
+        scale = _times(parts[b"mdhd"])[0] if b"mdhd" in parts else 0
     except struct.error as error:
         raise _bad("a table of a track is cut short") from error
-    return Track(number=number, handler=handler, hides=hides)
+    seconds = _lasting(parts.get(b"stts", b"")) / scale if scale else 0
+    return Track(number=number, handler=handler, hides=hides, seconds=seconds)
 
 
 def _hides(parts: dict[bytes, bytes], movie_scale: int, *, sound: bool) -> bool:
@@ -114,7 +119,8 @@ def _hides(parts: dict[bytes, bytes], movie_scale: int, *, sound: bool) -> bool:
     shown = [(length, start) for length, start in _edits(parts[b"elst"]) if start >= 0]
     if len(shown) != 1 or not movie_scale or b"mdhd" not in parts:
         return bool(shown) or b"mdhd" not in parts
-    scale, duration = _times(parts[b"mdhd"])
+    scale, said = _times(parts[b"mdhd"])
+    duration = max(said, _lasting(parts.get(b"stts", b"")))  # Anybody can write what is said; samples take their time.
     length, start = shown[0]
     first = _first_offset(parts.get(b"ctts", b""))
     slack = scale * _SOUND_SECONDS if sound else 0
@@ -136,6 +142,13 @@ def _times(table: bytes) -> tuple[int, int]:
     if table[:1] == b"\x01":
         return struct.unpack_from(">IQ", table, 20)
     return struct.unpack_from(">II", table, 12)
+
+
+def _lasting(table: bytes) -> int:
+    """Add up how long the samples of a track last."""
+    count = struct.unpack_from(">I", table, 4)[0] if len(table) >= 8 else 0
+    whole = min(count, (len(table) - 8) // 8) if count else 0
+    return sum(samples * each for samples, each in struct.iter_unpack(">II", table[8 : 8 + 8 * whole]))
 
 
 def _first_offset(table: bytes) -> int:

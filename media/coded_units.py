@@ -1,52 +1,30 @@
 """The units of H.264 and HEVC pictures in MP4 and MOV files, and filling those that are no part of a picture. No I/O.
 
-Messages (SEI) and units of unknown kinds carry encoder settings, owners, private data. They are not cut out here, which
-would move everything after them, but filled: a message becomes the standard's own filler of the same length, everything
-else a unit of filler data. Decoders pass both over.
+Messages (SEI) and units of unknown kinds carry encoder settings, owners, private data; others belong to a second view
+or a second layer that players do not show, or are longer than what they say. They are not cut out here, which would
+move everything after them, but filled: a message becomes the standard's own filler of the same length, everything else
+a unit of filler data. Decoders pass both over. Parameters must end where they end.
 
-Standard: ISO/IEC 14496-12, 8.7 (where samples lie); ISO/IEC 14496-15 (units in samples, `avcC`, `hvcC`); ITU-T H.264,
+Standard: ISO/IEC 14496-12, 8.7 (where samples lie); ISO/IEC 14496-15 (units in samples); ITU-T H.264,
 7.3 and H.265, 7.3 (units; filler is payload 3 of a message, and unit 12 or 38).
 """
 
 import struct
+import time
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archive.errors import InputError
+from archive.errors import InputError, UnavailableError
+from media.codings import Coding, coding_of, is_plain_set
 from media.ranges import RangeSource, read_into
 from media.sample_tables import samples, tables_of
 
-_ENTRY_OCTETS = 86
+_LONGEST_SET = 4096
+_UNITS_A_LOOK = 4096
+"""So many units are passed before the clock is looked at: a file may hold millions of one octet."""
 _FILLER_MESSAGE, _TRAILING = b"\x03", b"\x80"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coding:
-    """What is kept of one coding; `messages` and `filler` are kinds of units, `head` the octets of a unit's header."""
-
-    head: int
-    kept: frozenset[int]
-    messages: frozenset[int]
-    filler: bytes
-
-    def kind(self, header: bytes | memoryview) -> int:
-        return header[0] & 0x1F if self.head == 1 else header[0] >> 1 & 0x3F
-
-
-_H264 = Coding(
-    head=1,
-    kept=frozenset({1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 19, 20, 21}),
-    messages=frozenset({6}),
-    filler=b"\x0c",
-)
-_HEVC = Coding(
-    head=2,
-    kept=frozenset({*range(10), *range(16, 22), *range(32, 38)}),
-    messages=frozenset({39, 40}),
-    filler=b"\x4c\x01",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +47,7 @@ def coded_track(source: RangeSource, number: int) -> CodedTrack | None:
     Raises: InputError `media/bad-boxes` where the boxes do not add up.
     """
     tables, stsd_at = tables_of(source, number)
-    found = _coding(tables.get(b"stsd", b""))
+    found = coding_of(tables.get(b"stsd", b""))
     if found is None or b"moof" in tables:
         return None
     coding, prefix, parameters = found
@@ -93,9 +71,11 @@ class Blanked:
     Raises of reading: InputError `media/bad-units` where units do not add up; what the source raises.
     """
 
-    def __init__(self, source: RangeSource, track: CodedTrack) -> None:
+    def __init__(self, source: RangeSource, track: CodedTrack, *, deadline: float) -> None:
         self._source = source
         self._track = track
+        self._sets = _Sets(source, track.coding)
+        self._clock = _Clock(deadline)
         self._reached = (-1, 0)
         """The sample that the last piece ended in, and where its last unit began: most reading goes forward."""
 
@@ -140,15 +120,51 @@ class Blanked:
             unit = at + track.prefix
             if len(octets) < track.prefix or unit + length > sample_end:
                 raise bad_units()
-            if length > track.coding.head and track.coding.kind(octets[track.prefix :]) not in track.coding.kept:
+            if not track.coding.keeps(octets[track.prefix :], length):
                 _fill(piece, unit - start, length, track.coding, bytes(octets[track.prefix :]))
+            elif not self._sets.are_plain(octets[track.prefix :], unit, length):
+                raise bad_units()
+            if self._clock.is_over():
+                raise _out_of_time()
             self._reached = (number, at)
             at = unit + length
 
 
-def strange_units(copy: RangeSource, track: CodedTrack) -> Iterator[str]:
+class _Sets:
+    """Checks the parameters among the pictures, where they come again and again."""
+
+    def __init__(self, source: RangeSource, coding: Coding) -> None:
+        self._source = source
+        self._coding = coding
+        self._plain: set[bytes] = set()
+
+    def are_plain(self, header: bytes | memoryview, unit: int, length: int) -> bool:
+        """Tell whether a unit is none of them, or holds parameters alone."""
+        if length <= self._coding.head or self._coding.kind(header) not in self._coding.sets:
+            return True
+        content = self._source.read_range(unit, min(length, _LONGEST_SET + 1))
+        if content in self._plain:
+            return True
+        if len(content) > _LONGEST_SET or not is_plain_set(content, self._coding):
+            return False
+        self._plain.add(content)
+        return True
+
+
+class _Clock:
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._passed = 0
+
+    def is_over(self) -> bool:
+        self._passed += 1
+        return self._passed % _UNITS_A_LOOK == 0 and time.monotonic() > self._deadline
+
+
+def strange_units(copy: RangeSource, track: CodedTrack, *, deadline: float) -> Iterator[str]:
     """Name the units of a finished copy that are no part of a picture and not filler."""
     coding, head = track.coding, track.prefix + track.coding.head
+    sets, clock = _Sets(copy, coding), _Clock(deadline)
     for begin, end in track.parameters:
         if not _is_filler(copy, begin, end - begin, coding):
             yield "a message among the parameters of the coded pictures"
@@ -161,9 +177,15 @@ def strange_units(copy: RangeSource, track: CodedTrack) -> Iterator[str]:
             if unit + length > end or len(octets) < track.prefix:
                 yield "coded pictures whose parts do not add up"
                 return
-            kept = length <= coding.head or coding.kind(octets[track.prefix :]) in coding.kept
-            if not kept and not _is_filler(copy, unit, length, coding):
-                yield f"a message inside the coded pictures (unit {coding.kind(octets[track.prefix :])})"
+            header = octets[track.prefix :]
+            if clock.is_over():
+                yield "more coded pictures than can be walked in the time allowed"
+                return
+            if not coding.keeps(header, length) and not _is_filler(copy, unit, length, coding):
+                yield f"a message inside the coded pictures (unit {coding.kind(header)})"
+                return
+            if coding.keeps(header, length) and not sets.are_plain(header, unit, length):
+                yield "more among the parameters of the coded pictures than parameters"
                 return
             at = unit + length
 
@@ -179,6 +201,12 @@ def bad_units() -> InputError:
     """Make the refusal of pictures whose units do not add up."""
     return InputError(
         "media/bad-units", "The coded pictures of this file do not add up. The original is kept as it is."
+    )
+
+
+def _out_of_time() -> UnavailableError:
+    return UnavailableError(
+        "media/time-limit", "The coded pictures of this file could not be walked in the time allowed. It is kept."
     )
 
 
@@ -205,67 +233,3 @@ def _marks(length: int, coding: Coding, header: bytes) -> list[tuple[int, bytes]
         at, left = at + 2, left - 2
     whole, rest = divmod(left - 1, 256)
     return [*marks, (at, _FILLER_MESSAGE), (at + 1 + whole, bytes([rest])), (length - 1, _TRAILING)]
-
-
-def _coding(stsd: bytes) -> tuple[Coding, int, list[tuple[int, int]]] | None:
-    """Tell the coding, the octets of a unit's length, and where messages lie among the parameters; only where there is
-    one entry, and its parameters are understood to their end."""
-    if len(stsd) < 16 or struct.unpack_from(">I", stsd, 4)[0] != 1:
-        return None
-    place = 8 + _ENTRY_OCTETS
-    while place + 8 <= len(stsd):
-        size, kind = struct.unpack_from(">I4s", stsd, place)
-        if size < 8 or place + size > len(stsd):
-            return None
-        content = stsd[place + 8 : place + size]
-        if kind == b"avcC":
-            return (_H264, (content[4] & 3) + 1, []) if _plain_avcc(content) else None
-        if kind == b"hvcC":
-            found = _messages_of_hvcc(content)
-            moved = [(place + 8 + begin, place + 8 + end) for begin, end in found or ()]
-            return (_HEVC, (content[21] & 3) + 1, moved) if found is not None else None
-        place += size
-    return None
-
-
-def _plain_avcc(content: bytes) -> bool:
-    try:
-        place = _after_sets(content, 6, content[5] & 0x1F, 7)
-        place = _after_sets(content, place + 1, content[place], 8)
-        if place + 4 <= len(content):
-            place = _after_sets(content, place + 4, content[place + 3], 13)
-    except (IndexError, struct.error, ValueError):
-        return False
-    return place == len(content)
-
-
-def _after_sets(content: bytes, place: int, count: int, kind: int) -> int:
-    for _ in range(count):
-        (length,) = struct.unpack_from(">H", content, place)
-        if content[place + 2] & 0x1F != kind:
-            raise ValueError("not a set of parameters")
-        place += 2 + length
-    return place
-
-
-def _messages_of_hvcc(content: bytes) -> list[tuple[int, int]] | None:
-    """Give where messages lie; None for what is no list of parameters and messages."""
-    found = []
-    try:
-        place, arrays = 23, content[22]
-        for _ in range(arrays):
-            kind, count = struct.unpack_from(">BH", content, place)
-            place += 3
-            for _ in range(count):
-                (length,) = struct.unpack_from(">H", content, place)
-                unit = content[place + 2 : place + 2 + length]
-                if len(unit) != length or length <= _HEVC.head or _HEVC.kind(unit) != kind & 0x3F:
-                    return None
-                if _HEVC.kind(unit) in _HEVC.messages:
-                    found.append((place + 2, place + 2 + length))
-                elif _HEVC.kind(unit) not in (32, 33, 34):
-                    return None
-                place += 2 + length
-    except (IndexError, struct.error):
-        return None
-    return found if place == len(content) else None

@@ -45,6 +45,9 @@ class Run:
     deadline: float
     most: int
     before: Mapping[str, object] | None = None
+    whole: bool = False
+    """Whether a file that cannot be read to its end is a failure: FFmpeg else writes what came before, and is content.
+    """
     """Options of the input, such as the place to begin at."""
 
 
@@ -144,7 +147,7 @@ class Ffmpeg:
         output = run.build(ffmpeg.input(URL, **before))
         line = [str(part) for part in output.compile(cmd=self._executable)]
         quiet = ["-hide_banner", "-nostdin", "-v", "error", "-y"]
-        return [line[0], *quiet, *(names.get(part, part) for part in line[1:])]
+        return [line[0], *quiet, *(["-xerror"] if run.whole else []), *(names.get(part, part) for part in line[1:])]
 
     def _limits(self, written: int, seconds: float) -> Limits:
         return Limits(

@@ -11,6 +11,7 @@ from media.boxes import Box, tracks, walk
 from media.ranges import RangeSource
 
 _MOST_SAMPLES = 1_000_000
+_LEFT_OUT_SECONDS = 0.25
 _TABLE_OCTETS = 16 << 20
 
 
@@ -53,6 +54,20 @@ def samples(tables: dict[bytes, bytes]) -> "tuple[array[int], array[int]]":
     if number != count:
         raise ValueError("samples without a place")
     return begins, ends
+
+
+def count_of(source: RangeSource, number: int) -> int | None:
+    """Give how many samples a track has; None where all are of one size, which muxers count in ways of their own."""
+    table = tables_of(source, number)[0].get(b"stsz", b"")
+    one_size, count = struct.unpack_from(">II", table, 4) if len(table) >= 12 else (0, 0)
+    return None if one_size else int(count)
+
+
+def least_samples(source: RangeSource, number: int) -> int:
+    """Give how many samples a copy of a track must have, if an edit may leave out a quarter of a second."""
+    count = count_of(source, number) or 0
+    seconds = next((each.seconds for each in tracks(source) if each.number == number), 0)
+    return max(0, count - 1 - int(count * _LEFT_OUT_SECONDS / seconds)) if seconds else 0
 
 
 def _chunks(tables: dict[bytes, bytes]) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from archive.errors import InputError
+from media.boxes import tracks
 from media.class_tables import WALKED
 from media.classify import ClassedTag, classify_all
 from media.cleaners.port import Cleaned, Inspector
@@ -23,7 +24,7 @@ from media.metadata_classes import MetadataClass
 from media.metadata_reader import Extraction, MetadataReader
 from media.policy import ALWAYS_KEPT
 from media.ranges import RangeSource, TakingTurns
-from media.sample_tables import only_what_is_played
+from media.sample_tables import count_of, only_what_is_played
 from media.tags import Tag, parse_tags
 
 SHORTEST_TRACE = 5
@@ -98,6 +99,7 @@ class SecondReader:
         tags = parse_tags(extraction.raw)
         form = identify(copy.read_range(0, min(HEAD_OCTETS, copy.size)), copy, tags)
         found += _other_formats(form, cleaned)
+        found += _missing(copy, cleaned)
         classed = classify_all(tags)
         found += _fields_left(classed, keep)
         return extraction, classed, found + self._inspect(copy, form, keep, deadline)
@@ -163,6 +165,22 @@ def _other_formats(form: Format, cleaned: Cleaned) -> list[str]:
     if form.mime_type != cleaned.mime_type:
         found.append(f"another format ({form.mime_type}) than was made ({cleaned.mime_type})")
     return found
+
+
+def _missing(copy: RangeSource, cleaned: Cleaned) -> list[str]:
+    """Name what is seen or heard of the original and is not there: tools pass over what they cannot read."""
+    if not cleaned.samples:
+        return []
+    try:
+        there = {each.handler: count_of(copy, each.number) for each in tracks(copy)}
+    except InputError as error:
+        return [error.message]
+    words = {"vide": "pictures", "soun": "sound"}
+    return [
+        f"less {words.get(handler, 'of a track')} than in the original"
+        for handler, least in cleaned.samples.items()
+        if (count := there.get(handler, 0)) is not None and count < least
+    ]
 
 
 def _fields_left(classed: Sequence[ClassedTag], keep: frozenset[MetadataClass]) -> list[str]:

@@ -27,6 +27,7 @@ from media.identify import Format
 from media.options import MIB, MediaSettings
 from media.problems import Problem
 from media.ranges import BytesRanges, RangeSource
+from media.sample_tables import least_samples
 from media.video import Stream, StreamProbe
 
 _TOOL = "ffmpeg"
@@ -65,16 +66,23 @@ CONTAINERS: Mapping[str, Container] = {
 """By the type of the original."""
 
 # What each kind of coded video carries beside its pictures, as `filter_units` names it: H.264 SEI is unit 6, HEVC SEI
-# are units 39 and 40, AV1 metadata is unit 5; the others are filler, and kinds that nobody has defined. HEVC parameters
-# may hold messages too, which the filter reaches only in the other spelling. Of MPEG-2 user data go, of Motion JPEG
-# comments and applications' segments but for those that decoders need (APP0, APP14).
+# are units 39 and 40, AV1 metadata is unit 5; the others are filler, delimiters, parts of second views, and kinds that
+# nobody has defined. HEVC parameters may hold messages too, which the filter reaches only in the other spelling. What
+# `_metadata` is told nothing of it writes anew as it was, but for what stands behind the end of parameters. Of MPEG-2
+# user data go, of Motion JPEG comments and applications' segments but for those that decoders need (APP0, APP14).
 _FILTERS = {
-    "h264": "filter_units=remove_types=0|6|12|16-18|22-31",
-    "hevc": "hevc_mp4toannexb,filter_units=remove_types=10-15|22-31|38-63",
-    "av1": "filter_units=remove_types=5",
+    "h264": "filter_units=remove_types=0|2-4|6|9|12-31,h264_metadata",
+    "hevc": "hevc_mp4toannexb,filter_units=remove_types=10-15|22-31|35|38-63,hevc_metadata",
+    "av1": "filter_units=remove_types=0|5|8-15",
     "mpeg2video": "filter_units=remove_types=178",
     "mjpeg": "filter_units=remove_types=225-237|239|254",
 }
+_PICTURES = frozenset(
+    "h264 hevc av1 mpeg4 mpeg2video mpeg1video mjpeg vp8 vp9 theora h263 h263p prores rawvideo msmpeg4v1 msmpeg4v2 "
+    "msmpeg4v3 wmv1 wmv2 flv1 svq1 svq3 cinepak rpza indeo2 indeo3 indeo4 indeo5 huffyuv ffv1 vvc".split()
+)
+"""Codings whose pictures have no place for words, or one that is known here. PNG, JPEG 2000 and DV in films do have:
+comments, the moment of recording."""
 _VIDEO_AGAIN = {"c:v": "libx264", "crf": 14, "preset": "veryfast"}
 _SOUND_AGAIN = {"c:a": "aac", "b:a": "192k"}
 
@@ -104,15 +112,17 @@ class AudioVideoCleaner:
             build=lambda given: ffmpeg.output(*(given[str(each.index)] for each in wanted), TARGET, **options),
             deadline=request.deadline,
             most=2 * request.source.size + 64 * MIB,
+            whole=True,
         )
         try:
+            samples = _samples(request.source, wanted, again) if container.has_boxes else {}
             if source is not request.source and not again and self._past_ffmpeg(source, wanted, run, options, sink):
                 tool = f"{_TOOL} (media data brought over beside it)"
             else:
                 self._ffmpeg.write(run, source, sink)
         except InputError as error:
             raise cannot_clean(_in_words(error)) from error
-        return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type)
+        return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type, samples=samples)
 
     def _past_ffmpeg(
         self, source: RangeSource, wanted: list[Stream], run: Run, options: dict[str, Any], sink: Sink
@@ -145,7 +155,7 @@ class AudioVideoCleaner:
         if not container.has_boxes or picture is None or picture.index in hidden:
             return source
         track = coded_track(source, picture.index)
-        return source if track is None else Blanked(source, track)
+        return source if track is None else Blanked(source, track, deadline=request.deadline)
 
     def _wanted(self, request: CleanRequest) -> tuple[Stream | None, Stream | None]:
         told = self._probe.probe(request.source, deadline=request.deadline)
@@ -154,6 +164,8 @@ class AudioVideoCleaner:
         pictures = [each for each in told.streams if each.kind == "video" and not each.attached]
         sounds = [each for each in told.streams if each.kind == "audio" and each.codec != "unknown"]
         first = next(iter(sorted(pictures, key=lambda each: not each.default)), None)
+        if first is not None and first.codec not in _PICTURES:
+            raise cannot_clean(f"nothing here knows what its pictures ({first.codec}) hold beside what they show")
         heard = next(iter(sorted(sounds, key=lambda each: not each.default)), None)
         if first is None and heard is None:
             raise cannot_clean("it has neither a picture nor a sound that can be copied")
@@ -172,6 +184,13 @@ def _hidden(source: RangeSource) -> frozenset[int]:
         return frozenset(each.number for each in tracks(source) if each.hides)
     except InputError as error:
         raise cannot_clean(error.message) from error
+
+
+def _samples(source: RangeSource, wanted: list[Stream], again: list[Stream]) -> dict[str, int]:
+    """Give how many samples a copy must have at least, of what is copied as it is."""
+    handlers = {each.number: each.handler for each in tracks(source)}
+    least = {handlers.get(each.index, ""): least_samples(source, each.index) for each in wanted if each not in again}
+    return {handler: count for handler, count in least.items() if count}
 
 
 def _options(

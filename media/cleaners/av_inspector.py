@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from media.cleaners.audio_video import CONTAINERS
 from media.cleaners.media_walks import walk_boxes, walk_ebml, walk_flac, walk_mp3, walk_ogg, walk_riff
+from media.cleaners.motion_jpeg import words_in_any_jpeg
 from media.confinement import Confinement, find_tool
 from media.identify import Format
 from media.metadata_classes import MetadataClass
@@ -14,11 +15,6 @@ from media.ranges import RangeSource
 from media.video import StreamProbe
 
 _WALKS: Mapping[str, Callable[[RangeSource], Iterator[str]]] = {
-    "mp4": walk_boxes,
-    "mov": walk_boxes,
-    "3gp": walk_boxes,
-    "3g2": walk_boxes,
-    "ipod": walk_boxes,
     "matroska": walk_ebml,
     "webm": walk_ebml,
     "avi": walk_riff,
@@ -48,12 +44,18 @@ class AudioVideoInspector:
     ) -> Iterable[str]:
         """Walk the copy. What might stay is not put back into such copies, so nothing is on the list for that."""
         container = CONTAINERS.get(format.mime_type)
-        found = list((_WALKS[container.muxer] if container is not None else walk_mp3)(copy))
+        if container is not None and container.has_boxes:
+            found = list(walk_boxes(copy, deadline))
+        else:
+            found = list((_WALKS[container.muxer] if container is not None else walk_mp3)(copy))
         told = self._probe.probe(copy, deadline=deadline)
         if isinstance(told, Problem):
             return [*found, told.reason]
         if any(each.codec == "mpeg4" for each in told.streams) and _words_anywhere(copy):
             found.append("words inside the coded pictures")
+        if container is not None and container.muxer in ("matroska", "webm"):
+            if any(each.codec == "mjpeg" for each in told.streams) and words_in_any_jpeg(copy):
+                found.append("words inside the coded pictures")
         kinds = [each.kind for each in told.streams]
         found += [f"a track of kind {kind}" for kind in kinds if kind not in ("video", "audio")]
         found += [f"{kinds.count(kind)} tracks of {kind}" for kind in ("video", "audio") if kinds.count(kind) > 1]

@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 
+from media.cleaners.motion_jpeg import words_in_jpeg
 from media.cleaners.track_parameters import words_in
 from media.ranges import RangeSource
 
@@ -18,7 +19,6 @@ _MPEG4 = frozenset((b"FMP4", b"DIVX", b"DX50", b"XVID", b"MP4V", b"3IV2", b"M4S2
 _H264 = frozenset((b"H264", b"X264", b"AVC1", b"DAVC"))
 _UNIT = re.compile(rb"\0\0\x01(.)", re.DOTALL)
 _PARAMETER_SETS = frozenset((7, 8, 13))
-_KEPT_SEGMENTS = frozenset((0xE0, 0xEE))  # APP0 says which field of a picture it is, APP14 how colours are meant.
 _DEEPEST = 4
 _MOST_CHUNKS = 4_000_000
 
@@ -37,7 +37,7 @@ def strange_pictures(copy: RangeSource, begin: int, end: int, depth: int = 0) ->
                 yield "more beside the format of the pictures than a format"
         elif kind[2:] in (b"dc", b"db"):
             picture = copy.read_range(start, until - start)
-            if words_in(picture) if picture[:3] == b"\0\0\x01" else _segments_in(picture):
+            if words_in(picture) if picture[:2] != b"\xff\xd8" else words_in_jpeg(picture):
                 yield "words inside the coded pictures"
                 return
 
@@ -62,16 +62,3 @@ def _strange(coding: bytes, parameters: bytes) -> bool:
         kinds = {found[1][0] & 0x1F for found in _UNIT.finditer(parameters)}
         return not kinds or not kinds <= _PARAMETER_SETS
     return True
-
-
-def _segments_in(picture: bytes) -> bool:
-    """Say whether a JPEG picture has comments or segments of applications that no decoder needs."""
-    if picture[:2] != b"\xff\xd8":
-        return False
-    place = 2
-    while place + 4 <= len(picture) and picture[place] == 0xFF and picture[place + 1] != 0xDA:
-        mark, (length,) = picture[place + 1], struct.unpack_from(">H", picture, place + 2)
-        if mark == 0xFE or (0xE0 <= mark <= 0xEF and mark not in _KEPT_SEGMENTS):
-            return True
-        place += 2 + length
-    return False

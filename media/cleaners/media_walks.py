@@ -4,22 +4,26 @@ Every piece that is not on the list of what our own copies are made of is named,
 The code shares nothing with FFmpeg, which made the copies. Does no I/O of its own.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 
 from archive.errors import InputError
-from media.boxes import tracks, walk
+from media.boxes import Track, tracks, walk
 from media.cleaners.avi_walk import strange_pictures
+from media.cleaners.motion_jpeg import strange_samples
 from media.cleaners.mp3 import frames, holds_a_tag
+from media.cleaners.sample_entries import strange_entry
 from media.cleaners.track_parameters import strange_parameters
 from media.coded_units import coded_track, has_units, strange_units
 from media.ranges import RangeSource
-from media.sample_tables import only_what_is_played
+from media.sample_tables import only_what_is_played, samples, tables_of
 
 _BOXES = frozenset(
     b"ftyp free wide mdat moov mvhd trak tkhd edts elst mdia mdhd hdlr minf vmhd smhd dinf dref stbl stsd stts stss "
     b"tapt stsc stsz stco co64 ctts cslg sgpd sbgp sdtp udta meta gmhd mvex trex".split()
 )
+_MOTION_JPEG = frozenset((b"jpeg", b"mjpa", b"MJPG", b"AVDJ", b"dmb1"))
 _EMPTY_META_OCTETS = 80
 _TAGS, _TAG, _SIMPLE_TAG, _TAG_NAME = 0x1254C367, 0x7373, 0x67C8, 0x45A3
 _EBML = {
@@ -33,7 +37,7 @@ _MOST_PIECES = 1_000_000
 _LONGEST_FORMAT = 50  # of Microsoft's ADPCM, with its coefficients
 
 
-def walk_boxes(copy: RangeSource) -> Iterator[str]:
+def walk_boxes(copy: RangeSource, deadline: float = math.inf) -> Iterator[str]:
     """Name what no MP4 or MOV copy of ours holds."""
     try:
         for box in walk(copy):
@@ -49,20 +53,29 @@ def walk_boxes(copy: RangeSource) -> Iterator[str]:
         if any(track.hides for track in found):
             yield "an edit list that hides samples"
         for track in found:
-            yield from _units(copy, track.number)
+            yield from _units(copy, track, deadline)
         if only_what_is_played(copy) is False:
             yield "bytes among the media data that no track plays"
     except InputError as error:
         yield error.message
 
 
-def _units(copy: RangeSource, number: int) -> Iterator[str]:
-    yield from strange_parameters(copy, number)
-    coded = coded_track(copy, number)
+def _units(copy: RangeSource, track: Track, deadline: float) -> Iterator[str]:
+    tables, _ = tables_of(copy, track.number)
+    stsd = tables.get(b"stsd", b"")
+    yield from strange_entry(stsd, track.handler)
+    yield from strange_parameters(copy, track.number)
+    coded = coded_track(copy, track.number)
     if coded is not None:
-        yield from strange_units(copy, coded)
-    elif has_units(copy, number):
+        yield from strange_units(copy, coded, deadline=deadline)
+    elif has_units(copy, track.number):
         yield "coded pictures that cannot be walked"
+    elif stsd[12:16] in _MOTION_JPEG:
+        try:
+            if strange_samples(copy, zip(*samples(tables), strict=True)):
+                yield "words inside the coded pictures"
+        except (KeyError, struct.error, ValueError):
+            yield "coded pictures that cannot be walked"
 
 
 def _moments(head: bytes) -> bool:

@@ -6,9 +6,9 @@ which walks the copy piece by piece and names every piece that is not on its own
 no inspector knows, is thrown away and the file is refused with the reason.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from media.classify import ClassedTag
@@ -54,13 +54,15 @@ class Cleaned:
     """How a copy was made. `mime_type` is the copy's own, which a rebuilt file may not share with its original.
 
     `words_may_stay` is said of texts and documents, in whose visible words a name may rightly stand: then the copy is
-    not searched for the values of the fields that went.
+    not searched for the values of the fields that went. `samples` are the least that a copy's tracks must have, by
+    their handler, so that nothing that is seen or heard is missing.
     """
 
     tool: str
     version: str
     mime_type: str
     words_may_stay: bool = False
+    samples: Mapping[str, int] = field(default_factory=dict)
 
 
 class Copy(Protocol):

@@ -8,6 +8,7 @@ import struct
 from media.pictures.damage import damaged
 
 _SOS, _DQT, _DHT, _DAC, _DRI, _DNL = 0xDA, 0xDB, 0xC4, 0xCC, 0xDD, 0xDC
+_ARITHMETIC = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _ORDER_OCTETS = 64
 
 
@@ -17,6 +18,7 @@ def used_segments(segments: list[bytes]) -> list[bytes]:
     Raises: InputError `media/cannot-clean` for a segment that is not built as the standard says.
     """
     quantisers = _quantisers(segments)
+    codes = _DAC if any(segment[1] in _ARITHMETIC for segment in segments) else _DHT
     kept: list[bytes] = []
     needed: set[tuple[int, int]] = set()
     for segment in reversed(segments):
@@ -26,9 +28,9 @@ def used_segments(segments: list[bytes]) -> list[bytes]:
                 _check_scan(segment)
                 for each in range(payload[0]):
                     component, tables = payload[1 + 2 * each], payload[2 + 2 * each]
-                    needed |= {(_DHT, tables >> 4), (_DHT, 0x10 | tables & 15), (_DQT, quantisers.get(component, 0))}
+                    needed |= {(codes, tables >> 4), (codes, 0x10 | tables & 15), (_DQT, quantisers.get(component, 0))}
                 kept.append(segment)
-            case 0xDB | 0xC4:
+            case 0xDB | 0xC4 | 0xCC:
                 entries: list[bytes] = []
                 for entry in reversed(_entries(marker, payload)):
                     named = (marker, entry[0] & (0x0F if marker == _DQT else 0x1F))
@@ -61,6 +63,8 @@ def _entries(marker: int, payload: bytes) -> list[bytes]:
     while place < len(payload):
         if marker == _DQT:
             length = 1 + _ORDER_OCTETS * (2 if payload[place] >> 4 else 1)
+        elif marker == _DAC:
+            length = 2
         else:
             length = 17 + sum(payload[place + 1 : place + 17])
         if place + length > len(payload):
@@ -80,8 +84,6 @@ def _check_length(marker: int, payload: bytes) -> None:
     match marker:
         case 0xDD | 0xDC:
             good = len(payload) == 2
-        case 0xCC:
-            good = len(payload) % 2 == 0 and len(payload) <= 64
         case _:
             good = len(payload) >= 6 and len(payload) == 6 + 3 * payload[5]
     if not good:

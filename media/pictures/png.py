@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from media.pictures.damage import damaged
 from media.pictures.exif import block_for, shown_by
 from media.pictures.icc import without_words
-from media.pictures.png_data import frame_size, only_the_picture, samples_octets
+from media.pictures.png_data import Colours, frame_size, only_the_picture, samples_octets
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LENGTHS = {
@@ -29,8 +29,12 @@ _LARGEST_PROFILE = 16 << 20
 def rebuild(data: bytes, traces: Sequence[str]) -> bytes:
     """Give a PNG of the same picture and nothing else. Raises: InputError `media/cannot-clean`."""
     out, seen, number = [SIGNATURE], set[bytes](), 0
+    colours = Colours()
     try:
         for name, body in _joined(data):
+            colours.meet(name, body)
+            if name in (b"PLTE", b"tRNS") and not colours.need(name, body):
+                continue
             if name == b"iCCP":
                 out.append(_chunk(name, b"ICC\0\0" + _repacked(body, traces)))
             elif name == b"eXIf":

@@ -6,10 +6,40 @@ Standard: PNG, third edition, 8 (interlacing), 10 (compression).
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_BY_PALETTE = 3
+_CLEAR = {0: 2, 2: 6}
+"""How long the one colour is that is not seen, by kind of samples."""
 _PIECE_OCTETS = 1 << 20
+
+
+@dataclass(slots=True)
+class Colours:
+    """Says of a palette and of transparency, as the chunks are met, whether the picture's samples need them.
+
+    Of a picture that is not drawn by a palette it is advice to screens of few colours, and any words fit into it.
+    """
+
+    depth: int = 0
+    kind: int = -1
+    entries: int = 0
+
+    def meet(self, name: bytes, body: bytes) -> None:
+        if name == b"IHDR":
+            self.depth, self.kind = body[8], body[9]
+        elif name == b"PLTE":
+            self.entries = len(body) // 3
+
+    def need(self, name: bytes, body: bytes) -> bool:
+        """Say whether one of the two is of use. Raises: ValueError for more colours than the samples can name."""
+        if name == b"tRNS":
+            return 0 < len(body) <= self.entries if self.kind == _BY_PALETTE else len(body) == _CLEAR.get(self.kind)
+        if self.kind == _BY_PALETTE and len(body) > 3 << self.depth:
+            raise ValueError("more colours than the samples can name")
+        return self.kind == _BY_PALETTE
 
 
 def samples_octets(header: bytes, width: int, height: int) -> int:

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from media.pictures.exif import block_for, shown_by
 from media.pictures.gif_codes import octets_of_codes
 from media.pictures.icc import telling_words
-from media.pictures.png_data import holds_more, samples_octets
+from media.pictures.png_data import Colours, holds_more, samples_octets
 
 _JPEG_TABLES = b"\xc4\xcc\xdb\xdd\xdc"
+_JPEG_ARITHMETIC = b"\xc9\xca\xcb\xcd\xce\xcf"
 _JPEG_FRAMES = b"\xc0\xc1\xc2\xc3\xc5\xc6\xc7\xc9\xca\xcb\xcd\xce\xcf"
 _PNG_CHUNKS = b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB sBIT bKGD pHYs cICP mDCV cLLI mDCv cLLi acTL fcTL fdAT".split()
 _PNG_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"cICP": 4, b"acTL": 8, b"fcTL": 26, b"IHDR": 13}
@@ -24,7 +25,7 @@ _LARGEST_PROFILE = 16 << 20
 
 def walk_jpeg(data: bytes, told: bool) -> Iterator[str]:
     """Walk a JPEG."""
-    profile, place = b"", 2
+    profile, place, codes = b"", 2, b"\xc4"
     while True:
         if data[place : place + 1] != b"\xff" or place + 2 > len(data):
             yield "bytes that belong to no segment"
@@ -35,7 +36,10 @@ def walk_jpeg(data: bytes, told: bool) -> Iterator[str]:
         length = int.from_bytes(data[place + 2 : place + 4], "big")
         payload = data[place + 4 : place + 2 + length]
         place += 2 + length
-        if marker == b"\xda":
+        codes = b"\xcc" if marker in _JPEG_ARITHMETIC else codes
+        if marker in b"\xc4\xcc" and marker != codes:
+            yield "tables of another coding than the picture's"
+        elif marker == b"\xda":
             place = _after_scan(data, place)
         elif marker == b"\xe2" and payload[:12] == b"ICC_PROFILE\0":
             profile += payload[14:]
@@ -77,14 +81,17 @@ def _jpeg_segment(marker: bytes, payload: bytes, told: bool) -> Iterator[str]:
 
 def walk_png(data: bytes, told: bool) -> Iterator[str]:
     """Walk a PNG."""
-    stream, packed = io.BytesIO(data[8:]), bytearray()
+    stream, packed, colours = io.BytesIO(data[8:]), bytearray(), Colours()
     while head := stream.read(8):
         length, name = int.from_bytes(head[:4], "big"), head[4:]
         body, check = stream.read(length), stream.read(4)
         packed += body if name == b"IDAT" else b""
         if check != struct.pack(">I", zlib.crc32(name + body)):
             yield "a chunk whose check sum is wrong"
-        if name == b"iCCP":
+        colours.meet(name, body)
+        if name in (b"PLTE", b"tRNS") and not colours.need(name, body):
+            yield f"colours that the picture does not need ({printable(name)})"
+        elif name == b"iCCP":
             if not body.startswith(b"ICC\0\0"):
                 yield "a named colour profile"
                 return

@@ -52,6 +52,7 @@ def jpegs() -> Iterator[tuple[str, bytes]]:
         ("codes that nothing uses", _segment(0xC4, unused_codes)),
         ("a long restart interval", _segment(0xDD, b"\0\0" + NEEDLE)),
         ("a segment of an application", _segment(0xE8, NEEDLE)),
+        ("conditions of another coding", _segment(0xCC, NEEDLE + b"!")),
     ):
         yield f"JPEG, {name}", plain[:20] + content + plain[20:]
     yield "JPEG, behind its end", plain + NEEDLE
@@ -71,6 +72,8 @@ def pngs() -> Iterator[tuple[str, bytes]]:
     yield "PNG, rows below the picture", plain[:at] + _chunk(b"IDAT", more) + after
     for name in (b"acTL", b"hIST", b"gAMA", b"sBIT", b"prVt"):
         yield f"PNG, in {name.decode()}", plain[:33] + _chunk(name, NEEDLE) + plain[33:]
+    for name in (b"PLTE", b"tRNS"):
+        yield f"PNG, in a {name.decode()} of no use", plain[:at] + _chunk(name, NEEDLE + b"!") + plain[at:]
 
 
 def gifs() -> Iterator[tuple[str, bytes]]:

@@ -1,5 +1,6 @@
 """Messages inside coded pictures are filled where they stand, whatever the pieces in which a file is read."""
 
+import math
 import random
 import subprocess
 from pathlib import Path
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archive.errors import InputError
-from media.coded_units import _H264, _HEVC, Blanked, _fill, coded_track, strange_units
+from media.coded_units import Blanked, _fill, coded_track, strange_units
+from media.codings import H264, HEVC
 from media.ranges import BytesRanges
 from media.sample_tables import only_what_is_played
 from tests.media.made_videos import ffmpeg, framemd5, numbered, tone
@@ -35,7 +37,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def _blanked(content: bytes) -> Blanked:
     track = coded_track(BytesRanges(content), 0)
     assert track is not None
-    return Blanked(BytesRanges(content), track)
+    return Blanked(BytesRanges(content), track, deadline=math.inf)
 
 
 @pytest.mark.parametrize(("coding", "told"), [("h264", SPOKEN), ("h264", b"x264 - core"), ("hevc", b"x265 (build")])
@@ -61,7 +63,7 @@ def test_a_walk_names_a_message_in_the_original_and_nothing_in_the_filled_one(
     for file, expected in ((BytesRanges(content), True), (filled, False)):
         track = coded_track(file, 0)
         assert track is not None
-        assert bool(list(strange_units(file, track))) == expected
+        assert bool(list(strange_units(file, track, deadline=math.inf))) == expected
 
 
 @pytest.mark.parametrize("coding", ["h264", "hevc"])
@@ -82,7 +84,7 @@ def test_however_a_file_is_read_the_same_octets_come(films: dict[str, Path], cod
 
 @given(length=st.integers(3, 5000), hevc=st.booleans(), message=st.booleans())
 def test_a_filled_unit_is_filler_of_just_its_length(length: int, hevc: bool, message: bool) -> None:
-    coding = _HEVC if hevc else _H264
+    coding = HEVC if hevc else H264
     header = (b"\x4e\x01" if hevc else b"\x06") if message else (b"\x7c\x01" if hevc else b"\x1e")
     unit = bytearray(length)
     _fill(memoryview(unit), 0, length, coding, header)
@@ -110,9 +112,9 @@ def test_units_that_do_not_add_up_are_refused(films: dict[str, Path]) -> None:
     assert track is not None
     content[track.begins[3] : track.begins[3] + 4] = b"\x7f\xff\xff\xff"
     with pytest.raises(InputError) as caught:
-        Blanked(BytesRanges(bytes(content)), track).read_range(0, len(content))
+        Blanked(BytesRanges(bytes(content)), track, deadline=math.inf).read_range(0, len(content))
     assert caught.value.code == "media/bad-units"
-    assert list(strange_units(BytesRanges(bytes(content)), track))
+    assert list(strange_units(BytesRanges(bytes(content)), track, deadline=math.inf))
 
 
 def test_what_lies_between_the_samples_is_seen(films: dict[str, Path]) -> None:

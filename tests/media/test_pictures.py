@@ -242,3 +242,29 @@ def test_a_bare_code_stream_has_no_end_that_could_be_checked() -> None:
     with pytest.raises(InputError) as caught:
         jxl.rebuild(b"\xff\x0a" + bytes(40), ())
     assert caught.value.code == "media/cannot-clean"
+
+
+def test_colours_and_codes_that_the_picture_does_not_need_go_and_are_named() -> None:
+    """A palette of a picture without one, one clear colour too many, conditions of arithmetic codes among others."""
+    plain, words = saved(picture(), "PNG"), SECRET[:27]
+    at = plain.index(b"IDAT") - 4
+    for name in (b"PLTE", b"tRNS"):
+        chunk = struct.pack(">I", len(words)) + name + words + struct.pack(">I", zlib.crc32(name + words))
+        told = plain[:at] + chunk + plain[at:]
+        assert any(name.decode() in word for word in walk_png(told, told=False))
+        copy = png.rebuild(told, ())
+        assert words not in copy and Image.open(io.BytesIO(copy)).tobytes() == picture().tobytes()
+    photo = saved(picture(), "JPEG")
+    told = photo[:20] + struct.pack(">BBH", 0xFF, 0xCC, 28) + words[:26] + photo[20:]
+    assert "tables of another coding than the picture's" in list(walk_jpeg(told, told=False))
+    assert jpeg.rebuild(told, ()) == jpeg.rebuild(photo, ())
+
+
+def test_a_picture_drawn_by_a_palette_keeps_its_colours_and_what_is_clear() -> None:
+    drawn = picture().quantize(16)
+    plain = saved(drawn, "PNG", transparency=3)
+    copy = png.rebuild(plain, ())
+    assert not list(walk_png(copy, told=False))
+    assert (b"PLTE" in copy, b"tRNS" in copy) == (True, True)
+    first, second = (Image.open(io.BytesIO(each)).convert("RGBA") for each in (plain, copy))
+    assert first.tobytes() == second.tobytes()

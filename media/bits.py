@@ -1,0 +1,50 @@
+"""Reading the bits of parameter sets of coded pictures, and whether such a set ends where its parameters end. No I/O.
+
+Standard: ITU-T H.264, 7.2, 7.3.1, 9.1 and H.265, 7.2, 7.3.1, 9.2.
+"""
+
+_LONGEST_CODE = 32
+
+
+class Bits:
+    """The bits of one unit without what keeps start codes out of it. Raises of all readings: ValueError at its end."""
+
+    def __init__(self, unit: bytes, head: int) -> None:
+        octets = unit[head:].replace(b"\0\0\3", b"\0\0").rstrip(b"\0")
+        self._value = int.from_bytes(octets, "big")
+        self._left = 8 * len(octets)
+        self._last = (self._value & -self._value).bit_length() - 1 if self._value else 0
+
+    def take(self, count: int) -> int:
+        if count > self._left:
+            raise ValueError("a set of parameters is cut short")
+        self._left -= count
+        return self._value >> self._left & (1 << count) - 1
+
+    def flag(self) -> bool:
+        return bool(self.take(1))
+
+    def code(self) -> int:
+        """Give a number without a sign (`ue`); one with a sign is as long."""
+        zeros = 0
+        while not self.take(1):
+            zeros += 1
+            if zeros > _LONGEST_CODE:
+                raise ValueError("a number that is too long")
+        return (1 << zeros) - 1 + self.take(zeros)
+
+    def codes(self, count: int) -> None:
+        for _ in range(count):
+            self.code()
+
+    def signed(self) -> int:
+        code = self.code()
+        return (code + 1) // 2 if code & 1 else -(code // 2)
+
+    def goes_on(self) -> bool:
+        """Tell whether anything stands before the last bit that is one (`more_rbsp_data`)."""
+        return self._left - 1 > self._last
+
+    def check_end(self) -> None:
+        if self._left - 1 != self._last or not 0 <= self._last < 8:
+            raise ValueError("something stands behind the parameters")
