@@ -157,6 +157,7 @@ NEUTRAL: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
     {
         ("File", "BMPVersion"): frozenset({"Windows V3"}),
         ("MPEG", "Encoder"): frozenset({"LAME"}),
+        ("PNG", "ProfileName"): frozenset({"ICC"}),
         ("Matroska", "MuxingApp"): frozenset({"Lavf"}),
         ("Matroska", "WritingApp"): frozenset({"Lavf"}),
         ("QuickTime", "CompressorName"): frozenset({"H.264"}),
