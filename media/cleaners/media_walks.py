@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from archive.errors import InputError
 from media.boxes import tracks, walk
 from media.cleaners.avi_walk import strange_pictures
+from media.cleaners.decoder_records import strange_records
 from media.cleaners.mp3 import frames, holds_a_tag
 from media.cleaners.track_parameters import strange_parameters
 from media.coded_units import coded_track, has_units, strange_units
 from media.ranges import RangeSource
-from media.sample_tables import only_what_is_played
+from media.sample_tables import only_what_is_played, tables_of
 
 _BOXES = frozenset(
     b"ftyp free wide mdat moov mvhd trak tkhd edts elst mdia mdhd hdlr minf vmhd smhd dinf dref stbl stsd stts stss "
@@ -49,6 +50,7 @@ def walk_boxes(copy: RangeSource) -> Iterator[str]:
         if any(track.hides for track in found):
             yield "an edit list that hides samples"
         for track in found:
+            yield from strange_records(tables_of(copy, track.number)[0].get(b"stsd", b""), track.handler)
             yield from _units(copy, track.number)
         if only_what_is_played(copy) is False:
             yield "bytes among the media data that no track plays"
