@@ -168,3 +168,24 @@ def test_what_was_stripped_at_intake_is_said_where_the_item_and_the_log_are_show
     assert "stripped at intake" in log
     assert "It was stripped at intake" in shown and "camera file" not in shown
     assert "not stripped kept whole, because it could not be cleaned" in kept
+
+
+def test_the_headers_of_a_mail_are_told_with_what_happens_to_each(run: Run, tmp_path: Path) -> None:
+    mail = tmp_path / "letter.eml"
+    head = "From: Ana <ana@example.org>\nTo: Luis <luis@example.org>\nDate: Mon, 1 Jan 2024 10:11:12 +0000\n"
+    way = "Received: from [10.1.2.3] by x\n\twith SMTP\nX-Originating-IP: 192.0.2.7\nMessage-ID: <7@ana-laptop>\n"
+    mail.write_text(head + way + "Subject: Hello\nFrom: Second\n\nWords: of the letter\n")
+    shown = json.loads(run("policy", "test", str(mail), "--audience", "press", "--json").stdout)
+    happens = [(each["header"], each["happens"]) for each in shown["headers"]]
+    assert [name for name, what in happens if what == "keep"] == ["From", "To", "Date", "Subject"]
+    assert [name for name, what in happens if what == "strip"] == [
+        "Received", "X-Originating-IP", "Message-ID", "From",
+    ]  # fmt: skip
+    assert shown["headers"][3]["value"] == "from [10.1.2.3] by x with SMTP"
+    page = run("policy", "test", str(mail), "--audience", "press").stdout
+    assert "X-Originating-IP" in page and "stays: the letter shows it" in page
+    copy = tmp_path / "copy.eml"
+    assert run("clean", "--file", str(mail), "--audience", "press", "-o", str(copy)).exit_code == 0
+    kept = copy.read_text()
+    assert "Date: Mon, 01 Jan 2024" in kept and "192.0.2.7" not in kept and "Second" not in kept
+    assert json.loads(run("policy", "test", str(PHOTO), "--json").stdout)["headers"] == []
