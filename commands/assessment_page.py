@@ -13,9 +13,10 @@ from custody.clock_offset import newest_offset
 from custody.register import OpenedEntry
 from media.contradictions import contradictions
 from media.places import Place
+from media.received_as import Basis, Grade
 from media.recorded import shifted
 from media.risk import risks
-from media.sentences import english_of_value
+from media.sentences import english_of_value, message
 
 _MOST_TIMES = 3
 
@@ -29,7 +30,7 @@ def assessment(entries: Sequence[OpenedEntry], places: Sequence[Place] = ()) -> 
     compared = [value for entry in entries for value in entry.all("small_copy")]
     differs = compared[-1].get("differs") if compared else None
     return {
-        "received_as": receipt.get("received_as"),
+        "received_as": _graded(receipt.get("received_as"), differs),
         "credentials": credentials,
         "clock_offset": newest_offset(entries),
         "linked": links_of(entries),
@@ -48,6 +49,14 @@ def assessment(entries: Sequence[OpenedEntry], places: Sequence[Place] = ()) -> 
             )
         ],
     }
+
+
+def _graded(recorded: Json | None, copy_differs: bool | None) -> Json | None:
+    """Give the grade, taken back where the small copy inside was since found to show another picture."""
+    if recorded is None or not copy_differs or recorded["grade"] != Grade.CAMERA_FILE:
+        return recorded
+    reason = message("received/small-copy-differs").value()
+    return {**recorded, "grade": Grade.UNKNOWN, "basis": Basis.NONE, "reasons": [reason]}
 
 
 def print_assessment(talk: Talk, entries: Sequence[OpenedEntry], places: Sequence[Place]) -> None:

@@ -21,9 +21,11 @@ from media.classify import ClassedTag, classify_all
 from media.cleaning import Plan, Verdict, plan_copy
 from media.copies import MemoryCopy
 from media.generalising import in_general
+from media.identify import HEAD_OCTETS
+from media.mail_head import headers
 from media.metadata_classes import MetadataClass
 from media.policy import ALWAYS_KEPT, WHY, Policy
-from media.ranges import SeekableFile
+from media.ranges import SeekableFile, as_ranges
 from media.tags import parse_tags
 from media.workbench import Examination
 
@@ -120,6 +122,8 @@ def policy_test(rooms: Rooms, file: Path, audience: str, tick: tuple[str, ...]) 
         plan = plan_copy(rooms.policy, examination.format.kind, Audience(audience), ticked)
         fields = classify_all(parse_tags(examination.extraction.raw))
         tried = _try(rooms, source, examination, plan)
+        head = as_ranges(source).read_range(0, min(HEAD_OCTETS, source.size))
+        mail = headers(examination.format.mime_type, head)
     told = [_Told(field, rooms.policy, plan) for field in fields if field.tag.family != "ExifTool"]
     talk.say(
         f"{printable(file.name)}: {examination.format.name}, {examination.format.kind.value}; "
@@ -131,6 +135,12 @@ def policy_test(rooms: Rooms, file: Path, audience: str, tick: tuple[str, ...]) 
         ["field", "value", "class", "what happens"],
         [(each.field.tag.source, each.value, each.field.about.value.replace("_", " "), each.words) for each in shown],
     )
+    if mail:
+        lines = [
+            (name, value[:_SHOWN_VALUE], "stays: the letter shows it" if stays else "goes")
+            for name, value, stays in mail
+        ]
+        talk.table(["header", "value", "what happens"], lines)
     kept = sum(each.field.about in ALWAYS_KEPT for each in told)
     more = counted(kept, "more field says", "more fields say")
     talk.say(f"{more} how it is shown and built, and {'stays' if kept == 1 else 'stay'}.")
@@ -144,6 +154,9 @@ def policy_test(rooms: Rooms, file: Path, audience: str, tick: tuple[str, ...]) 
             "kind": plan.kind.value,
             "mime_type": examination.format.mime_type,
             "fields": [each.document() for each in told],
+            "headers": [
+                {"header": name, "value": value, "happens": "keep" if stays else "strip"} for name, value, stays in mail
+            ],
             "copy": tried.values() if isinstance(tried, Verdict) else None,
             "refused": {"code": tried.code, "reason": tried.message} if isinstance(tried, TestigoError) else None,
         }

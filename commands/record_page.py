@@ -42,6 +42,12 @@ def print_item(
     if fixity:
         digest = grouped(fixity["sha256"])
         talk.fields("SHA-256", [digest[:39], digest[40:], "first computed at receipt; nothing is proved before it"])
+    for entry in opened.entries:
+        if intake := entry.get("intake"):
+            talk.fields("stripped", _stripped(intake))
+    kept_whole = (receipt.get("policy") or {}).get("reason")
+    if kept_whole:
+        talk.fields("not stripped", ["kept whole, because it could not be cleaned", str(kept_whole)])
     talk.field("received", f"{_moment(receipt.get('recorded_time'))} by {receipt.get('actor')}")
     if main is not None:
         talk.field("belongs to", main.number)
@@ -57,6 +63,20 @@ def print_item(
     _print_not_processed(talk, receipt)
     _print_previews(talk, opened)
     _print_log(talk, item, opened.entries)
+
+
+def _stripped(intake: Json) -> list[str]:
+    """Say what went of a file of which only a cleaned copy is kept, and which file that was."""
+    removed, handed = intake.get("removed") or {}, intake["handed_in"]
+    went = ", ".join(f"{about.replace('_', ' ')} ({count})" for about, count in sorted(removed.items()))
+    digest = grouped(handed["sha256"])
+    return [
+        "at intake: only this cleaned copy is kept, what was handed in is gone",
+        f"went: {went or 'nothing that was told in fields'}",
+        f"handed in: {counted(handed['size'], 'octet')}, SHA-256",
+        digest[:39],
+        digest[40:],
+    ]
 
 
 def _print_claims(talk: Talk, receipt: OpenedEntry) -> None:
@@ -138,6 +158,8 @@ def what_for(entry: OpenedEntry) -> str:
     packet = entry.get("packet") or {}
     parts = [entry.get(name) for name in ("purpose", "code", "reason")]
     parts += [packet.get("number"), packet.get("recipient") and f"to {packet['recipient']}"]
+    intakes = [value for value in entry.all("intake") if value]
+    parts += [f"stripped at intake, of SHA-256 {value['handed_in']['sha256']}" for value in intakes]
     return " · ".join(str(part) for part in parts if part)
 
 

@@ -7,7 +7,7 @@ graded a camera file and one that was not; it is a claim on both items and says 
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -156,6 +156,9 @@ class Comparing:
                 with self._vault.open_object(keys[item.id], name) as source:
                     likeness = self._workbench().likeness(source, kind, mime_type, grade)
                     differs = self._workbench().small_copy_differs(source, likeness)
+                if differs and likeness.grade == Grade.CAMERA_FILE:
+                    # No camera's small copy shows another picture, so this is nobody's better original.
+                    likeness = replace(likeness, grade=Grade.UNKNOWN)
                 staged = self._vault.stage(io.BytesIO(likeness.to_json()), item.recipient)
                 looked.append(_Looked(item=item, likeness=likeness, copy_differs=differs, staged=staged))
             self._vault.publish([each.staged for each in looked])

@@ -13,6 +13,7 @@ from custody.ledger import Transaction
 from ingest.reception import Arrival, CameIn, Linked, Reception, Refused, Result, Stored
 from media.credentials import CredentialClaim
 from media.policy import Policy
+from media.received_as import AFTER_CLEANING
 from media.workbench import Examination
 
 
@@ -94,7 +95,7 @@ def _item_values(reception: Reception, taken: Taken, item: Item, examination: Ex
         ("format", {**named, **examination.format_values()}),
         ("extraction", {**named, **examination.extraction_values()}),
         ("claims", {**named, "sender": told["claims"], "embedded": examination.claim_values()}),
-        ("received_as", {**named, **examination.received_as.value()}),
+        ("received_as", {**named, **(AFTER_CLEANING if taken.handed_in else examination.received_as).value()}),
         *_credentials(named, examination.credentials, taken.proof),
         ("policy", {**named, **policy_value(taken)}),
         ("record", item.to_log(told)),

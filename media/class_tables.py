@@ -157,9 +157,11 @@ NEUTRAL: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
     {
         ("File", "BMPVersion"): frozenset({"Windows V3"}),
         ("MPEG", "Encoder"): frozenset({"LAME"}),
+        ("PNG", "ProfileName"): frozenset({"ICC"}),
         ("Matroska", "MuxingApp"): frozenset({"Lavf"}),
         ("Matroska", "WritingApp"): frozenset({"Lavf"}),
         ("QuickTime", "CompressorName"): frozenset({"H.264"}),
+        ("QuickTime", "EncoderVendor"): frozenset({"FFMP", "FFmpeg"}),
         ("QuickTime", "HandlerVendorID"): frozenset({"Apple", "FFmpeg"}),
         ("QuickTime", "MediaLanguageCode"): frozenset({"und", "Unknown (32767)", "32767"}),
         ("QuickTime", "VendorID"): frozenset({"FFmpeg"}),
@@ -168,8 +170,11 @@ NEUTRAL: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
 )
 """Words that a format asks for and our own copies write; they tell nothing of the original."""
 
-WALKED: frozenset[tuple[str, str]] = frozenset({("QuickTime", "Unknown_edts")})
-"""Fields that ExifTool cannot read and a copy's inspector does: an edit list that hides nothing."""
+WALKED: frozenset[tuple[str, str]] = frozenset(
+    ("QuickTime", f"Unknown_{kind}") for kind in ("edts", "alac", "dac3", "dec3", "vpcC", "dOps", "d263")
+)
+"""Fields that ExifTool cannot read and a copy's inspector does: an edit list that hides nothing, and what a decoder is
+told to begin with (`decoder_records.py`)."""
 
 # Order matters: the first pattern that is found names the class.
 PATTERNS: tuple[tuple[re.Pattern[str], MetadataClass], ...] = tuple(

@@ -6,6 +6,7 @@ Plain words for a person who is no technician; nothing is said with more certain
 ENGLISH: dict[str, str] = {
     # How a file was received (`received_as.py`): each sentence is one reason.
     "received/not-graded": "Only pictures, video and sound are graded.",
+    "received/after-cleaning": "It was stripped at intake. What is kept is this archive's own copy, which shows nothing of how the file that was handed in came about.",
     "received/no-sign": "Nothing in the file shows how it came about.",
     "received/name": "The name that it came under is one that {by} gives ({pattern}).",
     "received/name-against": "Its name is one that {by} gives, but it holds what {by} removes; the name was not relied on.",
@@ -41,6 +42,9 @@ ENGLISH: dict[str, str] = {
     "received/same-size": "The picture has the size that its metadata says the camera took ({width} × {height}).",
     "received/camera-order": "The parts of the file stand in the order in which a camera writes them.",
     "received/phone-camera-order": "EXIF stands before JFIF, as the camera software of phones writes it and programs do not.",
+    "received/tables-apart": "Its compression tables are not laid out as cameras do it, but as the common JPEG library does: a program may have encoded another picture under the camera's fields. Some phones write so too, and cannot be told from it.",
+    "received/no-small-copy": "It lacks the small copy that cameras put into a JPEG, so the picture may be another than {make} wrote.",
+    "received/small-copy-differs": "When it came in it was graded a camera file; the small copy inside it was since found to show another picture, which no camera writes.",
     "received/maker-atoms": "It holds the tracks and fields that {make} writes into its films ({fields}), unharmed.",
     "received/times-agree": "The times of the film and of its tracks agree.",
     "received/missing-notes": "It names a camera ({device}), but lacks what would show that it is as the camera wrote it ({lacking}).",

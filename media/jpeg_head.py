@@ -27,11 +27,11 @@ class JpegHead:
 
     `parts` are the marker names in order (`EXIF`, `JFIF`, `XMP`, else `APP2`, `DQT` …). `quality` is that of the common
     library where the luminance table is exactly one of its own; `by_ffmpeg` says that it is one of FFmpeg's;
-    `has_tables` says that a table was seen at all.
+    `whole` says that the first scan was reached, so that every table before it was seen.
     """
 
     parts: tuple[str, ...]
-    has_tables: bool
+    whole: bool
     quality: int | None
     by_ffmpeg: bool = False
     width: int | None = None
@@ -45,6 +45,16 @@ class JpegHead:
     @property
     def exif_first(self) -> bool:
         return self.parts[:1] == ("EXIF",)
+
+    @property
+    def as_cameras_write(self) -> bool:
+        """Whether it is a baseline picture with its tables of each kind in one part.
+
+        The common library, and with it nearly every program that encodes anew or turns without loss, writes each table
+        as a part of its own. Phones that do so too cannot be told from it.
+        """
+        apart = self.parts.count("DQT") > 1 or self.parts.count("DHT") > 1
+        return self.whole and not apart and {"DQT", "DHT", "C0"} <= set(self.parts)
 
 
 def _scaled(quality: int) -> bytes:
@@ -67,11 +77,12 @@ def read_jpeg_head(head: bytes) -> JpegHead | None:
     parts: list[str] = []
     table: bytes | None = None
     size: tuple[int, int] | None = None
-    position = 2
+    position, whole = 2, False
     while position + 4 <= len(head) and head[position] == 0xFF:
         marker = head[position + 1]
         length = int.from_bytes(head[position + 2 : position + 4], "big")
         if marker == _START_OF_SCAN or length < 2:
+            whole = marker == _START_OF_SCAN
             break
         body = head[position + 4 : position + 2 + length]
         parts.append(_name(marker, body))
@@ -82,7 +93,7 @@ def read_jpeg_head(head: bytes) -> JpegHead | None:
         position += 2 + length
     return JpegHead(
         parts=tuple(parts),
-        has_tables=table is not None,
+        whole=whole,
         quality=_QUALITIES.get(table) if table else None,
         by_ffmpeg=table in _FFMPEG_TABLES,
         width=size[0] if size else None,

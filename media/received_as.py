@@ -74,6 +74,8 @@ class ReceivedAs:
 
 
 NOT_GRADED = ReceivedAs(grade=Grade.UNKNOWN, basis=Basis.NONE, reasons=(message("received/not-graded"),))
+# The grade of what was handed in is not kept either: its reasons name the camera and the moment.
+AFTER_CLEANING = ReceivedAs(grade=Grade.UNKNOWN, basis=Basis.NONE, reasons=(message("received/after-cleaning"),))
 
 # Where signs of several grades meet, the last leg of the way counts: a sent-on edit came by messenger.
 _ORDER = (
@@ -96,7 +98,7 @@ def received_as(
     trimmed: bool = False,
     credential: Credential | None = None,
 ) -> ReceivedAs:
-    """Grade one file by what was read of it, its first 64 KiB and its length in octets, and the name it came under.
+    """Grade one file by what was read of it, its head and its length in octets, and the name it came under.
 
     `trimmed` says that an edit list keeps parts of a film from being shown.
     """

@@ -15,7 +15,6 @@ _LEAST_BITS_A_PIXEL = 0.1
 _LEAST_PIXELS = 300_000
 _LEAST_NOTES = 4
 _LEAST_EXPOSURE = 3
-_PHONE_QUALITY = 90
 _RAW = frozenset(
     {"image/x-adobe-dng", "image/x-nikon-nef", "image/x-canon-cr2", "image/x-canon-cr3", "image/x-sony-arw"}
 )
@@ -112,7 +111,9 @@ def _camera(facts: Facts) -> Iterator[GradedReason]:
         yield None, message("received/too-small", octets=facts.size, pixels=width * height), False
     structure = _structure(facts)
     if not structure:
-        lacking.append("the maker's notes or the structure of a camera's file")
+        lacking.append("the maker's notes in a camera's structure")
+    if facts.jpeg is not None and not facts.jpeg.as_cameras_write:
+        yield None, message("received/tables-apart"), False
     if lacking:
         told = facts.device or "by its notes"
         yield None, message("received/missing-notes", device=told, lacking=", ".join(lacking)), False
@@ -120,6 +121,8 @@ def _camera(facts: Facts) -> Iterator[GradedReason]:
     if _converted_by_phone(facts):
         yield _CONVERTED, message("received/converted-picture", model=facts.model), False
         return
+    if facts.jpeg is not None and "ThumbnailImage" not in facts.by_name:
+        yield None, message("received/no-small-copy", make=facts.make), False
     yield from structure
     yield _CAMERA, message("received/exposure", device=facts.device, count=facts.exposure), False
     if facts.number("ExifImageWidth"):
@@ -127,26 +130,22 @@ def _camera(facts: Facts) -> Iterator[GradedReason]:
 
 
 def _structure(facts: Facts) -> list[GradedReason]:
-    """The maker's notes with the size that the camera took, or, where a phone writes none, the order of its parts."""
-    jpeg = facts.jpeg
-    known_size = facts.number("ExifImageWidth") > 0 or facts.format.mime_type in _RAW
+    """The maker's notes with the size that the camera took, in a file whose parts stand as a camera writes them.
+
+    The order of the parts alone shows nothing: whoever puts a camera's EXIF in front of another picture has it too.
+    """
+    jpeg, raw = facts.jpeg, facts.format.mime_type in _RAW
+    if facts.maker_notes < _LEAST_NOTES or not (raw or facts.number("ExifImageWidth")):
+        return []
     notes: GradedReason = (
         _CAMERA,
         message("received/maker-notes", make=facts.make, count=facts.maker_notes),
         False,
     )
-    if facts.maker_notes >= _LEAST_NOTES and known_size:
-        if jpeg is not None:
-            return [notes, (_CAMERA, message("received/camera-order"), False)] if jpeg.exif_first else []
-        if facts.format.mime_type in _RAW:
-            return [notes]
-        # Phones keep a HEIC as a grid of tiles; programs that convert write one picture.
-        return [notes] if b"grid" in facts.head and b"hvc1" in facts.head else []
-    phone_order = jpeg is not None and jpeg.parts[:2] == ("EXIF", "JFIF")
-    good = jpeg is not None and (jpeg.quality is None or jpeg.quality >= _PHONE_QUALITY) and jpeg.has_tables
-    if phone_order and good and facts.exposure > _LEAST_EXPOSURE and not facts.families & {"XMP", "IPTC"}:
-        return [(_CAMERA, message("received/phone-camera-order"), False)]
-    return []
+    if jpeg is not None:
+        return [notes, (_CAMERA, message("received/camera-order"), False)] if jpeg.exif_first else []
+    # Phones keep a HEIC as a grid of tiles; programs that convert write one picture.
+    return [notes] if raw or (b"grid" in facts.head and b"hvc1" in facts.head) else []
 
 
 def _converted_by_phone(facts: Facts) -> bool:

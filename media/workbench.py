@@ -26,11 +26,12 @@ from media.conversation import Allowance
 from media.credentials import CredentialClaim, CredentialReader, may_hold_credentials
 from media.holdings import Holdings, read_holdings
 from media.identify import HEAD_OCTETS, Format, identify
+from media.jpeg_head import read_jpeg_head
 from media.likeness import Likeness
 from media.likeness_maker import LikenessMaker
 from media.metadata_classes import MetadataClass
 from media.metadata_reader import ASKED_AT_ONCE, Extraction, MetadataReader, MetadataReaders
-from media.options import MediaSettings
+from media.options import MIB, MediaSettings
 from media.preview_parts import Preview
 from media.previews import Previews
 from media.problems import Problem
@@ -225,7 +226,7 @@ class Workbench:
             found,
             told,
             tags,
-            head=head,
+            head=_graded_by(head, ranges),
             size=ranges.size,
             untrusted_name=untrusted_name,
             trimmed=found.mime_type in _WITH_EDIT_LISTS and is_trimmed(ranges),
@@ -266,6 +267,12 @@ class Workbench:
     def previews(self, source: RangeSource | SeekableFile, examination: Examination) -> Iterator[Preview]:
         """Make the previews of an examined file, one after the other. Raises: what the source raises."""
         return self._previews.make(as_ranges(source), examination.format, examination.streams)
+
+
+def _graded_by(head: bytes, source: RangeSource) -> bytes:
+    """Give more of a JPEG whose tables lie behind all that its makers put in front of them."""
+    jpeg = read_jpeg_head(head)
+    return head if jpeg is None or jpeg.whole else source.read_range(0, min(MIB, source.size))
 
 
 def _as_evidence(credentials: CredentialClaim | None) -> Credential | None:

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 
 from media.confined.child import Refusal
 
-_KEPT = ("From", "To", "Cc", "Date", "Subject")
+SHOWN_HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _BOUNDARY = "=_part_{}"
 
 
@@ -20,7 +20,7 @@ def clean_mail(content: bytes, clean_html: Callable[[str], str]) -> bytes:
     policy = email.policy.SMTP.clone(max_line_length=998, refold_source="all")
     original = email.message_from_bytes(content, policy=policy)
     copy = EmailMessage(policy)
-    for name in _KEPT:
+    for name in SHOWN_HEADERS:
         for value in original.get_all(name, [])[:1]:
             copy[name] = str(value).replace("\n", " ").replace("\r", " ")
     plain, marked = _bodies(original, clean_html)

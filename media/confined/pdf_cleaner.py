@@ -14,7 +14,7 @@ from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
 from media.confined import pdf_keys as keys
 from media.confined.child import Inputs, Refusal, answer
 from media.confined.pdf_places import name_no_places
-from media.confined.pdf_streams import clean_stream
+from media.confined.pdf_streams import clean_stream, page_descriptions
 from media.confined.pdf_traces import removed_texts, still_there
 
 _HIDDEN_FLAG = 2
@@ -40,9 +40,10 @@ def work(inputs: Inputs, _arguments: list[str]) -> bytes:
                 raise Refusal("damaged")
         # Written once, only what a page can reach is left: nothing else may stop a file or be worked on.
         with pikepdf.open(io.BytesIO(made)) as pdf:
+            drawn = page_descriptions(pdf)
             for each in pdf.objects:
                 if isinstance(each, Stream):
-                    clean_stream(each)
+                    clean_stream(each, drawn=each.objgen in drawn)
             made = _written(pdf)
         if still_there(made, texts):
             raise Refusal("value-in-text")
@@ -93,6 +94,7 @@ def _clean(pdf: Pdf) -> None:
     root = pdf.Root
     name_no_places(pdf, list(_dictionaries(pdf)))
     for page in pdf.pages:
+        page.contents_coalesce()  # An operator may stand in another part than its operands.
         _clean_annotations(page.obj)
         _clean_contents(page.obj)
     for each in list(_dictionaries(pdf)):

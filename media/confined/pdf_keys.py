@@ -3,7 +3,7 @@
 Standard: ISO 32000-1 and 32000-2: catalog 7.7.2, page 7.7.3.3, images 8.9.5, forms 8.10.2, annotations 12.5, actions
 12.6. Left out on purpose: `StructTreeRoot` (its alternative texts often hold the names of files that nobody sees),
 `VP` and `Measure` (they hold places), the names of places to go to (links go there themselves) and of pages, `Lang`,
-`PieceInfo`, `Metadata`, `AF`.
+`PieceInfo`, `Metadata`, `AF`, `ActualText` (it stands in place of the text that is shown, and may say anything).
 """
 
 
@@ -19,7 +19,7 @@ PAGE = _keys(
 )
 PAGES = PAGE | _keys("Kids Count")
 CONTENTS = _keys("Filter DecodeParms Length")
-PROPERTIES = _keys("Type MCID ActualText")
+PROPERTIES = _keys("Type MCID")
 LAYERS = _keys("OCG OCMD")
 IMAGE = _keys("Type Subtype Width Height ColorSpace BitsPerComponent Intent ImageMask Mask Decode Interpolate SMask")
 IMAGE |= _keys("SMaskInData Matte Name Filter DecodeParms Length")

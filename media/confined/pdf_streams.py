@@ -1,25 +1,36 @@
 """Take out of a PDF's streams what is not drawn: metadata inside pictures, comments inside page descriptions."""
 
 import base64
-import re
 import zlib
 from collections.abc import Callable
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name, Object
+from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
 
 from media.confined.child import Refusal
 from media.confined.embedded_images import bare_jpeg, bare_jpeg2000
-from media.confined.pdf_keys import PROPERTIES
+from media.confined.pdf_operators import only_what_draws
 
-_MARKED = re.compile(rb"\b(?:BDC|DP)\b")
 _FOREIGN = (b"Exif\x00\x00", b"http://ns.adobe.com/xap/1.0/", b"<x:xmpmeta", b"Photoshop 3.0\x00", b"<?xpacket")
 _LARGEST_IMAGE = 256 << 20
+_TILES = 1
 _STREAM_KEYS = frozenset({"/Filter", "/DecodeParms", "/Length", "/F", "/FFilter", "/FDecodeParms"})
 
 
-def clean_stream(stream: Object) -> None:
-    """Clean one stream in place. Raises: Refusal `external-file`, `damaged-image`, `embedded-metadata`."""
+def page_descriptions(pdf: Pdf) -> frozenset[tuple[int, int]]:
+    """Name the streams that a viewer runs without their saying so themselves: of pages, and of drawn letters."""
+    found = [page.obj.get("/Contents") for page in pdf.pages]
+    for each in pdf.objects:
+        if isinstance(each, Dictionary) and isinstance(letters := each.get("/CharProcs"), Dictionary):
+            found += [letters[name] for name in letters.keys()]  # noqa: SIM118  # pikepdf iterates otherwise
+    return frozenset(each.objgen for each in found if isinstance(each, Stream))
+
+
+def clean_stream(stream: Object, *, drawn: bool) -> None:
+    """Clean one stream in place; `drawn` says that it is a page's own description.
+
+    Raises: Refusal `external-file`, `damaged-image`, `embedded-metadata`.
+    """
     if "/F" in stream and "/FFilter" in stream or isinstance(stream.get("/F"), Dictionary | pikepdf.String):
         raise Refusal("external-file")
     filters = stream.get("/Filter", Array())
@@ -36,28 +47,13 @@ def clean_stream(stream: Object) -> None:
         content = stream.read_bytes()
         if any(mark in content for mark in _FOREIGN):
             raise Refusal("embedded-metadata")
-        if _is_page_description(stream) and (b"%" in content or _MARKED.search(content)):
-            stream.write(_unmarked(stream))
-
-
-def _unmarked(stream: Object) -> bytes:
-    """Give what is drawn without comments, and with what programs need of marks: their number, and the text shown."""
-    drawn = []
-    for each in pikepdf.parse_content_stream(stream):
-        if isinstance(each, pikepdf.ContentStreamInstruction) and str(each.operator) in ("BDC", "DP"):
-            for operand in each.operands:
-                if isinstance(operand, Dictionary):
-                    for name in set(operand.keys()) - PROPERTIES:
-                        del operand[name]
-        drawn.append(each)
-    return bytes(pikepdf.unparse_content_stream(drawn))
-
-
-def _is_page_description(stream: Object) -> bool:
-    """A page's own contents have no key of their own; forms and patterns say what they are."""
-    if stream.get("/Subtype") == Name.Form or "/PatternType" in stream:
-        return True
-    return not set(stream.keys()) - _STREAM_KEYS
+        if drawn or stream.get("/Subtype") == Name.Form or stream.get("/PatternType") == _TILES:
+            bare = only_what_draws(stream, rewrite=b"%" in content)
+            if bare is not None:
+                stream.write(bare)
+        elif b"%" in content and not set(stream.keys()) - _STREAM_KEYS:
+            # A table of letters has no key of its own either, and is written in the same way.
+            stream.write(pikepdf.unparse_content_stream(pikepdf.parse_content_stream(stream)))
 
 
 def _write_image(stream: Object, names: list[str], bare: Callable[[bytes], bytes], last: Name) -> None:

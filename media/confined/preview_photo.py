@@ -50,15 +50,27 @@ def work(inputs: Inputs, sides: list[str]) -> bytes:
 def _flat(picture: Image.Image) -> Image.Image:
     """Give eight bits a colour and no transparency; what can be seen through lies on white."""
     if picture.mode.startswith(("I", "F")):
-        low, high = picture.getextrema()
-        span = max(float(high) - float(low), 1.0)  # type: ignore[arg-type]  # one band has two numbers
-        scaled = picture.convert("F").point(lambda value: (value - float(low)) * (255 / span))  # type: ignore[arg-type]  # as above
+        low, most = _whole_range(picture)
+        scaled = picture.convert("F").point(lambda value: (value - low) * (255 / (most - low)))
         return scaled.convert("L").convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         solid = picture.convert("RGBA")
         white = Image.new("RGBA", solid.size, "white")
         return Image.alpha_composite(white, solid).convert("RGB")
     return picture if picture.mode in ("RGB", "CMYK", "L") else picture.convert("RGB")
+
+
+def _whole_range(picture: Image.Image) -> tuple[float, float]:
+    """Give what is black and what is white by how the picture is coded, and only where that is not known by its points.
+
+    Stretched from its darkest point to its lightest, an even grey is shown as black, a dim picture as a bright one.
+    """
+    low, high = (float(each) for each in picture.getextrema())  # type: ignore[arg-type]  # one band has two numbers
+    if low >= 0:
+        for white in (1.0, 255.0, 65_535.0) if picture.mode == "F" else (65_535.0,):
+            if high <= white:
+                return 0.0, white
+    return low, max(high, low + 1)
 
 
 def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:

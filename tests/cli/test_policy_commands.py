@@ -3,13 +3,15 @@
 import hashlib
 import json
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from archive.catalogue.items import item_by_number
+from ingest.reception import Stored
 from tests.cli.conftest import Run
-from tests.way_in import SAMPLES, WayIn
+from tests.way_in import SAMPLES, WayIn, arrival
 
 PHOTO = SAMPLES / "DCIM" / "Camera" / "IMG_5195.HEIC"
 
@@ -142,3 +144,48 @@ def test_a_locked_archive_hands_nothing_out(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [(), ("E-2026-00001", "--file", str(PHOTO))])
 def test_either_an_item_or_a_file(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
     assert run("clean", *words, "--audience", "press", "-o", str(tmp_path / "x")).exit_code == 2
+
+
+def test_what_was_stripped_at_intake_is_said_where_the_item_and_the_log_are_shown(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    config = home / "config.toml"
+    strip = '[policy]\nuncleanable = "keep_marked"\n[policy.at_ingest]\nphoto = "strip"\n'
+    config.write_text((config.read_text() if config.is_file() else "") + strip)
+    handed = SAMPLES / "DCIM" / "Camera" / "iphone_hdr_YES.jpg"
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe1\x00\x10Exif\x00\x00MM\x00*\x00\x00")
+    digest = hashlib.sha256(handed.read_bytes()).hexdigest()
+    with WayIn.existing(home) as archive, archive.unlocked():
+        archive.clock.move(-timedelta(minutes=30))  # The commands look at the machine's own, which is slower.
+        result, marked = archive.take_in([arrival(handed.name, handed), arrival(broken.name, broken)])
+        assert isinstance(result, Stored) and isinstance(marked, Stored)
+        shown, kept = (" ".join(run("show", each.item.number).stdout.split()) for each in (result, marked))
+        log = " ".join(run("log", result.item.number).stdout.split())
+    assert "only this cleaned copy is kept" in shown
+    assert "location (" in shown and "device model (" in shown
+    assert digest in shown.replace(" ", "") and digest in log.replace(" ", "")
+    assert "stripped at intake" in log
+    assert "It was stripped at intake" in shown and "camera file" not in shown
+    assert "not stripped kept whole, because it could not be cleaned" in kept
+
+
+def test_the_headers_of_a_mail_are_told_with_what_happens_to_each(run: Run, tmp_path: Path) -> None:
+    mail = tmp_path / "letter.eml"
+    head = "From: Ana <ana@example.org>\nTo: Luis <luis@example.org>\nDate: Mon, 1 Jan 2024 10:11:12 +0000\n"
+    way = "Received: from [10.1.2.3] by x\n\twith SMTP\nX-Originating-IP: 192.0.2.7\nMessage-ID: <7@ana-laptop>\n"
+    mail.write_text(head + way + "Subject: Hello\nFrom: Second\n\nWords: of the letter\n")
+    shown = json.loads(run("policy", "test", str(mail), "--audience", "press", "--json").stdout)
+    happens = [(each["header"], each["happens"]) for each in shown["headers"]]
+    assert [name for name, what in happens if what == "keep"] == ["From", "To", "Date", "Subject"]
+    assert [name for name, what in happens if what == "strip"] == [
+        "Received", "X-Originating-IP", "Message-ID", "From",
+    ]  # fmt: skip
+    assert shown["headers"][3]["value"] == "from [10.1.2.3] by x with SMTP"
+    page = run("policy", "test", str(mail), "--audience", "press").stdout
+    assert "X-Originating-IP" in page and "stays: the letter shows it" in page
+    copy = tmp_path / "copy.eml"
+    assert run("clean", "--file", str(mail), "--audience", "press", "-o", str(copy)).exit_code == 0
+    kept = copy.read_text()
+    assert "Date: Mon, 01 Jan 2024" in kept and "192.0.2.7" not in kept and "Second" not in kept
+    assert json.loads(run("policy", "test", str(PHOTO), "--json").stdout)["headers"] == []

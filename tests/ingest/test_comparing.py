@@ -18,6 +18,7 @@ from media.preview_parts import Part
 from media.ranges import BytesRanges
 from media.workbench import Examination
 from tests.media.received_samples import GOPRO, IPHONE, NOKIA, exiftool, ffmpeg
+from tests.media.test_received_as import in_one_part, painted_over
 from tests.way_in import WayIn, arrival
 
 
@@ -97,6 +98,21 @@ def test_a_phones_heic_is_found_to_be_what_its_jpeg_shows(archive: WayIn) -> Non
     assert isinstance(copy, Part)
     again = archive.rooms.workbench.likeness(BytesRanges(copy.content), EvidenceKind.PHOTO, "image/jpeg", "y")
     assert picture.problem is None and alike(picture, again) is not None
+
+
+def test_a_forgery_laid_out_as_a_cameras_file_loses_that_grade_when_its_small_copy_is_looked_at(
+    archive: WayIn, tmp_path: Path
+) -> None:
+    """All that can be seen of its structure is the camera's; the small copy still shows what the camera saw."""
+    forged = tmp_path / "IMG_0001.jpg"
+    forged.write_bytes(in_one_part(painted_over(IPHONE.read_bytes(), turned=True)))
+    stored = take_in(archive, forged)[forged.name]
+    assert archive.log_of(stored.item)[0].get("received_as")["grade"] == "camera file"
+    with archive.unlocked():
+        work(archive)
+    assert archive.stored(stored.item.id, PURPOSE).count(b'"grade": "unknown"') == 1
+    shown = assessment(archive.log_of(stored.item))["received_as"]
+    assert shown["grade"] == "unknown" and "another picture" in shown["reasons"][0]["words"]
 
 
 def test_what_an_item_looks_like_is_sealed_to_it_and_every_look_is_an_entry(archive: WayIn) -> None:

@@ -255,3 +255,33 @@ def test_documents_of_the_corpus_leave_nothing_behind(bench: Workbench, corpus: 
     with_needles = [entry for entry in done if entry["needles"]]
     assert len(with_needles) >= 17, refused
     assert all(re.search(r"cannot be cleaned: .+\. The original is kept", why) for why in refused.values()), refused
+
+
+def test_words_of_a_page_that_no_viewer_shows_go(bench: Workbench) -> None:
+    """In place of a text, and before an operator that is none; the page's description is split over two streams."""
+    name = office_samples.NAME
+    hidden = f"/Span <</ActualText ({name}) /MCID 1>> BDC /MP ({name}) pop q 0 1 0 rg"
+    with pikepdf.new() as pdf:
+        font = pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Helvetica)
+        page = pdf.add_blank_page(page_size=(200, 200))
+        page.Resources = pikepdf.Dictionary(Font=pikepdf.Dictionary(F=font))
+        parts = (f"{hidden} BT /F 24 Tf 20 90 Td (VISIBLE)", "Tj ET Q EMC")
+        page.Contents = pikepdf.Array([pdf.make_stream(part.encode()) for part in parts])
+        made = io.BytesIO()
+        pdf.save(made)
+    assert left_in(made.getvalue(), [name]) == [name]
+    _, copy = cleaned(bench, made.getvalue())
+    assert left_in(copy, [name]) == []
+    assert pages_of(copy) == pages_of(made.getvalue()) and len(set(pages_of(copy)[0][1])) > 2
+    assert b"VISIBLE" in printed_words(copy)
+
+
+@pytest.mark.parametrize("hidden", ["({}) q Q", "({}) 0 1 0 rg", "({}) 0 scn"])
+def test_words_before_an_operator_that_takes_none_are_refused(bench: Workbench, hidden: str) -> None:
+    """One viewer passes over the words, another over the operator, so no copy would be true to both."""
+    with pikepdf.new() as pdf:
+        page = pdf.add_blank_page(page_size=(200, 200))
+        page.Contents = pdf.make_stream(hidden.format(office_samples.NAME).encode())
+        made = io.BytesIO()
+        pdf.save(made)
+    assert refusal_of(bench, made.getvalue()) == "damaged"

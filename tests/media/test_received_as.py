@@ -1,10 +1,14 @@
 """How a file was received: real files and files that other programs made are graded rightly, and none too surely."""
 
+import io
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw
+from PIL.JpegImagePlugin import JpegImageFile
 
 from media.identify import HEAD_OCTETS
 from media.ranges import BytesRanges
@@ -17,12 +21,12 @@ from tests.media.received_samples import FOUND, GOPRO, IPHONE, NOKIA, exiftool, 
 
 CAMERA_FILES = {
     "iphone_hdr_YES.jpg",
-    "HMD_Nokia_8.3_5G.jpg",
     "22-canon_tags.jpg",
     "max-heromode.mp4",
 }
 """All in the corpora that came from a camera as it wrote them and can be told to have. A file without enough to tell by
-(jolla.jpg, HMD_Nokia_8.3_5G_hdr.heif) is `unknown`, which is right too."""
+(jolla.jpg, HMD_Nokia_8.3_5G_hdr.heif) is `unknown`, which is right too; so is HMD_Nokia_8.3_5G.jpg, which has neither
+notes nor a small copy and is laid out octet for octet as any program on the common library would encode it anew."""
 
 NOT_LOOKED_AT = {
     ".json",
@@ -108,6 +112,76 @@ def test_a_picture_encoded_anew_with_all_the_cameras_fields_is_no_camera_file(
         ffmpeg("-i", original, "-q:v", quality, "-pix_fmt", "yuvj420p", again)
         exiftool("-tagsfromfile", original, "-all:all", "-unsafe", again)
         assert grade(workbench, again).grade is not Grade.CAMERA_FILE
+
+
+@pytest.mark.parametrize("tables", ["own", "camera"])
+@pytest.mark.parametrize("name", ["iphone_hdr_YES.jpg", "HMD_Nokia_8.3_5G.jpg", "22-canon_tags.jpg"])
+def test_another_picture_under_a_cameras_own_head_is_no_camera_file(
+    workbench: Workbench, corpus: CorpusFinder, tmp_path: Path, name: str, tables: str
+) -> None:
+    """Every octet in front of the tables is the camera's, at the size that it took; only what is shown is not."""
+    (original,) = (corpus("media-metadata") / "exif-samples" / "jpg").rglob(name)
+    forged = tmp_path / name
+    forged.write_bytes(painted_over(original.read_bytes(), tables))
+    found = grade(workbench, forged)
+    assert found.grade in (Grade.UNKNOWN, Grade.DOWNLOAD), [english(reason) for reason in found.reasons]
+    assert found.reasons
+
+
+def painted_over(content: bytes, tables: str = "camera", turned: bool = False) -> bytes:
+    """Paint over a camera's picture (and turn it), encode it with Pillow and put the camera's own head in front."""
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as opened:
+        assert isinstance(opened, JpegImageFile)
+        picture, taken = opened.convert("RGB"), opened.quantization
+    ImageDraw.Draw(picture).ellipse((0, 0, picture.width // 2, picture.height // 2), fill="green")
+    options: dict[str, object] = {"qtables": taken, "subsampling": 2} if tables == "camera" else {"quality": 98}
+    (picture.rotate(180) if turned else picture).save(out, "JPEG", **options)
+    return b"\xff\xd8" + b"".join(_segments(content, of_camera=True)) + b"".join(_segments(out.getvalue()))
+
+
+def _segments(content: bytes, of_camera: bool = False) -> Iterator[bytes]:
+    at = 2
+    while content[at + 1] != 0xDA:
+        size = 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if of_camera == (0xE0 <= content[at + 1] <= 0xEF):
+            yield content[at : at + size]
+        at += size
+    if not of_camera:
+        yield content[at:]
+
+
+def in_one_part(content: bytes) -> bytes:
+    """Write the tables of each kind as one part, as a forger would who knows how cameras do it."""
+    together, rest = dict[int, bytes](), list[bytes]()
+    for segment in _segments(content):
+        if segment[1] in (0xDB, 0xC4):
+            together[segment[1]] = together.get(segment[1], b"") + segment[4:]
+        else:
+            rest.append(segment)
+    tables = [bytes((0xFF, kind)) + (len(body) + 2).to_bytes(2, "big") + body for kind, body in together.items()]
+    return b"\xff\xd8" + b"".join([*_segments(content, of_camera=True), *tables, *rest])
+
+
+def test_a_cameras_file_whose_small_copy_is_missing_is_no_camera_file(workbench: Workbench, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.jpg"
+    bare.write_bytes(IPHONE.read_bytes())
+    exiftool("-ThumbnailImage=", bare)
+    found = grade(workbench, bare)
+    assert found.grade is Grade.UNKNOWN
+    assert any("lacks the small copy" in english(reason) for reason in found.reasons)
+
+
+def test_a_cameras_file_whose_tables_lie_deep_is_looked_at_as_far_as_they_lie(
+    workbench: Workbench,
+) -> None:
+    """Large previews stand in front of the tables of some cameras; the first 64 KiB end before them."""
+    filler = b"\xff\xe2\xff\xfe" + bytes(65532)
+    content = IPHONE.read_bytes()
+    at = 4 + int.from_bytes(content[4:6], "big")
+    assert workbench.examine(BytesRanges(content[:at] + filler + content[at:])).received_as.grade is Grade.CAMERA_FILE
+    forged = painted_over(content)
+    assert workbench.examine(BytesRanges(forged[:at] + filler + forged[at:])).received_as.grade is Grade.UNKNOWN
 
 
 def test_times_that_were_moved_apart_are_no_camera_file(workbench: Workbench, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """No cleaner is believed: a copy that still holds anything is thrown away, whoever made it."""
 
+import io
+import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
+from PIL import Image
 
 from archive.errors import InputError
 from archive.types import Audience
@@ -19,9 +22,10 @@ from media.pictures import jpeg
 from media.ranges import BytesRanges
 from media.tags import Tag
 from media.workbench import Workbench
+from tests.media.cleaned import cleaned
 from tests.media.cleaned_corpus import POLICY
 from tests.media.conftest import SETTINGS
-from tests.media.test_pictures import SECRET, exif_of, picture, saved
+from tests.media.test_pictures import SECRET, exif_of, picture, saved, srgb
 
 ORIGINAL = saved(picture(), "JPEG", exif=exif_of(6), comment=SECRET)
 
@@ -155,3 +159,24 @@ def test_a_field_of_a_timed_track_is_a_place_or_a_track() -> None:
 )
 def test_a_key_of_ffprobe_belongs_to_its_class(key: str, about: str) -> None:
     assert class_of_name(key) is MetadataClass(about)
+
+
+def test_a_screenshot_with_a_named_colour_profile_is_cleaned_and_its_name_goes(workbench: Workbench) -> None:
+    """As macOS writes them: the profile is the monitor's, its name is whatever its owner called it."""
+    named = saved(picture(), "PNG", icc_profile=srgb()).replace(b"ICC Profile\0", b"Maria Mac 7\0")
+    at = named.index(b"iCCP")
+    size = int.from_bytes(named[at - 4 : at], "big")
+    check = zlib.crc32(named[at : at + 4 + size]).to_bytes(4, "big")
+    named = named[: at + 4 + size] + check + named[at + 8 + size :]
+    verdict, copy = cleaned(workbench, named)
+    assert MetadataClass.ORIGINAL_NAME in dict(verdict.removed)
+    assert b"Maria Mac 7" not in copy and b"iCCPICC\0\0" in copy
+    with Image.open(io.BytesIO(named)) as before, Image.open(io.BytesIO(copy)) as after:
+        assert before.info["icc_profile"] == after.info["icc_profile"]
+        assert before.tobytes() == after.tobytes()
+
+
+def test_only_our_own_name_of_a_profile_passes_the_second_reader() -> None:
+    tag = Tag("PNG", "PNG", "", "", "ProfileName", "ICC", "ICC")
+    assert classify(tag) is MetadataClass.STRUCTURE
+    assert classify(tag._replace(text="Maria's ICC")) is MetadataClass.ORIGINAL_NAME
