@@ -15,7 +15,7 @@ _MOST_BOXES = 20_000
 _CONTAINERS = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"moof", b"traf", b"mvex", b"gmhd"}
 )
-_TOLD = frozenset({b"elst", b"mdhd", b"hdlr", b"ctts", b"stts"})
+_TOLD = frozenset({b"elst", b"mdhd", b"hdlr", b"ctts", b"stts", b"tkhd"})
 _BOX_OCTETS = 1 << 20
 _SOUND_SECONDS = 0.12
 """An encoder's delay of AAC is hidden by an edit as well: some 2,112 samples, in which nothing was recorded."""
@@ -43,6 +43,7 @@ class Track:
     handler: str
     hides: bool
     seconds: float = 0
+    id: int = 0
 
 
 def walk(source: RangeSource) -> Iterator[Box]:
@@ -109,7 +110,7 @@ def _track(number: int, parts: dict[bytes, bytes], movie_scale: int) -> Track:
     except struct.error as error:
         raise _bad("a table of a track is cut short") from error
     seconds = _lasting(parts.get(b"stts", b"")) / scale if scale else 0
-    return Track(number=number, handler=handler, hides=hides, seconds=seconds)
+    return Track(number=number, handler=handler, hides=hides, seconds=seconds, id=_id(parts.get(b"tkhd", b"")))
 
 
 def _hides(parts: dict[bytes, bytes], movie_scale: int, *, sound: bool) -> bool:
@@ -135,6 +136,10 @@ def _edits(table: bytes) -> list[tuple[int, int]]:
     version, count = table[0], struct.unpack_from(">I", table, 4)[0]
     shape = struct.Struct(">Qqi" if version == 1 else ">Iii")
     return [shape.unpack_from(table, 8 + number * shape.size)[:2] for number in range(min(count, 10_000))]
+
+
+def _id(header: bytes) -> int:
+    return int.from_bytes(header[20:24] if header[:1] == b"\x01" else header[12:16], "big")
 
 
 def _times(table: bytes) -> tuple[int, int]:

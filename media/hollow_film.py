@@ -77,6 +77,8 @@ def hollow_film(source: RangeSource, numbers: Sequence[int], *, real_octets: int
     media, tracks = _media(source, known, len(name) + 8, real_octets)
     index = source.read_range(indexes[0].begin, indexes[0].end - indexes[0].begin)
     try:
+        # Covers there would be streams, and count before or behind the tracks.
+        index = b"".join(boxed(kind, inner) for kind, inner in _children(index) if kind not in (b"udta", b"meta"))
         moov = with_tables(index, {number: _tables(placed) for number, placed in tracks.items()})
     except (ValueError, struct.error):
         return None

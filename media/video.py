@@ -38,7 +38,8 @@ _QUESTION = (
 class Stream:
     """One stream. `frame_rate` is a fraction such as `30000/1001`; `rotation` is in degrees clockwise, as shown.
 
-    `attached`: a cover picture, or one of a series of thumbnails; `default`: players show it unless told otherwise.
+    `attached`: a cover picture, or one of a series of thumbnails; `default`: players show it unless told otherwise;
+    `id`: the container's own number of it, by which it is known where FFmpeg counts covers among the streams.
     """
 
     index: int
@@ -55,6 +56,7 @@ class Stream:
     language: str | None
     attached: bool = False
     default: bool = False
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,7 @@ def _stream(number: int, told: Mapping[str, object]) -> Stream:
         language=_text(tags.get("language")) or None,
         attached=role.get("attached_pic") == 1 or role.get("timed_thumbnails") == 1,
         default=role.get("default") == 1,
+        id=_hexadecimal(told.get("id")),
     )
 
 
@@ -194,6 +197,10 @@ def _text(value: object) -> str:
 def _whole(value: object, *, signed: bool = False) -> int | None:
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     return int(text) if re.fullmatch(r"-?\d{1,9}" if signed else r"\d{1,9}", text) else None
+
+
+def _hexadecimal(value: object) -> int | None:
+    return int(value, 16) if isinstance(value, str) and re.fullmatch(r"0x[0-9a-f]{1,8}", value) else None
 
 
 def _seconds(value: object) -> str | None:

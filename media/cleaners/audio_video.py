@@ -103,9 +103,10 @@ class AudioVideoCleaner:
         container = CONTAINERS[request.format.mime_type]
         picture, sound = self._wanted(request)
         wanted = [each for each in (picture, sound) if each is not None]
-        hidden = _hidden(request.source) if container.has_boxes else frozenset()
-        again = [each for each in wanted if each.index in hidden]
-        source = self._blanked(request, container, picture, hidden)
+        numbers, hidden = _tracks(request.source, wanted) if container.has_boxes else ({}, frozenset[int]())
+        again = [each for each in wanted if numbers.get(each.index) in hidden]
+        filled = None if picture is None or picture in again else numbers.get(picture.index)
+        source = self._blanked(request, filled)
         options = _options(container, picture, sound, again, filtering=source is request.source)
         tool = _TOOL + (f" ({' and '.join(each.kind for each in again)} encoded anew)" if again else "")
         run = Run(
@@ -115,8 +116,14 @@ class AudioVideoCleaner:
             whole=True,
         )
         try:
-            samples = _samples(request.source, wanted, again) if container.has_boxes else {}
-            if source is not request.source and not again and self._past_ffmpeg(source, wanted, run, options, sink):
+            samples = _samples(
+                request.source, [numbers[each.index] for each in wanted if each not in again] if numbers else []
+            )
+            if (
+                source is not request.source
+                and not again
+                and self._past_ffmpeg(source, [numbers[each.index] for each in wanted], run, options, sink)
+            ):
                 tool = f"{_TOOL} (media data brought over beside it)"
             else:
                 self._ffmpeg.write(run, source, sink)
@@ -125,12 +132,11 @@ class AudioVideoCleaner:
         return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type, samples=samples)
 
     def _past_ffmpeg(
-        self, source: RangeSource, wanted: list[Stream], run: Run, options: dict[str, Any], sink: Sink
+        self, source: RangeSource, numbers: list[int], run: Run, options: dict[str, Any], sink: Sink
     ) -> bool:
         """Copy a large film without leading its gigabytes through FFmpeg, where its tables are plain; say whether."""
         if source.size <= self._settings.small_file_mib * MIB:
             return False
-        numbers = [each.index for each in wanted]
         hollow = hollow_film(source, numbers)
         if hollow is None:
             return False
@@ -146,16 +152,11 @@ class AudioVideoCleaner:
         filled.write(source, sink, deadline=run.deadline)
         return True
 
-    def _blanked(
-        self, request: CleanRequest, container: Container, picture: Stream | None, hidden: frozenset[int]
-    ) -> RangeSource:
+    def _blanked(self, request: CleanRequest, number: int | None) -> RangeSource:
         """Fill the messages of a file as it is read, where its tables are plain: FFmpeg's filter takes every picture
         apart and writes it again, which takes four times as long as copying it, and leaves what `hvcC` holds."""
-        source = request.source
-        if not container.has_boxes or picture is None or picture.index in hidden:
-            return source
-        track = coded_track(source, picture.index)
-        return source if track is None else Blanked(source, track, deadline=request.deadline)
+        track = coded_track(request.source, number) if number is not None else None
+        return request.source if track is None else Blanked(request.source, track, deadline=request.deadline)
 
     def _wanted(self, request: CleanRequest) -> tuple[Stream | None, Stream | None]:
         told = self._probe.probe(request.source, deadline=request.deadline)
@@ -178,18 +179,25 @@ def cannot_clean(reason: str) -> InputError:
     return InputError("media/cannot-clean", f"This file cannot be cleaned: {words}. The original is kept as it is.")
 
 
-def _hidden(source: RangeSource) -> frozenset[int]:
-    """Give the tracks whose edit lists hide samples, by their number, which is FFmpeg's for whole files."""
+def _tracks(source: RangeSource, wanted: list[Stream]) -> tuple[dict[int, int], frozenset[int]]:
+    """Give the number of each stream among the tracks, and the tracks whose edit lists hide samples.
+
+    FFmpeg may count a cover before the tracks, so a stream is known by its own number wherever there is just one.
+    """
     try:
-        return frozenset(each.number for each in tracks(source) if each.hides)
+        found = tracks(source)
     except InputError as error:
         raise cannot_clean(error.message) from error
+    known = {each.id: each.number for each in found}
+    unique = len(known) == len(found)
+    numbers = {each.index: known[each.id] if unique and each.id in known else each.index for each in wanted}
+    return numbers, frozenset(each.number for each in found if each.hides)
 
 
-def _samples(source: RangeSource, wanted: list[Stream], again: list[Stream]) -> dict[str, int]:
-    """Give how many samples a copy must have at least, of what is copied as it is."""
-    handlers = {each.number: each.handler for each in tracks(source)}
-    least = {handlers.get(each.index, ""): least_samples(source, each.index) for each in wanted if each not in again}
+def _samples(source: RangeSource, numbers: list[int]) -> dict[str, int]:
+    """Give how many samples a copy must have at least, of the tracks that are copied as they are."""
+    handlers = {each.number: each.handler for each in tracks(source)} if numbers else {}
+    least = {handlers.get(number, ""): least_samples(source, number) for number in numbers}
     return {handler: count for handler, count in least.items() if count}
 
 

@@ -211,3 +211,20 @@ def test_a_film_of_which_a_part_cannot_be_read_is_refused(
         return 0xFFFFFFF0 if (of, at) == (track, 40) else offset
 
     _refused(workbench, Film(films["h264.mp4"].read_bytes()).octets(lie))
+
+
+def test_a_cover_before_the_tracks_does_not_change_which_is_which(
+    films: dict[str, Path], workbench: Workbench, tmp_path: Path
+) -> None:
+    cover = tmp_path / "cover.jpg"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64", "-frames:v", "1", cover)
+    ffmpeg("-i", films["h264.mp4"], "-i", cover, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1",
+           "attached_pic", tmp_path / "covered.mp4")  # fmt: skip
+    film = Film((tmp_path / "covered.mp4").read_bytes())
+    film.moov.sort(key=lambda box: (b"mvhd", b"udta", b"trak").index(box.kind))
+    covered = film.octets()
+    (tmp_path / "first.mp4").write_bytes(covered)
+    verdict, copy = cleaned(workbench, covered, Audience.PUBLIC)
+    assert verdict.tool == "ffmpeg"
+    (tmp_path / "copy.mp4").write_bytes(copy)
+    assert framemd5(tmp_path / "copy.mp4") == framemd5(tmp_path / "first.mp4")
