@@ -16,7 +16,8 @@ from commands.since import read_since
 from commands.talk import Talk, counted
 from commands.verification import Verification
 from custody.accounts import actor_of
-from custody.receipt import MAX_RECEIPT_OCTETS, ReceiptVerdict, verify_receipt
+from custody.receipt import MAX_RECEIPT_OCTETS
+from custody.receipt_checking import ReceiptVerdict, verify_receipt
 from custody.signed_note import VerifierKey
 from custody.timestamps import verify_token
 
@@ -125,6 +126,7 @@ def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tu
     verdict = verify_receipt(data, trusted)
     for check in verdict.checks:
         talk.say(f"{check.finding:<14} {check.words}")
+    _print_head(talk, verdict)
     for item in verdict.items:
         talk.say(f"{item.finding:<14} {printable(item.stated_number)}")
         for check in item.checks:
@@ -139,6 +141,19 @@ def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tu
     talk.say(f"{finding:<14} the receipt as a whole")
     talk.document(_verdict_document(verdict, finding))
     return _EXITS[finding]
+
+
+def _print_head(talk: Talk, verdict: ReceiptVerdict) -> None:
+    """Show what the receipt says of itself, where it is signed or at least nothing contradicts it."""
+    receipt = verdict.receipt
+    if receipt is None or verdict.finding is Finding.DOES_NOT_MATCH:
+        return
+    signed = "" if receipt.signed is not None else " (this file's word)"
+    talk.say(f"{'':<14}   receipt   {printable(receipt.number)}{signed}")
+    talk.say(f"{'':<14}   received  {receipt.received_time} by the archive's clock{signed}")
+    if receipt.use is not None:
+        who = ", ".join(receipt.use.audiences)
+        talk.say(f"{'':<14}   use       {printable(receipt.use.level)}: {printable(who)}{signed}")
 
 
 def _print_timestamps(talk: Talk, verdict: ReceiptVerdict, roots: list[bytes]) -> Finding:

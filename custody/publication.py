@@ -25,6 +25,7 @@ from archive.store.port import Store
 from archive.types import Clock
 from custody.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from custody.merkle import Frontier, leaf_hash
+from custody.receipt_head import sign_head
 from custody.signed_note import SigningKey, VerifierKey
 from custody.tiles import WIDTH, Tile, TileReader, encode_bundle, grow_tiles, tiles_to_write
 
@@ -112,6 +113,10 @@ class Publisher:
         with self._database.reading() as session:
             statement = select(CheckpointRow.note).order_by(CheckpointRow.size.desc()).limit(1)
             return session.execute(statement).scalar_one_or_none()
+
+    def sign_receipt(self, unsigned: bytes) -> bytes:
+        """Sign a receipt as a whole. The text that is signed can stand for nothing else (`receipt_head`)."""
+        return sign_head(unsigned, self._signers)
 
     def reader(self, size: int) -> TileReader:
         """Read hashes of the published log of `size` entries from its tiles."""

@@ -2310,10 +2310,11 @@ def verify_receipt(content: bytes, options: Options) -> Report:
             receipt = read_json(content.decode("utf-8"))
         except UnicodeDecodeError as broken:
             raise DoesNotMatch("is not UTF-8 text") from broken
-        if member(receipt, "v", int) != 1:
+        version = member(receipt, "v", int)
+        if version not in (1, 2, 3):
             raise CannotTell("is of a version that this program does not know")
         expected = {"v", "receipt", "received_time", "items", "checkpoint", "verifier_keys", "timestamps"}
-        if set(receipt) != expected:
+        if set(receipt) != expected.union(*[{"use"}, {"signed"}][: version - 1]):
             raise DoesNotMatch("has other members than a receipt has")
         report.title = f"receipt {member(receipt, 'receipt', str)}"
         keys = read_verifier_keys("\n".join(text_list(receipt, "verifier_keys")).encode("utf-8", "replace"))
@@ -2334,11 +2335,31 @@ def verify_receipt(content: bytes, options: Options) -> Report:
             for stamp in member(receipt, "timestamps", list)
         ]
         judge_timestamps(tokens, checkpoint, times, options, report)
-        report.notes.append(
-            f"not signed        the receipt's own time, {member(receipt, 'received_time', str)}, and its numbers"
-        )
+        with report.judging("the receipt as a whole"):
+            judge_receipt_head(receipt, version, checkpoint, report)
         report.notes.append("your file         compare its SHA-256 with the one above")
     return report
+
+
+def judge_receipt_head(receipt: Any, version: int, checkpoint: Checkpoint, report: Report) -> None:
+    """The keys that signed the log's state signed the receipt too: its number, its time, the use, the list of items."""
+    if version < 3:
+        raise CannotTell(
+            f"is of an older form: its number, its time ({member(receipt, 'received_time', str)}), the use, the items' "
+            "numbers, and that none is missing are not signed and only this file's word"
+        )
+    note = read_note(member(receipt, "signed", str).encode("utf-8", "replace"))
+    unsigned = canonical_json({name: value for name, value in receipt.items() if name != "signed"})
+    if note.text != f"testigo-receipt/3\nsha256 {hashlib.sha256(unsigned).hexdigest()}\n".encode():
+        raise DoesNotMatch("is not what the archive signed: its number, time, use or list of items was altered")
+    for key in checkpoint.ed25519_keys + checkpoint.ml_dsa_keys:
+        lines = [signature for name, key_id, signature in note.signatures if (name, key_id) == (key.name, key.key_id)]
+        if not lines:
+            raise DoesNotMatch("is not signed by each key that signed the log's state")
+        for signature in lines:
+            verify = verify_ed25519 if key.kind == ED25519_LINE else verify_ml_dsa_44
+            verify(key.key, note.text, signature)
+    report.matches("the receipt as a whole", f"as the log's key signed it; received {receipt['received_time']}")
 
 
 def text_list(record: Any, name: str) -> List[str]:

@@ -17,7 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from archive.access import Action
 from archive.settings import Settings
 from archive.types import Clock
-from web import assets, errors, languages, observer, probe, receipts, returning, security, setup, tus
+from web import assets, compression, errors, languages, observer, probe, receipts, returning, security, setup, tus
 from web.rooms import WebRooms, keep_rooms
 
 __all__ = ["WebRooms", "create_app", "create_setup_app"]
@@ -85,6 +85,7 @@ def _guarded(app: Flask, settings: Settings) -> Flask:
     """Put rules and headers over everything that is in an application."""
     app.view_functions["static"] = security.requires(Action.VISIT)(app.view_functions["static"])
     security.wire(app)
+    compression.wire(app)
     app.context_processor(_shared)
     if settings.web.proxies:
         hops = settings.web.proxies

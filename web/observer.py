@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from archive.access import Action
 from web.client import known_tokens, same_pace, visit_through
+from web.compression import travels_compressed
 from web.rooms import rooms, settings
 from web.security import OPEN_TO_THE_LENS, proves_itself, requires
 
@@ -38,6 +39,7 @@ def enter_code() -> str | AnyResponse:
 
 @blueprint.get("/d/<code>")
 @requires(Action.DELIVER)
+@travels_compressed
 def drop(code: str) -> Response:
     """Show the drop page. Template: `link` (OpenLink: `label`, `questions`, `octets_left`), `code`, `visit` (the token
     that the page's script sends as `visit` with each upload), `limit_mib` of the form without scripts."""
@@ -55,6 +57,7 @@ def drop(code: str) -> Response:
 
 @blueprint.get("/check")
 @requires(Action.VISIT)
+@travels_compressed
 def check() -> str:
     """Check a saved receipt file in the browser; nothing is sent anywhere."""
     return render_template("observer/check.html")
@@ -62,6 +65,7 @@ def check() -> str:
 
 @blueprint.get("/safety")
 @requires(Action.VISIT)
+@travels_compressed
 def safety() -> str:
     """Say what this can and cannot hide. Template: `seals` tells that waiting copies are sealed on the phone."""
     return render_template("observer/safety.html", seals=settings().web.seal_waiting_copies)
@@ -69,6 +73,7 @@ def safety() -> str:
 
 @blueprint.get("/help/iphone")
 @requires(Action.VISIT)
+@travels_compressed
 def iphone() -> str:
     return render_template("observer/iphone.html")
 

@@ -23,8 +23,10 @@ from custody.receipt import (
     ReceiptTimestamp,
     build_receipt,
     parse_receipt,
-    verify_receipt,
+    unsigned_octets,
 )
+from custody.receipt_checking import verify_receipt
+from custody.receipt_head import sign_head
 from custody.signed_note import KeyType, SigningKey
 from custody.tiles import TileReader, grow_tiles
 
@@ -73,7 +75,7 @@ def _made(
         for seq, leaf in enumerate(leaves)
     )
     checkpoint = Checkpoint(origin=ORIGIN, size=len(leaves), root=reader.root())
-    return Receipt(
+    receipt = Receipt(
         number="R-2026-00001",
         received_time=TIME,
         items=items,
@@ -81,6 +83,11 @@ def _made(
         verifier_keys=KEYS,
         timestamps=(ReceiptTimestamp(authority="demo", token=b"\x30\x00", chain="-----BEGIN CERTIFICATE-----\n"),),
     )
+    return _signed(receipt)
+
+
+def _signed(receipt: Receipt) -> Receipt:
+    return replace(receipt, signed=sign_head(unsigned_octets(receipt), (ED, PQ)))
 
 
 RECEIPT = _made([_values(item) for item in ITEMS])
@@ -124,8 +131,8 @@ def test_a_receipt_by_another_key_does_not_match_and_its_entries_cannot_be_place
 def test_a_receipt_stripped_of_its_second_signature_does_not_match() -> None:
     text, lines = RECEIPT.checkpoint.split(b"\n\n")
     stripped = replace(RECEIPT, checkpoint=text + b"\n\n" + lines.split(b"\n")[0] + b"\n")
-    assert _finding(stripped) is Finding.DOES_NOT_MATCH
-    assert verify_receipt(build_receipt(stripped), KEYS[:1]).finding is Finding.MATCHES
+    assert _finding(_signed(stripped)) is Finding.DOES_NOT_MATCH
+    assert verify_receipt(build_receipt(_signed(stripped)), KEYS[:1]).finding is Finding.MATCHES
 
 
 def test_a_receipt_that_states_another_digest_size_or_place_does_not_match() -> None:
@@ -195,8 +202,8 @@ def _mutated(**changes: object) -> bytes:
         b'{"v":' * 100_000,
         WRITTEN + b"\n",
         WRITTEN[:-1],
-        WRITTEN.replace(b'"v":1', b'"v":1.0'),
-        WRITTEN.replace(b'"v":1', b'"v":1,"v":1'),
+        WRITTEN.replace(b'"v":3', b'"v":3.0'),
+        WRITTEN.replace(b'"v":3', b'"v":3,"v":3'),
         b" " * (MAX_RECEIPT_OCTETS + 1),
         _mutated(v=2),
         _mutated(v=True),

@@ -115,6 +115,15 @@ class LogKeys:
         ]
         return (text + "\n" + "".join(f"\u2014 {self.origin} {line}\n" for line in lines)).encode()
 
+    def note(self, text: str) -> str:
+        """A note whose text both keys sign as it stands."""
+        classic, later = self._material()
+        lines = [
+            b64(self._id(classic) + self.ed25519.sign(text.encode())),
+            b64(self._id(later) + self.mldsa.sign(text.encode())),
+        ]
+        return text + "\n" + "".join(f"\u2014 {self.origin} {line}\n" for line in lines)
+
 
 @dataclass
 class NaiveLog:
@@ -299,8 +308,9 @@ def make_receipt(parts: Parts, stamps: Sequence[dict[str, str]] = ()) -> dict[st
                 "size": len(content),
             }
         )
-    return {
-        "v": 1,
+    unsigned: dict[str, object] = {
+        "v": 3,
+        "use": None,
         "receipt": "R-2026-0001",
         "received_time": "2026-11-01T00:01:00.000000Z",
         "items": listed,
@@ -308,6 +318,8 @@ def make_receipt(parts: Parts, stamps: Sequence[dict[str, str]] = ()) -> dict[st
         "verifier_keys": parts.keys.verifier_keys(),
         "timestamps": list(stamps),
     }
+    digest = sha256(rfc8785.dumps(unsigned)).hex()  # type: ignore[arg-type]
+    return {**unsigned, "signed": parts.keys.note(f"testigo-receipt/3\nsha256 {digest}\n")}
 
 
 # --- A time-stamp authority: certificates by `cryptography`, tokens by `openssl ts` ---------------

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from export import packet_verifier as verifier
 from export.packet_verifier import DIFFERS, MATCHES, UNCLEAR, CannotTell, DoesNotMatch, Options
+from tests.changed_receipts import changes_of, older_forms
 from tests.export.packet_fixture import Authority, Changes, Parts, ec_key, make_parts, make_receipt, rsa_key
 
 CHECKPOINT = "metadata/checkpoint"
@@ -242,6 +243,25 @@ def test_a_receipt_changed_in_any_place_is_refused(pristine: Parts, member: str)
     report = verifier.verify_receipt(json.dumps(changed).encode(), Options())
     assert report.verdict == DIFFERS
     assert report.of(DIFFERS)[0].subject == "item 1"
+
+
+def test_a_receipt_with_any_member_changed_is_refused(pristine: Parts, authority: Authority) -> None:
+    whole = json.dumps(receipt(pristine, authority)).encode()
+    assert verifier.verify_receipt(whole, Options()).verdict == MATCHES
+    names = set()
+    for name, changed in changes_of(whole):
+        names.add(name)
+        # Of a version that is yet to come nothing can be told.
+        assert verifier.verify_receipt(changed, Options()).verdict == (UNCLEAR if name == "v" else DIFFERS), name
+    assert {"receipt", "received_time", "use", "items.0.number", "items without 1"} <= names
+
+
+def test_a_receipt_of_an_older_form_is_not_proved_as_a_whole(pristine: Parts, authority: Authority) -> None:
+    whole = json.dumps(receipt(pristine, authority)).encode()
+    for version, older in older_forms(whole):
+        report = verifier.verify_receipt(older, Options())
+        assert [finding.subject for finding in report.of(UNCLEAR)] == ["the receipt as a whole"], version
+        assert report.verdict == UNCLEAR
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from custody.receipt import verify_receipt
+from custody.receipt_checking import verify_receipt
 from custody.receipt_office import issue_receipt
 from ingest.reception import Linked, Refused, Stored
 from tests.way_in import SAMPLES, WayIn, arrival

@@ -12,7 +12,8 @@ import pytest
 
 from archive.catalogue.drops import newest_consent, visit_by_number
 from archive.catalogue.items import list_items
-from custody.receipt import parse_receipt, verify_receipt
+from custody.receipt import parse_receipt
+from custody.receipt_checking import verify_receipt
 from tests.way_in import ROOT, Watcher, run_testigo
 from tests.web.served import Browser, Served, serving
 from tests.web.test_tus import content, sha256

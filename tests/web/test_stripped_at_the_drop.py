@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archive.segments import list_uploads
-from custody.receipt import verify_receipt
+from custody.receipt_checking import verify_receipt
 from tests.archives import PASSPHRASE
 from tests.ingest.test_stripping import BROKEN, STRIP
 from tests.way_in import SAMPLES, SETTINGS, run_testigo

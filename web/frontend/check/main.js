@@ -18,10 +18,10 @@ by("compare").addEventListener("change", async ({ target }) => {
 });
 
 function show() {
-  const { ok, problems, items, keys, number, received } = verdict;
-  by("verdict").className = `note ${ok ? "note-ok" : "note-bad"}`;
-  by("verdict-title").textContent = say(ok ? "check_ok" : "check_bad");
-  by("verdict-text").textContent = ok ? say("check_ok_text") : problems.map((problem) => say(`check_${problem}`)).join(" ");
+  const { ok, whole, problems, items, keys, number, received } = verdict;
+  by("verdict").className = `note ${ok ? (whole ? "note-ok" : "note-warn") : "note-bad"}`;
+  by("verdict-title").textContent = say(ok ? (whole ? "check_ok" : "check_older") : "check_bad");
+  by("verdict-text").textContent = ok ? say(whole ? "check_ok_text" : "check_older_text") : problems.map((problem) => say(`check_${problem}`)).join(" ");
   by("facts").replaceChildren();
   if (ok) {
     fact(say("check_number"), element("span", { className: "mono" }, number));

@@ -5,7 +5,9 @@ import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, concatBytes, equalBytes, utf8ToBytes } from "./octets.js";
 
-const OPENED = "fixity,recorded_time,run";
+const OPENED = ["fixity,recorded_time,run", "fixity,intake,recorded_time,run"]; // the latter where a cleaned copy is kept
+const MEMBERS = ["checkpoint", "items", "received_time", "receipt", "timestamps", "v", "verifier_keys"];
+const MORE = { 1: [], 2: ["use"], 3: ["use", "signed"] }; // the second version states a use, the third signs the whole
 const EVENTS = ["ingestion", "duplicate receipt"];
 const ED25519 = 1;
 const MLDSA44 = 6;
@@ -15,14 +17,16 @@ const must = (right, problem) => {
   if (!right) throw new Differs(problem);
 };
 
-// Answers `{ok, problems, number, received, items, keys}`; `problems` are keys of the page's words.
+// Answers `{ok, whole, problems, number, received, items, keys}`; `problems` are keys of the page's words. `whole` is false
+// for an older form, which is not signed as a whole: then number and time are the file's word.
 export function checkReceipt(text) {
   try {
     const receipt = parse(text);
     const { root, size, keys } = checkSignatures(receipt);
     const items = receipt.items.map((item) => checkItem(item, root, size));
     must(items.length, "unreadable");
-    return { ok: true, problems: [], number: receipt.receipt, received: receipt.received_time, items, keys };
+    const whole = checkHead(receipt);
+    return { ok: true, whole, problems: [], number: receipt.receipt, received: receipt.received_time, items, keys };
   } catch (error) {
     return { ok: false, problems: [error instanceof Differs ? error.message : "unreadable"] };
   }
@@ -30,8 +34,8 @@ export function checkReceipt(text) {
 
 function parse(text) {
   const receipt = canonical(text);
-  const members = { 1: 7, 2: 8 }[receipt.v]; // the second version states the use that the sender allowed
-  must(Object.keys(receipt).length === members && Array.isArray(receipt.items), "unreadable");
+  const members = [...MEMBERS, ...(MORE[receipt.v] ?? ["unknown"])].sort().join();
+  must(Object.keys(receipt).sort().join() === members && Array.isArray(receipt.items), "unreadable");
   return receipt;
 }
 
@@ -63,6 +67,21 @@ function checkSignatures({ checkpoint, verifier_keys: written }) {
     must(line && signedBy(key, line.signature, body, { origin, size: BigInt(size), root: rootOctets }), "signature");
   }
   return { root: rootOctets, size: Number(size), keys: keys.map((key) => bytesToHex(key.fingerprint)) };
+}
+
+// Formats, 5.2: each key of the log signed everything but the member `signed`.
+function checkHead({ signed, ...unsigned }) {
+  if (unsigned.v < 3) return false;
+  const end = signed.lastIndexOf("\n\n");
+  const body = signed.slice(0, end + 1);
+  must(body === `testigo-receipt/3\nsha256 ${bytesToHex(sha256(utf8ToBytes(write(unsigned))))}\n`, "head");
+  const lines = signed.slice(end + 2).trimEnd().split("\n").map(signatureLine);
+  for (const { name, id, type, key } of unsigned.verifier_keys.map(verifierKey)) {
+    const line = lines.find((other) => other.name === name && equalBytes(other.id, id));
+    const verify = type === ED25519 ? ed25519.verify : ml_dsa44.verify;
+    must(line && verify(line.signature, utf8ToBytes(body), key), "head");
+  }
+  return true;
 }
 
 function signatureLine(line) {
@@ -106,10 +125,12 @@ function checkItem(item, root, size) {
     must(!(name in opened), "item");
     opened[name] = value;
   }
-  must(Object.keys(opened).sort().join() === OPENED && EVENTS.includes(entry.event), "item");
+  must(OPENED.includes(Object.keys(opened).sort().join()) && EVENTS.includes(entry.event), "item");
   const { fixity, run, recorded_time: recorded } = opened;
   must(fixity.stage === "receipt" && fixity.item === run.item, "item");
   must(fixity.sha256 === item.sha256 && fixity.size === item.size && entry.seq === item.index, "item");
+  const kept = opened.intake?.stored ?? item;
+  must(kept.sha256 === item.sha256 && kept.size === item.size, "item");
   must(equalBytes(climb(leaf, item.index, size, item.proof.map(fromBase64)), root), "proof");
   return { number: item.number, sha256: item.sha256, size: item.size, recorded };
 }
