@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import hmac
 import os
+import resource
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from commands.first_start import Served
 
 _GRACE_S = 30
+_OPEN_FILES = 16384
 _M_ARENA_MAX = -8
 _LOOPBACK = ("127.", "[::1]", "localhost", "unix:")
 
@@ -145,10 +147,11 @@ def _options(run_folder: Path, address: str, threads: int) -> dict[str, Any]:
         raise ConfigError("web/no-run-folder", "The archive's run folder cannot be written. Nothing was started.")
     return {
         "bind": address,
-        "worker_class": "gthread",
+        "worker_class": "commands.patience.PatientWorker",
+        "logger_class": "commands.patience.QuietLogger",
         "workers": 1,
         "threads": threads,
-        "worker_connections": threads * 4,
+        "worker_connections": _connections(),
         "graceful_timeout": _GRACE_S,
         "timeout": 120,
         "keepalive": 15,
@@ -160,6 +163,15 @@ def _options(run_folder: Path, address: str, threads: int) -> dict[str, Any]:
         "forwarded_allow_ips": "",
         "proc_name": "testigo",
     }
+
+
+def _connections() -> int:
+    """Open as many files as this process may; return how many connections that allows. One that waits costs little."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(hard if hard != resource.RLIM_INFINITY else _OPEN_FILES, _OPEN_FILES)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(soft, most) // 2
 
 
 COMMANDS: dict[str, click.Command] = {"serve": serve}

@@ -23,9 +23,6 @@ from archive.catalogue.drops import (
     RECEIVING,
     Upload,
     delivery_of,
-    files_through,
-    octets_through,
-    open_uploads,
     upload_by_name,
     visit_by_id,
 )
@@ -36,6 +33,7 @@ from archive.settings import IngestSettings
 from archive.turns import no_such_upload
 from archive.types import Clock
 from archive.uploadtold import Place, keep_place, keep_told, told_by_address
+from ingest.allowance import STEP_OCTETS, Allowance
 from ingest.arrival import ArrivalKey
 from ingest.finishing import Finishing
 from ingest.following import Following, Watch
@@ -43,14 +41,12 @@ from ingest.told import Told
 from ingest.visits import Visits
 from ingest.waiting_line import Line, Source
 
-SYNC_OCTETS = 8 << 20
+SYNC_OCTETS = STEP_OCTETS
 """At most so many octets are received before they are made durable."""
 
 _FIRST_READ = 64 << 10
 _MOST_READ = 1 << 20
 """A buffer grows to this only where a line fills it: a few mebibytes do for hundreds of slow phones."""
-
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +90,9 @@ class Uploads:
         self._following = following
         self._arrival = arrival
         self._settings = settings
-        self._free_octets = free_octets
+        self._allowance = Allowance(
+            database=database, finishing=finishing, settings=settings, free_octets=free_octets, clock=clock
+        )
         self._clock = clock
         self._line = Line()
 
@@ -107,7 +105,7 @@ class Uploads:
         if declared > self._settings.max_file_octets:
             raise InputError("uploads/too-large", "The file is larger than this archive takes. Nothing was taken in.")
         visit, link = self._visits.begin(token, untrusted_code)
-        self._refuse_without_room(declared)
+        self._allowance.before_new(declared)
         address = begin_upload(self._root)
         try:
             keep_place(self._root, upload_name(address), Place(visit_id=visit.id, declared=declared))
@@ -221,13 +219,7 @@ class Uploads:
         """Make the upload's row, unless that would go beyond what its link or the archive takes at once."""
         now = self._clock()
         with self._database.writing() as session:
-            left = link.most_octets - octets_through(session, link.id)
-            if declared > left or files_through(session, link.id) >= link.most_files:
-                raise ConflictError(
-                    "uploads/quota", "No more can be sent through this link. What arrived before is kept."
-                )
-            if open_uploads(session) >= self._settings.open_uploads:
-                raise UnavailableError("uploads/no-room", "Too many uploads wait at once. Try again in some minutes.")
+            self._allowance.refuse_new(session, visit, link, declared)
             row = {
                 "name": bytes.fromhex(upload_name(address)),
                 "visit_id": visit.id,
@@ -254,6 +246,7 @@ class Uploads:
             visit = visit_by_id(session, row.visit_id)
         if visit is None:
             raise no_such_upload()
+        self._allowance.before_octets(row, length)
         writer = SegmentWriter(self._root, address, _keyring(visit), synced=row.received, trial=checksum is not None)
         try:
             # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
@@ -307,7 +300,7 @@ class Uploads:
                 if watch is not None and watch.is_followed:
                     writer.uncache()
                 unsynced = 0
-                self._refuse_without_room(0)
+                self._allowance.before_step(declared - writer.offset)
             if is_full and len(buffer) < _MOST_READ:
                 buffer = memoryview(bytearray(2 * len(buffer)))
         if writer.offset == declared and source.readinto(memoryview(bytearray(1))):
@@ -364,13 +357,6 @@ class Uploads:
     def _refuse_ended(self, row: Upload) -> None:
         if row.state != RECEIVING and row.received < row.declared:
             raise ConflictError("uploads/expired", "This upload has ended. What arrived is kept. Send the file again.")
-
-    def _refuse_without_room(self, declared: int) -> None:
-        """Leave room for the log; a file needs its octets twice, staged and stored, until it is in."""
-        if self._free_octets() - 2 * declared < self._settings.reserve_mib * _MIB:
-            raise UnavailableError(
-                "uploads/no-room", "The archive has no room just now. What arrived is kept. Try again later."
-            )
 
 
 def _keyring(visit: Visit) -> Keyring:

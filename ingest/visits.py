@@ -153,6 +153,10 @@ class Visits:
             files_left = link.most_files - files_through(session, link.id)
         return self._links.opened(link, "", octets_left, files_left)
 
+    def is_begun(self, token: bytes) -> bool:
+        with self._database.reading() as session:
+            return visit_by_id(session, visit_id(token)) is not None
+
     def find(self, token: bytes) -> Visit:
         """Raises: NotFoundError `visits/no-such-visit`."""
         with self._database.reading() as session:

@@ -1,8 +1,10 @@
 """The body of a request as a plain stream: nothing of it is put on disk, and a line that broke is told as such."""
 
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from threading import Timer
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +12,9 @@ _PIECE = 32 << 10
 
 SILENCE_S = 60.0
 """So long a sender may say nothing before its request is given up; what came is kept, and it may go on later."""
+
+_LEAST = 8 << 10
+"""So much must come in each such while, or a few senders of an octet now and then would hold every thread."""
 
 
 class BrokenOffError(OSError):
@@ -26,31 +31,41 @@ class Body:
         chunked = "chunked" in (environ.get("HTTP_TRANSFER_ENCODING") or "").lower()
         self.length: int | None = None if chunked else int(text) if text.isdecimal() else 0
         self._left = self.length
+        self._window = (time.monotonic(), 0)
+        self._before: float | None = None
         self._line = None if chunked else _Line.of(self._input, self._socket)
 
     def __enter__(self) -> Self:
         if self._socket is not None:
+            self._before = self._socket.gettimeout()
             self._socket.settimeout(SILENCE_S)
+        self._window = (time.monotonic(), 0)
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
         if self._socket is not None:
-            self._socket.settimeout(None)
+            self._socket.settimeout(self._before)
 
     def read(self, size: int, /) -> bytes:
-        """Return the next octets, fewer than asked for only at the end of the body.
+        """Return the next octets, as many as have come; none only at the end of the body.
 
         Raises: BrokenOffError where the line broke; what came until then was returned before.
         """
-        if self._left is not None:
-            size = min(size, self._left)
+        if self._line is not None:
+            buffer = bytearray(min(size, _PIECE))
+            return bytes(buffer[: self.readinto(memoryview(buffer))])
+        size = min(size, _LEAST if self._left is None else self._left)
         if size <= 0:
             return b""
-        self._line = None  # From here on the server's reader keeps a rest where only it finds it again.
+        # The server's reader goes on until it has all of `size`, however slowly that comes.
+        too_slow = Timer(SILENCE_S, self.cut_short)
+        too_slow.start()
         try:
             data: bytes = self._input.read(size)
         except Exception as error:  # A server has classes of its own for a body that was broken off.
             raise BrokenOffError("the body was broken off") from error
+        finally:
+            too_slow.cancel()
         if self._left is not None:
             self._left -= len(data)
             if not data:
@@ -71,6 +86,7 @@ class Body:
             return 0
         try:
             count = self._line.readinto(room)
+            self._count(count)
         except OSError as error:
             raise BrokenOffError("the body was broken off") from error
         if not count:
@@ -78,6 +94,19 @@ class Body:
         if self._left is not None:
             self._left -= count
         return count
+
+    def _count(self, octets: int) -> None:
+        """See that no sender holds a thread with an octet now and then.
+
+        Raises: TimeoutError where less than `_LEAST` came in a while that is as long as the longest silence.
+        """
+        (since, came), now = self._window, time.monotonic()
+        came += octets
+        if now - since > SILENCE_S:
+            if came < _LEAST and self._left != octets:
+                raise TimeoutError("too little came")
+            since, came = now, 0
+        self._window = (since, came)
 
     def cut_short(self) -> None:
         """Have the thread that reads get what has come, and then be told that the line broke. For another thread."""

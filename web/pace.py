@@ -7,55 +7,84 @@ import hmac
 import os
 import time
 from collections import OrderedDict
-from threading import Lock
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock, Semaphore
 
-from archive.errors import UnavailableError
+from archive.errors import NotFoundError, UnavailableError
 
 _FREE_TRIES = 5
 _LONGEST_WAIT_S = 4.0
-_MOST_WAITING = 32
+_AT_ONCE = 16
+_MOST_IN_LINE = 16
+_PATIENCE_S = 10.0
 _MOST_KNOWN = 10_000
-_FORGET_S = 3600.0
+_FORGET_ONE_S = 60.0
 
 
 class Pace:
-    """Slows whoever keeps guessing wrong. Nobody is ever locked out, and nobody waits for another's guesses."""
+    """Slows wrong answers, and those alone: who has a right code is answered at once, also after others' wrong ones.
+
+    Callers from one address cannot be told apart: while one of them guesses at many codes at once, the others stand in
+    line for a place, some seconds, unless their visit is known. Callers from other addresses never do.
+    """
 
     def __init__(self) -> None:
         self._secret = os.urandom(32)
         self._lock = Lock()
-        self._wrong: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
-        self._waiting = 0
+        self._wrong: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        self._places = Semaphore(_AT_ONCE)
+        self._in_line = 0
 
-    def wait(self, who: str) -> None:
-        """Wait as long as earlier wrong guesses call for.
+    @contextmanager
+    def looking_up(self, who: str) -> Iterator[None]:
+        """Have the answer wait where the block raises NotFoundError and such guesses went before.
 
-        Raises: UnavailableError `web/too-many-tries` where too many slowed guesses wait already.
+        Raises: UnavailableError `web/too-many-tries` where too many slowed guesses are under way.
         """
+        key = hmac.digest(self._secret, who.encode("utf-8", "replace"), hashlib.sha256)
         with self._lock:
-            count, last = self._wrong.get(self._key(who), (0, 0.0))
-            if count < _FREE_TRIES or time.monotonic() - last > _FORGET_S:
-                return
-            if self._waiting >= _MOST_WAITING:
-                raise UnavailableError("web/too-many-tries", "Too many tries. Nothing was changed. Wait a little.")
-            self._waiting += 1
+            is_slowed = self._count(key) >= _FREE_TRIES
+        if is_slowed:
+            self._take_place()
         try:
-            time.sleep(min(_LONGEST_WAIT_S, 0.5 * 2 ** (count - _FREE_TRIES)))
+            yield
+        except NotFoundError:
+            wait = self._note(key)
+            if is_slowed:
+                time.sleep(wait)
+            raise
+        finally:
+            if is_slowed:
+                self._places.release()
+
+    def _take_place(self) -> None:
+        with self._lock:
+            is_full = self._in_line >= _MOST_IN_LINE
+            self._in_line += not is_full
+        if is_full:
+            raise _too_many()
+        try:
+            if not self._places.acquire(timeout=_PATIENCE_S):
+                raise _too_many()
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._in_line -= 1
 
-    def wrong(self, who: str) -> None:
+    def _count(self, key: bytes) -> float:
+        """Each minute takes one wrong guess away; a right one takes none, for it may be the guesser's own."""
+        count, last = self._wrong.get(key, (0.0, 0.0))
+        return max(0.0, count - (time.monotonic() - last) / _FORGET_ONE_S)
+
+    def _note(self, key: bytes) -> float:
         with self._lock:
-            key, now = self._key(who), time.monotonic()
-            count, last = self._wrong.pop(key, (0, now))
-            self._wrong[key] = (1 if now - last > _FORGET_S else min(count + 1, 64), now)
+            count = min(self._count(key) + 1, 64.0)
+            self._wrong.pop(key, None)
+            self._wrong[key] = (count, time.monotonic())
             while len(self._wrong) > _MOST_KNOWN:
                 self._wrong.popitem(last=False)
+        return float(min(_LONGEST_WAIT_S, 0.5 * 2.0 ** max(0.0, count - _FREE_TRIES - 1)))
 
-    def right(self, who: str) -> None:
-        with self._lock:
-            self._wrong.pop(self._key(who), None)
 
-    def _key(self, who: str) -> bytes:
-        return hmac.digest(self._secret, who.encode("utf-8", "replace"), hashlib.sha256)
+def _too_many() -> UnavailableError:
+    return UnavailableError("web/too-many-tries", "Too many tries. Nothing was changed. Wait a little.")

@@ -120,11 +120,12 @@ def _take_file(code: str, form: FormStream, part: FilePart) -> None:
         return
     check_form_token(form.fields.get("csrf_token"))
     told = Told(name=part.untrusted_name, type=part.untrusted_type, way="form without scripts")
-    with same_pace():
+    token = _token(form.fields)
+    with same_pace(token):
         # How long a file of a form is shows at its end; until then it counts as the whole form.
         limit = settings().web.form_file_mib * _MIB
         most = min(limit, request.content_length or limit)
-        rooms().uploads.receive_whole(_token(form.fields), code, told, part.stream, most)
+        rooms().uploads.receive_whole(token, code, told, part.stream, most)
 
 
 def _finish(code: str, fields: dict[str, str]) -> AnyResponse:
@@ -136,7 +137,7 @@ def _finish(code: str, fields: dict[str, str]) -> AnyResponse:
     else:
         response = redirect(url_for("receipts.receipt"), 303)
     try:
-        with same_pace():
+        with same_pace(token):
             _, return_code = rooms().handing_over.hand_over(token, code, choice)
     except ConflictError as error:
         if error.code != "visits/handed-over":

@@ -114,7 +114,7 @@ def _create() -> Response:
         raise _bad("The upload names no visit.")
     with_body = request.content_type == OCTETS
     checksum = _checksum() if with_body else None
-    with same_pace():
+    with same_pace(token):
         address, progress = rooms().uploads.create(token, told.get("code", ""), _told(told), declared)
     text = base64.urlsafe_b64encode(address).decode("ascii").rstrip("=")
     if with_body and declared:

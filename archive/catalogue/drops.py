@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from archive.catalogue.drop_models import SlipRow, UploadRow
@@ -94,21 +94,55 @@ def visits_through(session: Session, link_id: UUID) -> int:
 
 
 def octets_through(session: Session, link_id: UUID) -> int:
-    """Count what was delivered through a link, and what unfinished uploads have declared."""
+    """Count what arrived through a link: what was delivered, and what unfinished uploads have received."""
     delivered = (
         select(func.coalesce(func.sum(_delivery.size), 0))
         .join(Visit.table, _visit.id == _delivery.visit_id)
         .where(_visit.drop_link_id == link_id)
     )
-    waiting = select(func.coalesce(func.sum(UploadRow.declared), 0)).where(
-        UploadRow.drop_link_id == link_id, UploadRow.state == RECEIVING
+    waiting = select(func.coalesce(func.sum(UploadRow.received), 0)).where(
+        UploadRow.drop_link_id == link_id, UploadRow.state.in_([RECEIVING, CLOSING]), ~_is_delivered()
     )
     return int(session.execute(delivered).scalar() or 0) + int(session.execute(waiting).scalar() or 0)
 
 
 def files_through(session: Session, link_id: UUID) -> int:
-    statement = select(func.count()).select_from(UploadRow).where(UploadRow.drop_link_id == link_id)
-    return session.execute(statement).scalar() or 0
+    """Count the files of which anything arrived through a link."""
+    statement = select(func.count()).select_from(UploadRow)
+    return session.execute(statement.where(UploadRow.drop_link_id == link_id, UploadRow.received > 0)).scalar() or 0
+
+
+def promised_by(session: Session, visit_id: UUID) -> tuple[int, int]:
+    """Return the octets that a visit's uploads have yet to bring, and the files of it of which nothing came."""
+    left = func.coalesce(func.sum(UploadRow.declared - UploadRow.received), 0)
+    coming = select(left).where(UploadRow.visit_id == visit_id, UploadRow.state == RECEIVING)
+    of_it = (UploadRow.visit_id == visit_id) & (UploadRow.received == 0)
+    empty = select(func.count()).select_from(UploadRow).where(of_it, (UploadRow.state == RECEIVING) | _is_delivered())
+    return int(session.execute(coming).scalar() or 0), session.execute(empty).scalar() or 0
+
+
+def room_promised(session: Session, share: int) -> int:
+    """Count the room that open uploads will take until they are in, staged and stored.
+
+    What an upload has yet to bring counts up to what it has brought and a share; or a few that bring nothing would take
+    all room by what they declare.
+    """
+    left, most = UploadRow.declared - UploadRow.received, UploadRow.received + share
+    coming = case((left < most, left), else_=most)
+    open_ = UploadRow.state.in_([RECEIVING, CLOSING])
+    total = select(func.coalesce(func.sum(UploadRow.received + 2 * coming), 0)).where(open_)
+    return int(session.execute(total).scalar() or 0)
+
+
+def oldest_empty(session: Session, before: datetime, most: int) -> list[bytes]:
+    """Return the names of the oldest uploads that have brought nothing."""
+    empty = (UploadRow.state == RECEIVING) & (UploadRow.received == 0) & (UploadRow.created_time < before)
+    statement = select(UploadRow.name).where(empty).order_by(UploadRow.created_time).limit(most)
+    return list(session.execute(statement).scalars())
+
+
+def _is_delivered() -> ColumnElement[bool]:
+    return select(_delivery.id).where(_delivery.upload == UploadRow.name).exists()
 
 
 def open_uploads(session: Session) -> int:

@@ -6,6 +6,8 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from archive.age.stream import open_bytes
 from archive.catalogue.items import list_items
 from archive.catalogue.records import Item
-from archive.errors import LockedError, UnavailableError
+from archive.errors import ConflictError, LockedError, UnavailableError
 from commands.drop_rooms import DropRooms
 from ingest.told import Told
 from ingest.uploads import Uploads
@@ -213,8 +215,12 @@ class _Rooms:
     def __init__(self, home: Path) -> None:
         self.served = Served(home)
         self.archive = self.served.opened()
-        drop = DropRooms(self.archive.rooms)
-        self.drop, self.free = drop, 1 << 50
+        self.drop, self.free = DropRooms(self.archive.rooms), 1 << 50
+        self.settle()
+
+    def settle(self, *, ago: timedelta = timedelta(), **settings: int) -> None:
+        """Have the uploads go by such settings, as of a while ago."""
+        drop = self.drop
         self.uploads = Uploads(
             root=drop.staging,
             database=self.archive.rooms.database,
@@ -222,9 +228,9 @@ class _Rooms:
             finishing=drop.finishing,
             following=drop._following,
             arrival=drop._arrival,
-            settings=self.archive.rooms.settings.ingest,
+            settings=replace(self.archive.rooms.settings.ingest, **settings),
             free_octets=lambda: self.free,
-            clock=self.archive.clock,
+            clock=lambda: self.archive.clock() - ago,
         )
 
     def begin(self, size: int) -> bytes:
@@ -302,3 +308,36 @@ def test_a_request_that_grows_slow_is_let_go(rooms: _Rooms, monkeypatch: pytest.
 def _items(rooms: _Rooms) -> list[Item]:
     with rooms.archive.rooms.database.reading() as session:
         return [item for item, _ in list_items(session)]
+
+
+def test_the_room_kept_for_the_log_is_never_written_into(rooms: _Rooms) -> None:
+    reserve = rooms.archive.rooms.settings.ingest.reserve_mib << 20
+    address = rooms.begin(8 << 20)
+    rooms.free = reserve + (6 << 20)
+    with pytest.raises(UnavailableError) as told:
+        rooms.uploads.append(address, 0, _Brought(bytes(4 << 20)), 4 << 20)
+    assert told.value.code == "uploads/no-room"
+    assert rooms.uploads.progress(address).offset == 0
+    rooms.free = reserve + (9 << 20)
+    assert rooms.uploads.append(address, 0, _Brought(bytes(4 << 20)), 4 << 20).offset == 4 << 20
+
+
+def test_what_open_uploads_have_yet_to_bring_counts_when_another_is_begun(rooms: _Rooms) -> None:
+    rooms.free = (rooms.archive.rooms.settings.ingest.reserve_mib << 20) + (40 << 20)
+    rooms.begin(9 << 20)
+    rooms.begin(9 << 20)
+    with pytest.raises(UnavailableError):
+        rooms.begin(9 << 20)
+
+
+def test_where_too_many_are_open_those_that_brought_nothing_give_way(rooms: _Rooms) -> None:
+    rooms.settle(open_uploads=2, ago=timedelta(minutes=1))
+    empty, begun = rooms.begin(10), rooms.begin(10)
+    rooms.uploads.append(begun, 0, _Brought(bytes(5)), 5)
+    with pytest.raises(UnavailableError):
+        rooms.begin(10)
+    rooms.settle(open_uploads=2)
+    rooms.begin(10)
+    with pytest.raises(ConflictError):
+        rooms.uploads.progress(empty)
+    assert rooms.uploads.progress(begun).offset == 5

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -177,12 +178,21 @@ def test_wrong_codes_are_slowed_and_lock_nobody_else(served: Served) -> None:
     code = return_code(browser.get("/receipt").text)
     guesser = Browser(served)
     form = guesser.get("/r").text
-    for _ in range(6):
+    took = []
+    for _ in range(7):
+        began = time.monotonic()
         assert post(guesser, "/r", form, code="1111 2222 3333 4444") == 422
+        took.append(time.monotonic() - began)
+        own = Browser(served)
+        assert post(own, "/r", own.get("/r").text, code=code) == 303, "a right code between wrong ones forgives none"
+    assert took[6] > max(took[:3]) + 0.5
     for wrong in ("1111 2222 3333 444x", "٤" * 15):
         assert post(guesser, "/r", form, code=wrong) == 422
     returning = Browser(served)
-    assert post(returning, "/r", returning.get("/r").text, code=code) == 303
+    page = returning.get("/r").text
+    began = time.monotonic()
+    assert post(returning, "/r", page, code=code) == 303
+    assert time.monotonic() - began < 2, "whoever shares the guesser's address and has a right code is not slowed"
     assert returning.get("/r/me").status == 200
     assert Browser(served).get("/r/me").status == 403
 

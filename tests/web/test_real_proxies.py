@@ -91,8 +91,9 @@ def caddy(folder: Path, port: int, served: Served) -> list[str]:
         (ROOT / "deploy" / "Caddyfile").read_text(),
         (r"^drop\.example\.org \{", f"https://localhost:{port} {{\n\ttls {cert} {key}"),
         (r"127\.0\.0\.1:8080", f"127.0.0.1:{served.port}"),
+        (r"\A((?:#.*\n)*)\{\n", r"\1{\n\tadmin off\n\tauto_https disable_redirects\n"),
     )
-    (folder / "conf").write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + site)
+    (folder / "conf").write_text(site)
     return [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "conf")]
 
 

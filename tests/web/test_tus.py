@@ -217,6 +217,19 @@ def test_quotas_hold_and_say_why(served: Served) -> None:
     assert served.create(1000, token, code=code).json()["code"] == "uploads/quota"
 
 
+def test_uploads_that_bring_nothing_close_a_link_for_nobody(served: Served) -> None:
+    code = served.new_link("--quota-mib", "1", "--files", "4")
+    for length in (MIB, MIB, 0, 0, 0, 0):
+        assert served.create(length, new_token(), code=code).status == 201
+    where = served.create(600_000, new_token(), code=code).headers["Location"]
+    other = served.create(600_000, new_token(), code=code).headers["Location"]
+    assert served.ask("GET", f"/d/{code}").status == 200
+    assert served.patch(where, 0, content(600_000)).status == 204
+    refused = served.patch(other, 0, content(600_000, 2))
+    assert (refused.status, refused.json()["code"]) == (413, "uploads/quota")
+    served.wait_for(where, "safe")
+
+
 def test_a_link_for_one_observer_takes_all_of_theirs_and_nobody_elses(served: Served) -> None:
     code, token = served.new_link("--once"), new_token()
     assert [served.create(10, token, code=code).status for _ in range(3)] == [201, 201, 201]

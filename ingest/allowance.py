@@ -1,0 +1,105 @@
+"""What may still come: of a link's quota, of the disk, of the uploads that may be open at once.
+
+What was declared and never came closes the door for nobody else. What arrives is held against the limits again.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from archive.catalogue.database import Database
+from archive.catalogue.drops import (
+    Upload,
+    files_through,
+    link_by_id,
+    octets_through,
+    oldest_empty,
+    open_uploads,
+    promised_by,
+    room_promised,
+)
+from archive.catalogue.records import DropLink, Visit
+from archive.errors import ConflictError, UnavailableError
+from archive.settings import IngestSettings
+from archive.types import Clock
+from ingest.finishing import Finishing
+
+STEP_OCTETS = 8 << 20
+"""Room is looked at before each so many octets."""
+
+_EMPTY_FOR = timedelta(seconds=30)
+_LET_GO_AT_ONCE = 50
+_MIB = 1 << 20
+
+
+class Allowance:
+    """Refuses what would go beyond a limit."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        finishing: Finishing,
+        settings: IngestSettings,
+        free_octets: Callable[[], int],
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._finishing = finishing
+        self._settings = settings
+        self._free_octets = free_octets
+        self._clock = clock
+
+    def before_new(self, declared: int) -> None:
+        """Raises: UnavailableError `uploads/no-room`."""
+        with self._database.reading() as session:
+            promised = room_promised(session, STEP_OCTETS)
+        self._refuse_without(promised + 2 * declared)
+        self._let_empty_ones_go()
+
+    def refuse_new(self, session: Session, visit: Visit, link: DropLink, declared: int) -> None:
+        """Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`."""
+        octets, files = promised_by(session, visit.id)
+        left = link.most_octets - octets_through(session, link.id) - octets
+        if declared > left or files_through(session, link.id) + files >= link.most_files:
+            raise _quota()
+        if open_uploads(session) >= self._settings.open_uploads:
+            raise UnavailableError("uploads/no-room", "Too many uploads wait at once. Try again in some minutes.")
+
+    def before_octets(self, row: Upload, length: int | None) -> None:
+        """Look before the octets of a request; `length` is how many it says to bring.
+
+        Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`.
+        """
+        left = row.declared - row.received
+        with self._database.reading() as session:
+            link = link_by_id(session, row.drop_link_id)
+            if octets_through(session, link.id) + min(length or 0, left) > link.most_octets:
+                raise _quota()
+        self.before_step(left if length is None else min(length, left))
+
+    def before_step(self, left: int) -> None:
+        """Look before the next octets, of which `left` are to come. Raises: UnavailableError `uploads/no-room`."""
+        self._refuse_without(2 * min(left, STEP_OCTETS))
+
+    def _refuse_without(self, needed: int) -> None:
+        """Leave room for the log. `needed` has a file's octets twice: staged and stored, until it is in."""
+        if self._free_octets() - needed < self._settings.reserve_mib * _MIB:
+            raise UnavailableError(
+                "uploads/no-room", "The archive has no room just now. What arrived is kept. Try again later."
+            )
+
+    def _let_empty_ones_go(self) -> None:
+        """Where too many uploads are open, those give way that have brought nothing, the oldest first."""
+        with self._database.reading() as session:
+            if open_uploads(session) < self._settings.open_uploads:
+                return
+            names = oldest_empty(session, self._clock() - _EMPTY_FOR, _LET_GO_AT_ONCE)
+        for name in names:
+            if not self._finishing.close_upload(name.hex()):
+                self._finishing.clean_up(name.hex())
+
+
+def _quota() -> ConflictError:
+    return ConflictError("uploads/quota", "No more can be sent through this link. What arrived before is kept.")
