@@ -11,7 +11,7 @@ from archive.catalogue.drops import deliveries_of, link_by_id, newest_consent
 from archive.catalogue.items import items_by_id
 from archive.catalogue.records import Consent, Visit
 from archive.types import NewId, Owner, OwnerKind
-from custody.canonical import Json
+from custody.canonical import Json, canonical_bytes
 from custody.drafts import Draft, ItemPart, OwnedPart
 from custody.entries import EventKind
 from custody.ledger import Transaction
@@ -24,14 +24,26 @@ ANSWERS = ("when", "where", "filmed_by_you", "language")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a sender chose and wrote. `saw` and `told` are kept apart: what a person saw is not what they heard."""
+    """What a sender chose and wrote. `saw` and `told` are kept apart: what a person saw is not what they heard.
 
-    rung: Rung
+    `rung` is None where they were not asked. `form` tells one page from another, so that a form that is sent again
+    because its answer was lost is known as the same.
+    """
+
+    rung: Rung | None
     language: str
     saw: str = ""
     told: str = ""
     contact: str = ""
     answers: Mapping[str, str] = field(default_factory=dict)
+    form: str = ""
+
+    def canonical(self) -> bytes:
+        """Write all of it, to know it again."""
+        texts = (self.form, str(self.rung or ""), self.language, self.saw, self.told, self.contact)
+        told: list[Json] = [safe_text(text) for text in texts]
+        answers: dict[str, Json] = {name: safe_text(text) for name, text in self.answers.items()}
+        return canonical_bytes({"told": told, "answers": answers})
 
 
 def record_use(

@@ -42,7 +42,7 @@ from ingest.following import Following
 from ingest.intake import Intake
 from ingest.reception import Arrival, CameIn, Reception, Refused
 from ingest.tokens import upload_record_id
-from ingest.told import Told
+from ingest.told import WRITTEN, Told
 from ingest.visits import DIFFERS, NOT_GIVEN, REFUSED, SAME, keep_slip, sender
 
 METHOD = "delivered by an observer"
@@ -236,6 +236,8 @@ class UploadBearer:
             "handed_in": came.sent_sha256.hex() if came.sent_sha256 != came.sha256 else None,
             "reveals": list(came.reveals),
             "comparison": delivery.comparison,
+            "incomplete": came.sent_size < self._declared,
+            "written": self._told.way == WRITTEN,
         }
         keep_slip(transaction.session, visit, delivery.id, number, entry, slip)
 

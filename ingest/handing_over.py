@@ -4,8 +4,9 @@ A receipt can be given while the archive is locked: what it opens was sealed to 
 """
 
 import io
-import os
 from dataclasses import replace
+from threading import Lock
+from typing import NoReturn
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -14,10 +15,17 @@ from archive.age.recipients import KeyIdentity, parse_recipient
 from archive.age.stream import seal_bytes
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import SlipRow
-from archive.catalogue.drops import deliveries_of, newest_consent, visit_by_id
+from archive.catalogue.drops import (
+    deliveries_of,
+    delivery_of,
+    items_without_consent,
+    newest_consent,
+    slips_of,
+    visit_by_id,
+)
 from archive.catalogue.numbers import NumberKind, next_numbers
-from archive.catalogue.records import Visit
-from archive.errors import ConflictError, InputError, NotFoundError
+from archive.catalogue.records import Consent, Visit
+from archive.errors import ConflictError, InputError
 from archive.types import NewId
 from custody.canonical import canonical_bytes
 from custody.ledger import Ledger
@@ -25,14 +33,16 @@ from custody.publication import Publisher
 from custody.receipt import StatedUse
 from custody.receipt_office import issue_receipt
 from ingest.choices import Choice, record_more, record_use, statement_text
-from ingest.consents import USES, Rung, rung_of
+from ingest.consents import USES, Rung, Use, rung_of
 from ingest.finishing import METHOD, UploadBearer
 from ingest.intake import Intake
-from ingest.reception import Arrival, Reception
-from ingest.return_codes import ReturnCodes
-from ingest.tokens import visit_identity
-from ingest.told import Told
-from ingest.visits import HANDED_OVER, REFUSED, Slip, Visits, open_slips, reseal_slips, sender
+from ingest.reception import Arrival, Reception, Refused
+from ingest.return_codes import ReturnCodes, keep_unseen
+from ingest.tokens import statement_upload, told_id, visit_id, visit_identity
+from ingest.told import WRITTEN, Told
+from ingest.visits import HANDED_OVER, OPEN, REFUSED, STOPPED, Slip, Visits, open_slips, reseal_slips, sender, stopped
+
+_TURNS = 64
 
 
 class HandingOver:
@@ -56,60 +66,47 @@ class HandingOver:
         self._visits = visits
         self._new_id = new_id
         self._codes = codes
+        # A form that is sent twice at once is handed over once.
+        self._turns = tuple(Lock() for _ in range(_TURNS))
 
-    def hand_over(self, token: bytes, untrusted_code: str, choice: Choice) -> tuple[Visit, str]:
-        """Close the handing over: keep what was chosen and written, and return the visit with its return code.
+    def finish(self, token: bytes, untrusted_code: str, choice: Choice) -> Visit:
+        """Close the handing over, or add to what was handed over before: keep what was chosen and written.
 
-        `untrusted_code` is of the drop link, for whoever writes something and sends no file. The return code is told
-        this once.
-        Raises: InputError `visits/nothing-sent`; ConflictError `visits/unfinished`, `visits/handed-over`;
-        NotFoundError `drop/no-such-code` where words come through a link that takes nothing more.
+        One sending has one choice, the last: it holds for all of it. The same form may come any number of times, for
+        its answer may be lost: its words are taken once, and a choice that was made since then stands.
+        `untrusted_code` is of the drop link, for whoever writes something and sends no file.
+        Raises: InputError `visits/nothing-sent`; ConflictError `visits/unfinished`, `visits/stopped`; NotFoundError
+        `drop/no-such-code` where words come through a link that takes nothing more.
         """
-        if choice.saw or choice.told:
-            visit, _ = self._visits.begin(token, untrusted_code)
-        else:
-            visit = self._begun(token)
-        self._refuse_unready(visit, choice)
-        if choice.saw or choice.told:
-            self._take_statement(visit, choice)
-        identity = visit_identity(token)
-        code, key = self._codes.new()
-        with self._ledger.transaction() as transaction:
-            session = transaction.session
-            visit = visit_by_id(session, visit.id) or visit
-            if visit.status != "open":
-                raise _handed_over()
-            recipients = f"{visit.sender_recipients} {key.identity.recipient}"
-            number = next_numbers(session, NumberKind.RECEIPT, transaction.now.year)[0]
-            visit = replace(
-                visit, number=number, status=HANDED_OVER, code_digest=key.digest, sender_recipients=recipients
-            )
-            reseal_slips(session, visit, deliveries_of(session, visit.id), identity)
-            _keep_token(session, visit, token, key.identity)
-            purpose = "receipt given, use chosen"
-            record_use(transaction, visit, USES[choice.rung], choice.language, purpose, self._new_id, choice)
+        with self._turns[token[0] % len(self._turns)]:
+            visit = self._found(token, untrusted_code, choice)
+            if visit.status == STOPPED:
+                raise stopped()
+            if visit.status == OPEN:
+                self._refuse_unready(visit, choice)
+            if choice.saw or choice.told:
+                self._take_statement(visit, token, choice)
+            visit = self._hand_over(visit, token, choice) if visit.status == OPEN else self._add(visit, token, choice)
         self._publisher.publish()
-        return visit, code
-
-    def add(self, token: bytes, choice: Choice) -> Visit:
-        """Take what is told to a visit that was handed over before. Raises: NotFoundError `visits/no-such-visit`."""
-        visit = self._visits.find(token)
-        if choice.saw or choice.told:
-            self._take_statement(visit, choice)
-        if choice.contact.strip() or choice.answers:
-            with self._ledger.transaction() as transaction:
-                record_more(transaction, visit, choice)
-            self._publisher.publish()
         return visit
+
+    def unseen_code(self, token: bytes) -> str | None:
+        """Return the return code of a visit, until `code_seen`."""
+        return self._codes.unseen(token)
+
+    def code_seen(self, token: bytes) -> None:
+        """Say that the page with the return code has arrived in its sender's browser."""
+        self._codes.seen(visit_id(token))
 
     def slips(self, visit: Visit, identity: KeyIdentity) -> list[Slip]:
         """Return what was delivered, as the sender's own key opens it."""
         with self._database.reading() as session:
             return open_slips(session, deliveries_of(session, visit.id), identity)
 
-    def use_of(self, visit: Visit) -> Rung | None:
+    def chosen(self, token: bytes) -> Rung | None:
+        """Return what the sender of a visit has allowed so far; None where nothing was handed over yet."""
         with self._database.reading() as session:
-            consent = newest_consent(session, visit.id)
+            consent = newest_consent(session, visit_id(token))
         return rung_of(consent.level, consent.audiences) if consent is not None else None
 
     def receipt(self, visit: Visit, identity: KeyIdentity) -> bytes:
@@ -121,7 +118,7 @@ class HandingOver:
             slips = open_slips(session, deliveries_of(session, visit.id), identity)
             consent = newest_consent(session, visit.id)
         if not slips or visit.number is None:
-            raise _nothing_sent()
+            _nothing_sent()
         use = None
         if consent is not None:
             use = StatedUse(level=consent.level, audiences=tuple(filter(None, consent.audiences.split(","))))
@@ -130,27 +127,72 @@ class HandingOver:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _begun(self, token: bytes) -> Visit:
+    def _found(self, token: bytes, untrusted_code: str, choice: Choice) -> Visit:
         """A visit that nothing came through yet is one that nothing was sent in, not one that was lost."""
-        try:
-            return self._visits.find(token)
-        except NotFoundError as error:
-            raise _nothing_sent() from error
+        with self._database.reading() as session:
+            visit = visit_by_id(session, visit_id(token))
+        if (visit is None or visit.status == OPEN) and (choice.saw or choice.told):
+            return self._visits.begin(token, untrusted_code)[0]
+        if visit is None:
+            _nothing_sent()
+        return visit
+
+    def _hand_over(self, visit: Visit, token: bytes, choice: Choice) -> Visit:
+        identity = visit_identity(token)
+        code, key = self._codes.new()
+        with self._ledger.transaction() as transaction:
+            session = transaction.session
+            visit = visit_by_id(session, visit.id) or visit
+            if visit.status != OPEN:
+                raise _handed_over()
+            recipients = f"{visit.sender_recipients} {key.identity.recipient}"
+            number = next_numbers(session, NumberKind.RECEIPT, transaction.now.year)[0]
+            visit = replace(
+                visit, number=number, status=HANDED_OVER, code_digest=key.digest, sender_recipients=recipients
+            )
+            reseal_slips(session, visit, deliveries_of(session, visit.id), identity)
+            _keep_token(session, visit, token, key.identity)
+            keep_unseen(session, visit.id, identity, code)
+            _is_new(session, visit, token, choice)
+            use = USES[choice.rung or Rung.LEGAL]
+            record_use(transaction, visit, use, choice.language, "receipt given, use chosen", self._new_id, choice)
+        return visit
+
+    def _add(self, visit: Visit, token: bytes, choice: Choice) -> Visit:
+        """Enter what was told, and what is allowed, where either is new."""
+        with self._ledger.transaction() as transaction:
+            session = transaction.session
+            visit = visit_by_id(session, visit.id) or visit
+            if visit.status == STOPPED:
+                raise stopped()
+            before = newest_consent(session, visit.id)
+            use = USES[choice.rung] if choice.rung is not None else _use(before)
+            is_new = _is_new(session, visit, token, choice)
+            if items_without_consent(session, visit.id) or (is_new and use != _use(before)):
+                purpose = "use chosen with what was added"
+                record_use(transaction, visit, use, choice.language, purpose, self._new_id)
+            if is_new and (choice.contact.strip() or choice.answers):
+                record_more(transaction, visit, choice)
+        return visit
 
     def _refuse_unready(self, visit: Visit, choice: Choice) -> None:
-        if visit.status != "open":
-            raise _handed_over()
         states = [file.state for file in self._visits.files(visit.id)]
         if "checking" in states:
             raise ConflictError("visits/unfinished", "Some files are still being checked. Ask again in a moment.")
         if not {"safe", "differs", "incomplete"} & set(states) and not (choice.saw or choice.told):
-            raise _not_taken() if REFUSED in states else _nothing_sent()
+            if REFUSED in states:
+                raise _not_taken()
+            _nothing_sent()
 
-    def _take_statement(self, visit: Visit, choice: Choice) -> None:
-        """Take what was written in as an item, through the seven steps like any file."""
+    def _take_statement(self, visit: Visit, token: bytes, choice: Choice) -> None:
+        """Take what was written in as an item, once, through the seven steps like any file."""
         text = statement_text(choice)
-        told = Told(name="statement.txt", type="text/plain", way="written on the page")
-        bearer = UploadBearer(visit=visit, upload=os.urandom(32), told=told, declared=len(text), why="")
+        upload = statement_upload(token, text)
+        with self._database.reading() as session:
+            if delivery_of(session, upload) is not None:
+                return
+        told = Told(name="statement.txt", type="text/plain", way=WRITTEN)
+        bearer = UploadBearer(visit=visit, upload=upload, told=told, declared=len(text), why="")
         ours, incident = self._visits.place_of(visit)
         arrival = Arrival(
             open=lambda: io.BytesIO(text),
@@ -158,9 +200,12 @@ class HandingOver:
             untrusted_path=told.name,
             claims={**told.claims(), "language": choice.language},
             bearer=bearer,
+            written=True,
         )
         reception = Reception(actor=sender(visit.id), organisation=ours, incident=incident, method=METHOD)
-        self._intake.receive(reception, [arrival])
+        (result,) = self._intake.receive(reception, [arrival])
+        if isinstance(result, Refused):
+            raise result.error  # Whoever wrote must know that it was not taken.
 
 
 def _keep_token(session: Session, visit: Visit, token: bytes, identity: KeyIdentity) -> None:
@@ -168,6 +213,22 @@ def _keep_token(session: Session, visit: Visit, token: bytes, identity: KeyIdent
     plain = canonical_bytes({"v": 1, "token": token.hex()})
     sealed = seal_bytes(plain, [parse_recipient(str(identity.recipient))])
     session.execute(insert(SlipRow), [{"delivery_id": visit.id, "visit_id": visit.id, "sealed": sealed}])
+
+
+def _is_new(session: Session, visit: Visit, token: bytes, choice: Choice) -> bool:
+    """Tell whether this form was not sent before, and remember it."""
+    place = told_id(token, choice.canonical())
+    if slips_of(session, [place]):
+        return False
+    sealed = seal_bytes(b"", [parse_recipient(str(visit_identity(token).recipient))])
+    session.execute(insert(SlipRow), [{"delivery_id": place, "visit_id": visit.id, "sealed": sealed}])
+    return True
+
+
+def _use(consent: Consent | None) -> Use:
+    if consent is None:
+        return USES[Rung.LEGAL]
+    return Use(level=consent.level, audiences=tuple(filter(None, consent.audiences.split(","))))
 
 
 def _handed_over() -> ConflictError:
@@ -182,5 +243,5 @@ def _not_taken() -> InputError:
     )
 
 
-def _nothing_sent() -> InputError:
-    return InputError("visits/nothing-sent", "Nothing has arrived yet. Choose files or write what you saw first.")
+def _nothing_sent() -> NoReturn:
+    raise InputError("visits/nothing-sent", "Nothing has arrived yet. Choose files or write what you saw first.")

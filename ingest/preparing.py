@@ -10,7 +10,7 @@ import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -28,6 +28,7 @@ from archive.vault import Vault
 from ingest.entering import Taken
 from ingest.reception import Arrival, Refused
 from ingest.stripping import Stripping, TakenIn
+from media.identify import STATEMENT
 from media.policy import Policy
 from media.workbench import Workbench
 
@@ -187,13 +188,13 @@ class Preparing:
             return arrival.begun.key, TakenIn(original=arrival.begun.original)
         key = new_item_key(self._rooms, self._keyring)
         with arrival.open() as source:
-            return key, self._take(cast(BinaryIO, _Stoppable(source, self._stop)), key)
+            return key, self._take(cast(BinaryIO, _Stoppable(source, self._stop)), key, arrival.written)
 
-    def _take(self, source: BinaryIO, key: OwnerKey) -> TakenIn:
+    def _take(self, source: BinaryIO, key: OwnerKey, written: bool) -> TakenIn:
         """Seal a stream as it is; where some kinds are stripped, find out first what it is."""
         if self._rooms.stripping is None:
             return TakenIn(original=self._rooms.vault.stage(source, key.recipient))
-        return self._rooms.stripping.take(source, key)
+        return self._rooms.stripping.take(source, key, written=written)
 
     def _first_of_each_content(self, sealed: Sequence[Taken | Refused]) -> list[Taken]:
         """Leave out what is here already: in the archive, in a group that will be committed first, earlier in this."""
@@ -218,6 +219,8 @@ class Preparing:
             each.examination = self._rooms.workbench.examine(
                 source, each.original.sealed.head, untrusted_name=each.arrival.untrusted_name
             )
+        if each.arrival.written:
+            each.examination = replace(each.examination, format=STATEMENT)
         report = each.examination.report()
         if report:
             each.metadata = self._rooms.vault.stage(io.BytesIO(report), each.key.recipient)

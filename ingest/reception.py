@@ -78,7 +78,8 @@ class Arrival:
 
     `open` gives the stream; it is read once, from its start to its end. `path_mac` tells this file from every other of
     the same import. `claims` are what the sender says about this file. `main` is the place, in the same group, of the
-    file that this one is a companion of. Where the stream was `begun` on, it is not opened again.
+    file that this one is a companion of. Where the stream was `begun` on, it is not opened again. `written` says that
+    it is a statement that was written down here as text: that is known, and not guessed from its bytes.
     """
 
     open: Callable[[], BinaryIO]
@@ -89,6 +90,7 @@ class Arrival:
     main: int | None = None
     bearer: Bearer | None = None
     begun: Begun | None = None
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from archive.catalogue.drops import (
 )
 from archive.catalogue.models import EntryRow, EntrySubjectRow
 from archive.catalogue.records import Question, Visit
-from archive.errors import ConflictError, NotFoundError
+from archive.errors import InputError, NotFoundError
 from archive.types import Actor, NewId, Owner, OwnerKind
 from archive.vault import open_value
 from custody.canonical import Json, parse_canonical
@@ -40,7 +40,7 @@ from ingest.consents import USES, WITHDRAWN, Rung, rung_of
 from ingest.entering import safe_text
 from ingest.return_codes import ReturnCodes
 from ingest.tokens import tidy_return_code
-from ingest.visits import STOPPED, Slip, open_slips, sender
+from ingest.visits import STOPPED, Slip, open_slips, sender, stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,7 @@ class Returning:
             with self._database.reading() as session:
                 found = visit_by_code(session, key.digest)
             if found is not None:
+                self._codes.seen(found.id)
                 return Returned(visit=found, identity=key.identity)
         raise NotFoundError(
             "visits/no-such-code", "This return code is not known. Nothing was changed. Check each digit."
@@ -145,7 +146,7 @@ class Returning:
         with self._ledger.transaction() as transaction:
             visit = _fresh(transaction.session, returned.visit)
             if visit.status == STOPPED:
-                raise ConflictError("visits/stopped", "Use was stopped before. Nothing was changed.")
+                raise stopped()
             record_use(transaction, visit, USES[rung], language, "use changed by its sender", self._new_id)
         self._publisher.publish()
 
@@ -180,9 +181,16 @@ class Returning:
         return question
 
     def answer(self, returned: Returned, question_id: UUID, text: str) -> None:
-        """Keep a sender's answer. Raises: NotFoundError `visits/no-such-question`."""
-        visit = returned.visit
+        """Keep a sender's answer.
+
+        Raises: NotFoundError `visits/no-such-question`; ConflictError `visits/stopped`; InputError `visits/no-answer`.
+        """
+        if not text.strip():
+            raise InputError("visits/no-answer", "The answer is empty. Nothing was changed. Write something first.")
         with self._ledger.transaction() as transaction:
+            visit = _fresh(transaction.session, returned.visit)
+            if visit.status == STOPPED:
+                raise stopped()
             asked = {question.id: question for question, _ in questions_of(transaction.session, visit.id)}
             if question_id not in asked:
                 raise NotFoundError("visits/no-such-question", "There is no such question. Nothing was changed.")

@@ -7,7 +7,7 @@ which its readers must find clean. The staged stream is dropped either way, and 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
 from archive.age.recipients import parse_recipient
@@ -19,6 +19,7 @@ from archive.sealing import StagedObject
 from archive.types import AtIngest, Audience, Uncleanable
 from archive.vault import Vault
 from media.cleaning import Verdict, plan_copy
+from media.identify import STATEMENT
 from media.policy import Policy
 from media.ranges import FileRanges, RangeSource
 from media.workbench import Workbench
@@ -45,7 +46,7 @@ class Stripping:
         self._workbench = workbench
         self._policy = policy
 
-    def take(self, source: BinaryIO, key: OwnerKey) -> TakenIn:
+    def take(self, source: BinaryIO, key: OwnerKey, *, written: bool = False) -> TakenIn:
         """Seal what is to be kept of a stream to its item's key.
 
         Raises: InputError `ingest/cannot-strip` where the settings refuse what cannot be cleaned; as `Vault.stage`.
@@ -54,12 +55,14 @@ class Stripping:
         whole = self._vault.stage(source, passing.recipient)
         try:
             with self._vault.reread(whole) as stream:
-                return self._keep(whole, stream, key)
+                return self._keep(whole, stream, key, written)
         finally:
             whole.staged.abort()
 
-    def _keep(self, whole: StagedObject, stream: SeekableReader, key: OwnerKey) -> TakenIn:
+    def _keep(self, whole: StagedObject, stream: SeekableReader, key: OwnerKey, written: bool) -> TakenIn:
         examination = self._workbench.examine(stream, whole.sealed.head)
+        if written:
+            examination = replace(examination, format=STATEMENT)
         if self._policy.at_ingest[examination.format.kind] is AtIngest.KEEP:
             return TakenIn(original=self._seal_again(stream, key))
         copy = SealedCopy(self._vault, key.recipient)

@@ -32,6 +32,16 @@ def visit_identity(token: bytes) -> X25519Identity:
     return X25519Identity(_derived(token, b"visit identity"))
 
 
+def statement_upload(token: bytes, text: bytes) -> bytes:
+    """Return the name under which words become an item of a visit: the same words, however often sent, the same one."""
+    return _derived(token, b"statement " + hashlib.sha256(text).digest())
+
+
+def told_id(token: bytes, told: bytes) -> UUID:
+    """Return the id by which a form that was sent before is known again."""
+    return UUID(bytes=_derived(token, b"told " + hashlib.sha256(told).digest())[:16])
+
+
 def upload_record_id(upload: bytes) -> UUID:
     """Return the id of the record that says what became of an upload: one upload, one record, however often tried."""
     return UUID(bytes=hashlib.sha256(b"testigo delivery\0" + upload).digest()[:16])

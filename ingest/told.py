@@ -8,6 +8,8 @@ from custody.canonical import Json, canonical_bytes, parse_canonical
 from ingest.entering import safe_text
 
 _LONGEST_TEXT = 1000
+WRITTEN = "written on the page"
+"""The way of words: there is no file of them on anybody's phone to compare with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import insert, update
 
-from archive.age.keyring import Keyring
 from archive.age.payload import CHUNK_OCTETS
-from archive.age.recipients import parse_recipient
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import (
@@ -32,12 +30,13 @@ from archive.segments import SegmentWriter, begin_upload, discard_upload, settle
 from archive.settings import IngestSettings
 from archive.turns import no_such_upload
 from archive.types import Clock
-from archive.uploadtold import Place, keep_place, keep_told, told_by_address
+from archive.uploadtold import Place, keep_place, keep_told
 from ingest.allowance import STEP_OCTETS, Allowance
 from ingest.arrival import ArrivalKey
 from ingest.finishing import Finishing
 from ingest.following import Following, Watch
 from ingest.told import Told
+from ingest.told_later import ToldLater, keyring_of
 from ingest.visits import Visits
 from ingest.waiting_line import Line, Source
 
@@ -88,7 +87,7 @@ class Uploads:
         self._visits = visits
         self._finishing = finishing
         self._following = following
-        self._arrival = arrival
+        self.told = ToldLater(root=root, database=database, arrival=arrival)
         self._settings = settings
         self._allowance = Allowance(
             database=database, finishing=finishing, settings=settings, free_octets=free_octets, clock=clock
@@ -109,7 +108,7 @@ class Uploads:
         address = begin_upload(self._root)
         try:
             keep_place(self._root, upload_name(address), Place(visit_id=visit.id, declared=declared))
-            keep_told(self._root, address, _keyring(visit), told.format())
+            keep_told(self._root, address, keyring_of(visit), told.format())
             now = self._enter(address, visit, link, declared)
         except BaseException:  # Raised again; what was made for it goes.
             discard_upload(self._root, upload_name(address))
@@ -169,35 +168,6 @@ class Uploads:
             self._declare(address, progress.offset)
         self._finishing.finish(address)
 
-    def tell_digest(self, address: bytes, sha256: str) -> None:
-        """Take the SHA-256 that a client has computed meanwhile; the first word counts.
-
-        Raises: ConflictError `uploads/digest-told`; NotFoundError `uploads/no-such-upload`.
-        """
-        row = self._row(address)
-        told = Told.parse(told_by_address(self._root, address))
-        if told.sha256 not in (None, sha256):
-            raise _another_digest()
-        with self._database.reading() as session:
-            visit = visit_by_id(session, row.visit_id)
-        if visit is not None and told.sha256 is None:
-            keep_told(self._root, address, _keyring(visit), told.with_digest(sha256).format())
-
-    def tell_note(self, address: bytes, sealed: bytes) -> None:
-        """Take what a phone tells of a file that it has sealed; the newer word counts, but for the SHA-256 the first.
-
-        Raises: InputError `uploads/not-opened`; as `tell_digest`.
-        """
-        row = self._row(address)
-        told = Told.parse(told_by_address(self._root, address))
-        note = self._arrival.open_note(sealed)
-        if told.sha256 not in (None, note.get("sha256", told.sha256)):
-            raise _another_digest()
-        with self._database.reading() as session:
-            visit = visit_by_id(session, row.visit_id)
-        if visit is not None:
-            keep_told(self._root, address, _keyring(visit), told.with_note(note).format())
-
     def end(self, address: bytes) -> None:
         """Let a client give up an upload. What arrived of it is evidence, and becomes an item marked incomplete.
 
@@ -247,7 +217,7 @@ class Uploads:
         if visit is None:
             raise no_such_upload()
         self._allowance.before_octets(row, length)
-        writer = SegmentWriter(self._root, address, _keyring(visit), synced=row.received, trial=checksum is not None)
+        writer = SegmentWriter(self._root, address, keyring_of(visit), synced=row.received, trial=checksum is not None)
         try:
             # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
             self._refuse_ended(self._row(address))
@@ -359,21 +329,12 @@ class Uploads:
             raise ConflictError("uploads/expired", "This upload has ended. What arrived is kept. Send the file again.")
 
 
-def _keyring(visit: Visit) -> Keyring:
-    recipient = parse_recipient(visit.recipient)
-    return Keyring(kind=recipient.kind, recipients=(recipient,))
-
-
 def _wrong_offset(have: int, said: int) -> ConflictError:
     return ConflictError(
         "uploads/wrong-offset",
         "The archive has another number of octets than was said. Nothing was changed. Ask for the offset first.",
         evidence={"have": have, "said": said},
     )
-
-
-def _another_digest() -> ConflictError:
-    return ConflictError("uploads/digest-told", "Another SHA-256 was told for this upload before; it is kept.")
 
 
 def _too_long() -> InputError:

@@ -31,7 +31,7 @@ from archive.catalogue.drops import (
 )
 from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.records import Delivery, DropLink, Incident, Organisation, Visit
-from archive.errors import NotFoundError
+from archive.errors import ConflictError, NotFoundError
 from archive.types import Actor, Clock, Owner, OwnerKind, Role, StaffId
 from archive.vault import Vault, open_value
 from custody.canonical import Json, canonical_bytes, parse_canonical
@@ -205,6 +205,9 @@ class Slip:
     comparison: str
     handed_in: str | None
     """The SHA-256 of what was sent (hex), where only a cleaned copy of it is kept."""
+    incomplete: bool
+    written: bool
+    """Whether it is words from the page, of which there is no other copy to compare with."""
 
 
 def keep_slip(
@@ -229,10 +232,14 @@ def keep_slip(
 
 
 def open_slips(session: Session, deliveries: Sequence[Delivery], identity: KeyIdentity) -> list[Slip]:
-    """Open the slips of some deliveries with the sender's own identity, in the order of the log."""
+    """Open the slips of some deliveries with the sender's own identity, in the order of the log.
+
+    A file that came more than once, as when a form is sent again, is one item and stands here once.
+    """
     from_disk = slips_of(session, [delivery.id for delivery in deliveries])
     slips = [_slip(parse_canonical(open_value(identity, sealed))) for sealed in from_disk.values()]
-    return sorted(slips, key=lambda slip: slip.entry.seq)
+    slips.sort(key=lambda slip: slip.entry.seq, reverse=True)
+    return sorted({(slip.number, slip.handed_in): slip for slip in slips}.values(), key=lambda slip: slip.entry.seq)
 
 
 def reseal_slips(session: Session, visit: Visit, deliveries: Sequence[Delivery], identity: KeyIdentity) -> None:
@@ -250,6 +257,10 @@ def sender(visit: UUID) -> Actor:
     return Actor(staff_id=StaffId(visit), pseudonym=f"sender-{visit.hex[:6]}", role=Role.OBSERVER)
 
 
+def stopped() -> ConflictError:
+    return ConflictError("visits/stopped", "Use was stopped before. Nothing was changed.")
+
+
 def _slip(value: Any) -> Slip:
     return Slip(
         number=value["number"],
@@ -264,6 +275,8 @@ def _slip(value: Any) -> Slip:
         reveals=tuple(value["reveals"]),
         comparison=value["comparison"],
         handed_in=value.get("handed_in"),
+        incomplete=value.get("incomplete", False),
+        written=value.get("written", False),
     )
 
 

@@ -38,6 +38,10 @@ class Format:
     polyglot_signs: tuple[str, ...] = ()
 
 
+STATEMENT = Format(mime_type="text/plain", name="plain text", kind=EvidenceKind.STATEMENT, pronom=None)
+"""A statement that was written down here. Any words can stand in it, so its bytes may look like anything."""
+
+
 def identify(head: bytes, source: RangeSource, tags: Sequence[Tag]) -> Format:
     """Tell what a file is from its first 64 KiB, its end, and the metadata tool's tags (none where it failed)."""
     guess = _empty(source) or from_first_bytes(head, source) or _from_tool(tags) or from_text(head, source.size)

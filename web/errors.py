@@ -33,6 +33,7 @@ STATUS: dict[type[errors.TestigoError], int] = {
 }
 STATUS_BY_CODE = {
     "uploads/too-large": 413,
+    "web/probe-too-large": 413,
     "uploads/quota": 413,
     "uploads/beyond-length": 413,
     "uploads/no-room": 507,
@@ -94,6 +95,7 @@ WORDS: dict[str, Any] = {
     "visits/handed-over": _l("The receipt for this was given before. What you sent is kept. Use your return code."),
     "visits/stopped": _l("You said stop before. Nothing was changed."),
     "visits/no-such-question": _l("There is no such question any more. Nothing was changed."),
+    "visits/no-answer": _l("The answer is empty. Write something first. Nothing was changed."),
     "visits/unfinished": _l("Some files are still being checked. Nothing is lost. Ask again in a moment."),
     "custody/not-published": _l("Your files are in; the receipt is being made. Ask again in a moment."),
     "web/stale-page": _l(

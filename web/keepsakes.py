@@ -1,4 +1,4 @@
-"""Short-lived secrets that a browser carries for us, sealed: a return code's key, a code that is about to be shown.
+"""Short-lived secrets that a browser carries for us, sealed: as the key of a return code.
 
 They lie in cookies that the browser cannot read either, end by themselves, and are taken away when they are done with.
 """
@@ -15,8 +15,7 @@ from flask import Response, request
 from web.rooms import rooms, settings
 
 RETURNING = "returning"
-SHOWN = "shown"
-_SECONDS = {RETURNING: 20 * 60, SHOWN: 10 * 60}
+_SECONDS = {RETURNING: 20 * 60}
 
 
 def keep(response: Response, name: str, value: Any) -> None:

@@ -4,11 +4,14 @@ What templates are given stands at each view. A visit is known by a random token
 the archive keeps only what is derived from it.
 """
 
+import os
+
 from flask import Blueprint, Response, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from archive.access import Action
-from web.client import known_tokens, same_pace, visit_through
+from ingest.consents import Rung
+from web.client import known_tokens, same_pace, token_octets, visit_through
 from web.compression import travels_compressed
 from web.rooms import rooms, settings
 from web.security import OPEN_TO_THE_LENS, proves_itself, requires
@@ -42,13 +45,20 @@ def enter_code() -> str | AnyResponse:
 @travels_compressed
 def drop(code: str) -> Response:
     """Show the drop page. Template: `link` (OpenLink: `label`, `questions`, `octets_left`), `code`, `visit` (the token
-    that the page's script sends as `visit` with each upload), `limit_mib` of the form without scripts."""
+    that the page's script sends as `visit` with each upload), `use` that was chosen before, `form` that tells this page
+    from another, `limit_mib` of the form without scripts."""
     with same_pace():
         ours = known_tokens()
         link = rooms().visits.link_again(ours[0]) if code == AGAIN else rooms().visits.link_for(ours, code)
     token = visit_through(str(link.link.id), again=code == AGAIN)
     page = render_template(
-        "observer/drop.html", link=link, code=code, visit=token, limit_mib=settings().web.form_file_mib
+        "observer/drop.html",
+        link=link,
+        code=code,
+        visit=token,
+        use=rooms().handing_over.chosen(token_octets(token) or b"") or Rung.LEGAL,
+        form=os.urandom(8).hex(),
+        limit_mib=settings().web.form_file_mib,
     )
     response = make_response(page)
     response.headers["Permissions-Policy"] = OPEN_TO_THE_LENS

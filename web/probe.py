@@ -33,7 +33,7 @@ def send(name: str) -> Response:
             while data := body.read(_PIECE):
                 total += len(data)
                 if total > MOST_OCTETS:
-                    raise InputError("uploads/too-large", "A probe is smaller than this. Nothing was kept.")
+                    raise InputError("web/probe-too-large", "A probe is smaller than this. Nothing was kept.")
                 probes().add(name, len(data))
         except BrokenOffError:
             return Response(status=408)

@@ -1,27 +1,30 @@
 """The end of a handing over: the form that brings files, words and the choice of use; the receipt; its file.
 
-Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `different`, `handed_in`;
-`size_words`, `local_words`, `utc_words`, `use`, `refused`), `return_code` in groups of four (once, else None),
-`file_url`, `reveals`.
+Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `different`, `incomplete`,
+`handed_in`;
+`size_words`, `local_words`, `utc_words`, `use`; how many are `incomplete`, `different`,
+`not_compared`, `refused`), `return_code` in groups of four (else None), `seen_url` of
+a picture that a browser asks for when the page with the code has come, `file_url`, `reveals`.
 """
 
-from typing import Any
+import hashlib
+import hmac
 
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from archive.access import Action
-from archive.errors import ConflictError, InputError, NotFoundError
+from archive.errors import InputError, NotFoundError
 from ingest.choices import ANSWERS, Choice
 from ingest.consents import Rung
 from ingest.tokens import grouped_code, visit_identity
 from ingest.told import Told
-from ingest.visits import REFUSED
+from ingest.visits import DIFFERS, NOT_GIVEN, REFUSED
 from web.body import Body
 from web.client import same_pace, take_up, token_octets, visit_token
 from web.errors import wants_json
 from web.form_stream import FilePart, FormStream
-from web.keepsakes import RETURNING, SHOWN, drop, keep, kept
+from web.keepsakes import RETURNING, kept
 from web.languages import tag
 from web.rooms import rooms, settings
 from web.security import check_form_token, proves_itself, requires
@@ -29,6 +32,7 @@ from web.words import local_words, size_words, utc_words
 
 blueprint = Blueprint("receipts", __name__)
 _MIB = 1 << 20
+_DOT = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c000000000100010000020144003b")
 
 
 @blueprint.post("/d/<code>", endpoint="deliver")
@@ -48,7 +52,7 @@ def deliver(code: str) -> AnyResponse:
 @blueprint.get("/receipt")
 @requires(Action.RETURN)
 def receipt() -> Response:
-    """Show the receipt of this browser's visit; the return code only this once."""
+    """Show the receipt of this browser's visit; the return code until the page with it has arrived once."""
     token = _token()
     visit = rooms().visits.find(token)
     slips = rooms().handing_over.slips(visit, visit_identity(token))
@@ -59,7 +63,8 @@ def receipt() -> Response:
             "number": slip.number,
             "sha256": slip.sha256.hex(),
             "size_words": size_words(slip.size),
-            "different": slip.comparison == "differs",
+            "different": slip.comparison == DIFFERS,
+            "incomplete": slip.incomplete,
             "handed_in": slip.handed_in,
         }
         for slip in slips
@@ -70,21 +75,36 @@ def receipt() -> Response:
         "size_words": size_words(sum(slip.size for slip in slips)),
         "local_words": local_words(visit.created_time),
         "utc_words": utc_words(visit.created_time),
-        "use": rooms().handing_over.use_of(visit),
+        "use": rooms().handing_over.chosen(token),
+        "incomplete": sum(slip.incomplete for slip in slips),
+        "different": sum(slip.comparison == DIFFERS for slip in slips),
+        "not_compared": sum(
+            slip.comparison == NOT_GIVEN and not slip.incomplete and not slip.written for slip in slips
+        ),
         "refused": sum(file.state == REFUSED for file in rooms().visits.files(visit.id)),
     }
     reveals = sorted({kind for slip in slips for kind in slip.reveals})
-    code = kept(SHOWN)
+    code = rooms().handing_over.unseen_code(token)
     page = render_template(
         "observer/receipt.html",
         receipt=shown,
-        return_code=grouped_code(code) if isinstance(code, str) else None,
+        return_code=grouped_code(code) if code is not None else None,
+        seen_url=url_for("receipts.code_seen", proof=_proof_of_page(token)),
         file_url=url_for("receipts.receipt_file"),
         reveals=reveals,
     )
-    response = make_response(page)
-    drop(response, SHOWN)
-    return response
+    return make_response(page)
+
+
+@blueprint.get("/receipt/seen/<proof>")
+@requires(Action.RETURN)
+def code_seen(proof: str) -> Response:
+    """Give the picture at the end of the page with the return code: whoever asks for it has that page."""
+    token = _token()
+    if not hmac.compare_digest(proof.encode("utf-8", "replace"), _proof_of_page(token).encode("ascii")):
+        raise NotFoundError("visits/no-such-visit", "There is no such visit here. What was sent is kept.")
+    rooms().handing_over.code_seen(token)
+    return Response(_DOT, content_type="image/gif")
 
 
 @blueprint.get("/receipt.json")
@@ -97,18 +117,6 @@ def receipt_file() -> Response:
     response.headers["Content-Type"] = "application/json"
     response.headers["Content-Disposition"] = f'attachment; filename="{visit.number}.json"'
     return response
-
-
-@blueprint.get("/visit.json")
-@requires(Action.RETURN)
-def visit_state() -> Response:
-    """Say how far each file of this browser's visit is."""
-    visit = rooms().visits.find(_token())
-    files: list[dict[str, Any]] = [
-        {"state": file.state, "declared": file.declared, "received": file.received}
-        for file in rooms().visits.files(visit.id)
-    ]
-    return jsonify(ok=True, number=visit.number, files=files)
 
 
 def _take_file(code: str, form: FormStream, part: FilePart) -> None:
@@ -131,35 +139,31 @@ def _take_file(code: str, form: FormStream, part: FilePart) -> None:
 def _finish(code: str, fields: dict[str, str]) -> AnyResponse:
     token, choice = _token(fields), _choice(fields)
     take_up(token)  # The receipt that is shown next is this one's, whatever page was opened in between.
-    response: AnyResponse
+    with same_pace(token):
+        rooms().handing_over.finish(token, code, choice)
     if wants_json():
-        response = jsonify(ok=True, location=url_for("receipts.receipt"))
-    else:
-        response = redirect(url_for("receipts.receipt"), 303)
-    try:
-        with same_pace(token):
-            _, return_code = rooms().handing_over.hand_over(token, code, choice)
-    except ConflictError as error:
-        if error.code != "visits/handed-over":
-            raise
-        rooms().handing_over.add(token, choice)
-        if kept(RETURNING) is not None:
-            return redirect(url_for("returning.me", done="added"), 303) if not wants_json() else response
-        return response
-    keep(response, SHOWN, return_code)  # type: ignore[arg-type]  # Flask's redirect gives its own class at run time
-    return response
+        return jsonify(ok=True, location=url_for("receipts.receipt"))
+    if kept(RETURNING) is not None and rooms().handing_over.unseen_code(token) is None:
+        return redirect(url_for("returning.me", done="added"), 303)
+    return redirect(url_for("receipts.receipt"), 303)
 
 
 def _choice(fields: dict[str, str]) -> Choice:
     chosen = fields.get("use", "")
     return Choice(
-        rung=Rung(chosen) if chosen in tuple(Rung) else Rung.LEGAL,
+        rung=Rung(chosen) if chosen in tuple(Rung) else None,
         language=fields.get("statement_language", "")[:8] or tag(),
         saw=(fields.get("happened") or fields.get("saw") or "").strip(),
         told=fields.get("told", "").strip(),
         contact=fields.get("contact", ""),
         answers={name: fields[name] for name in ANSWERS if fields.get(name)},
+        form=fields.get("form", "")[:64],
     )
+
+
+def _proof_of_page(token: bytes) -> str:
+    """What stands in the page alone: another site can have a browser ask for our addresses, and must not know it."""
+    return hmac.digest(rooms().session_key, b"testigo page with code " + token, hashlib.sha256).hex()
 
 
 def _token(fields: dict[str, str] | None = None) -> bytes:

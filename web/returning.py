@@ -1,8 +1,8 @@
 """Coming back with a return code: status, answers, another choice of use, more files, stop.
 
 Template of `me`: `visit` (`number`, `received_words`, `files`, `status`, `use`, `stopped`), `questions` (`id`, `words`)
-that are not answered, `done` (use, stop, answer, added, or None). The code is posted, and is in no address, log or
-title.
+that are not answered and still may be, `done` (use, stop, answer, added, or None). The code is posted, and is in no
+address, log or title.
 """
 
 from uuid import UUID
@@ -15,6 +15,7 @@ from archive.age.recipients import parse_identity
 from archive.errors import AccessError, NotFoundError
 from ingest.consents import Rung
 from ingest.returning import Returned
+from ingest.visits import STOPPED
 from web.client import same_pace, token_text
 from web.keepsakes import RETURNING, drop, keep, kept
 from web.languages import tag
@@ -61,7 +62,8 @@ def me() -> str:
         "use": status.rung,
         "stopped": status.state == "stopped",
     }
-    questions = [{"id": each.id, "words": each.text} for each in status.questions if not each.answered]
+    waiting = [each for each in status.questions if not each.answered and not visit["stopped"]]
+    questions = [{"id": each.id, "words": each.text} for each in waiting]
     return render_template("returning/me.html", visit=visit, questions=questions, done=done if done in _DONE else None)
 
 
@@ -76,8 +78,9 @@ def use() -> AnyResponse:
 
 @blueprint.get("/me/stop")
 @requires(Action.RETURN)
-def ask_stop() -> str:
-    _returned()
+def ask_stop() -> str | AnyResponse:
+    if _returned().visit.status == STOPPED:
+        return redirect(url_for("returning.me"), 303)
     return render_template("returning/stop.html")
 
 
@@ -103,7 +106,10 @@ def answer() -> AnyResponse:
 @requires(Action.RETURN)
 def add() -> AnyResponse:
     """Open the drop page for this visit again."""
-    session["visit"] = token_text(rooms().returning.token_of(_returned()))
+    returned = _returned()
+    if returned.visit.status == STOPPED:
+        return redirect(url_for("returning.me"), 303)
+    session["visit"] = token_text(rooms().returning.token_of(returned))
     return redirect(url_for("observer.drop", code="-"), 303)
 
 

@@ -95,12 +95,12 @@ def digest(address: str) -> Response:
     told = request.get_json(silent=True)
     sealed = told.get("sealed") if isinstance(told, dict) else None
     if isinstance(sealed, str):
-        rooms().uploads.tell_note(_octets(address), _base64(sealed))
+        rooms().uploads.told.note(_octets(address), _base64(sealed))
         return Response(status=204)
     sha256 = told.get("sha256") if isinstance(told, dict) else None
     if not isinstance(sha256, str) or not _HEX_SHA256.fullmatch(sha256):
         raise _bad("The SHA-256 must be 64 lower-case hexadecimal digits.")
-    rooms().uploads.tell_digest(_octets(address), sha256)
+    rooms().uploads.told.digest(_octets(address), sha256)
     return Response(status=204)
 
 

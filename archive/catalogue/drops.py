@@ -226,6 +226,16 @@ def newest_consent(session: Session, visit_id: UUID) -> Consent | None:
     return Consent.from_row(row) if row is not None else None
 
 
+def items_without_consent(session: Session, visit_id: UUID) -> set[UUID]:
+    """Return the items of a visit that came after its sender last said what they allow, and are new to it."""
+    told = func.coalesce(
+        select(func.max(_consent.record_seq)).where(_consent.visit_id == visit_id).scalar_subquery(), -1
+    )
+    ours = select(_delivery.item_id).where(_delivery.visit_id == visit_id, _delivery.item_id.is_not(None))
+    covered = set(session.execute(ours.where(_delivery.record_seq < told)).scalars())
+    return {item for item in session.execute(ours).scalars() if item is not None} - covered
+
+
 def questions_of(session: Session, visit_id: UUID) -> list[tuple[Question, int]]:
     statement = select(Question.table).where(_question.visit_id == visit_id).order_by(_question.asked_time)
     return [(Question.from_row(row), row["record_seq"]) for row in session.execute(statement).mappings()]

@@ -82,7 +82,7 @@ def test_hostile_text_in_addresses_queries_and_headers_is_answered_in_words(door
         headers = {
             name: plain for name in ("Accept-Language", "Accept", "X-Visit", "User-Agent", "Referer", "X-Forwarded-For")
         }
-        for path in ("/d", "/visit.json", "/receipt", "/r/me", "/check"):
+        for path in ("/d", "/receipt", "/r/me", "/check"):
             assert client.get(path, headers=headers, environ_overrides=door.caller).status_code < 500, text
 
 
@@ -200,7 +200,7 @@ def test_every_answer_bears_the_policy_and_every_endpoint_a_rule(door: Door) -> 
     from web.security import CONTENT_SECURITY_POLICY, action_of
 
     client = door.client()
-    for path in ("/d", f"/d/{door.code}", "/nope", "/r", "/check", "/exit", "/tus/x", "/visit.json", "/sw.js"):
+    for path in ("/d", f"/d/{door.code}", "/nope", "/r", "/check", "/exit", "/tus/x", "/sw.js"):
         with client.get(path) as answer:
             headers = answer.headers
         assert headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY, path

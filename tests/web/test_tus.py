@@ -196,6 +196,20 @@ def test_a_digest_may_come_after_the_upload_has_begun(served: Served) -> None:
     served.wait_for(where, "safe")
 
 
+def test_a_digest_that_comes_too_late_is_not_acknowledged(served: Served) -> None:
+    data = content(200_000, 7)
+    headers = {**TUS, "Content-Type": "application/json"}
+    other = json.dumps({"sha256": sha256(b"other")}).encode()
+    for _ in range(8):  # Right behind the last octet, while it is still being checked.
+        where = made(served, len(data))
+        assert served.patch(where, 0, data).status == 204
+        assert served.ask("POST", f"{where}/digest", headers, other).status in (404, 409)
+        served.wait_for(where, "safe")
+    told = made(served, len(data), sha256=sha256(data))
+    assert served.patch(told, 0, data).status == 204
+    served.wait_for(told, "safe")
+
+
 def test_an_upload_that_its_sender_gives_up_is_kept_as_far_as_it_came(served: Served) -> None:
     empty, begun = made(served, 100), made(served, 100_000)
     assert served.ask("DELETE", empty, TUS).status == 204
@@ -299,7 +313,7 @@ def test_what_a_line_had_brought_when_it_was_cut_is_not_sent_again_however_slow_
             time.sleep(0.001)
         os.killpg(served.process.pid, signal.SIGSTOP)
         line.settimeout(0.2)
-        sent = offset + 2 * MIB
+        sent = min(offset + 2 * MIB, len(data))
         with suppress(TimeoutError):
             while sent < len(data):
                 sent += line.send(data[sent : sent + 64_000])

@@ -110,3 +110,31 @@ def test_clearing_the_phone_leaves_nothing_on_it(served: Served, playwright: Pla
         )
         assert left == []
         assert not [cookie for cookie in context.cookies() if cookie["name"] in ("shown", "returning")]
+
+
+def test_a_lost_answer_to_the_last_step_still_ends_with_the_code_once(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    with phone(playwright, service_workers="block") as context:
+        page = context.new_page()
+        lost: list[int] = []
+
+        def lose_the_first(route: Route) -> None:
+            if route.request.method != "POST" or lost:
+                return route.continue_()
+            lost.append(route.fetch().status)
+            return route.abort()
+
+        page.route(f"**/d/{served.code}", lose_the_first)
+        page.goto(f"http://localhost:{served.port}/d/{served.code}")
+        page.set_input_files("#files", film(tmp_path, "clip.mp4", MIB))
+        wait_for_state(page, "safe")
+        page.get_by_label("What did you see and hear yourself?").fill("It was on Alvarado Street.")
+        page.locator("#finish").click()
+        page.wait_for_url("**/receipt")
+        assert lost == [200]
+        expect(page.locator(".code")).to_have_count(1)
+        expect(page.locator("main")).to_contain_text("Files: 2.")
+        page.reload()
+        expect(page.locator(".code")).to_have_count(0)
+        expect(page.locator("main")).to_contain_text("Your code was shown on this page before.")

@@ -4,7 +4,7 @@ import { by, say } from "./page.js";
 import { SENT, isWaiting } from "./queue.js";
 import { pauseAfter } from "./line.js";
 
-const OURS = new Set(["csrf_token", "visit"]);
+const OURS = new Set(["csrf_token", "visit", "form"]);
 const ASK_AGAIN = new Set(["custody/not-published", "visits/unfinished"]);
 
 export class Answers {
