@@ -1,7 +1,7 @@
 """`incident`, `import`."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,12 @@ def incident_ls(rooms: Rooms, with_titles: bool) -> int:
     for one, _, count in found:
         told = {name: opened.get(one.id, {}).get(name) for name in _TOLD}
         talk.document({"incident": one.number, "status": one.status, "items": count, **told})
-    head = ("incident", "status", "items", "made (UTC)", *(_TOLD.values() if opened else ()))
+    shown = [name for name in _TOLD if any(told.get(name) for told in opened.values())]
+    head = ("incident", "status", "items", "made (UTC)", *(_TOLD[name] for name in shown))
     talk.table(
         head,
         [
-            (i.number, i.status, str(count), f"{i.created_time:%Y-%m-%d %H:%M}", *_told(opened.get(i.id)))
+            (i.number, i.status, str(count), f"{i.created_time:%Y-%m-%d %H:%M}", *_told(opened.get(i.id, {}), shown))
             for i, _, count in found
         ],
     )
@@ -99,8 +100,8 @@ def incident_ls(rooms: Rooms, with_titles: bool) -> int:
     return 0
 
 
-def _told(sealed: Mapping[str, Any] | None) -> tuple[str, ...]:
-    return tuple(str(sealed.get(name) or "") for name in _TOLD) if sealed is not None else ()
+def _told(sealed: Mapping[str, Any], shown: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(sealed.get(name) or "") for name in shown)
 
 
 @incident.command("confirm")

@@ -107,7 +107,7 @@ def test_a_locked_archive_with_a_half_done_import_gives_none_of_what_it_was_told
     shown = run("show", f"E-{YEAR}-00001")
     assert told["name"] in shown
     assert told["claim"] in shown
-    assert told["title"] in run("incident", "ls", "--titles")
+    assert told["title"] in run("incident", "ls", "--titles", "--json")
     run("lock")
     _card(tmp_path, told, files=12, octets=3_000_000)
     tools = _kill_half_way(command_line("import", str(card), "-i", incident, "--json", *said), around)
