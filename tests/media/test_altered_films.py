@@ -68,7 +68,7 @@ def _after_start(segment: bytes) -> Callable[[int, int, bytes], bytes]:
     return lambda track, _at, sample: sample[:2] + segment + sample[2:] if track == _PICTURE else sample
 
 
-@pytest.mark.parametrize("number", [0xE1, 0xE5, 0xED, 0xFE])
+@pytest.mark.parametrize("number", [0xE1, *(pytest.param(each, marks=pytest.mark.long) for each in (0xE5, 0xED, 0xFE))])
 def test_what_every_picture_of_a_motion_jpeg_film_says_goes(
     films: dict[str, Path], workbench: Workbench, tmp_path: Path, number: int
 ) -> None:

@@ -117,6 +117,7 @@ def test_an_observers_receipt_changed_in_any_way_is_refused_also_one_given_again
     assert checkers.say(first) == all_say(RIGHT), "the one given before stays right for what it lists"
 
 
+@pytest.mark.long
 def test_an_imports_receipt_changed_in_any_way_is_refused(served: Served, checkers: Checkers, tmp_path: Path) -> None:
     folder = tmp_path / "card"
     folder.mkdir()
