@@ -147,9 +147,8 @@ def test_a_hostile_receipt_and_hostile_addresses_run_nothing(
             expect(page.locator("#verdict.note-bad")).to_be_visible()
             page.set_input_files("#receipt", [])
         watched.is_calm()
-        for text in strings[:: max(1, len(strings) // 40)]:
-            # Whoever keeps guessing wrong is slowed; a right code in between ends that.
-            assert served.ask("GET", f"/d/{served.code}").status == 200
+        # Wrong guesses are answered slowly, so a few of them.
+        for text in strings[:: max(1, len(strings) // 10)]:
             page.goto(f"http://localhost:{served.port}/d")
             page.fill("#code", "".join(sign for sign in text if sign.isprintable())[:60] or "x")
             page.locator("main form button").click()
