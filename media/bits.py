@@ -41,6 +41,19 @@ class Bits:
         code = self.code()
         return (code + 1) // 2 if code & 1 else -(code // 2)
 
+    def how_it_is_shown(self) -> None:
+        """Read the shape of a picture's points, its colours and their places, which both codings tell alike (E.1)."""
+        if self.flag() and self.take(8) == 255:
+            self.take(32)
+        if self.flag():
+            self.take(1)
+        if self.flag():
+            self.take(4)
+            if self.flag():
+                self.take(24)
+        if self.flag():
+            self.codes(2)
+
     def goes_on(self) -> bool:
         """Tell whether anything stands before the last bit that is one (`more_rbsp_data`)."""
         return self._left - 1 > self._last

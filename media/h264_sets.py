@@ -53,16 +53,7 @@ def _sequence(bits: Bits) -> None:
 
 
 def _usability(bits: Bits) -> None:
-    if bits.flag() and bits.take(8) == 255:
-        bits.take(32)
-    if bits.flag():
-        bits.take(1)
-    if bits.flag():
-        bits.take(4)
-        if bits.flag():
-            bits.take(24)
-    if bits.flag():
-        bits.codes(2)
+    bits.how_it_is_shown()
     if bits.flag():
         bits.take(65)
     buffers = [_buffers(bits) for _ in range(2)]

@@ -123,16 +123,7 @@ def _short_term(bits: Bits) -> None:
 
 
 def _usability(bits: Bits, sub_layers: int) -> None:
-    if bits.flag() and bits.take(8) == 255:
-        bits.take(32)
-    if bits.flag():
-        bits.take(1)
-    if bits.flag():
-        bits.take(4)
-        if bits.flag():
-            bits.take(24)
-    if bits.flag():
-        bits.codes(2)
+    bits.how_it_is_shown()
     bits.take(3)
     if bits.flag():
         bits.codes(4)

@@ -8,45 +8,18 @@ format binding 1.0; Encapsulation of Opus in ISO BMFF 0.8.1, 4.3.2; 3GPP TS 26.2
 """
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
-_ENTRY_OCTETS = {"soun": 28, "vide": 78}
-_SOUND_HEADS = {0: 28, 1: 44, 2: 64}  # by the version of a QuickTime sound description
 _OUR_VENDOR = b"FFMP"  # what the muxer of our own copies signs with; a phone's would tell of the phone
 _AMR_RECORD = _OUR_VENDOR + bytes.fromhex("00 81ff 00 01")
 
 
-def strange_records(stsd: bytes, handler: str) -> Iterator[str]:
-    """Name the records in a track's sample descriptions that hold more than what a decoder needs."""
-    for _, content in _boxes(stsd, 8):
-        for child, octets in _inside(content, handler):
-            if child in _RECORDS and not _is_plain(child, octets):
-                yield f"more in the box {child.decode()} than what a decoder needs"
-
-
-def _inside(content: bytes, handler: str) -> Iterator[tuple[bytes, bytes]]:
-    """Give the boxes in a sample entry, and those in QuickTime's box of sound parameters (`wave`)."""
-    head = _ENTRY_OCTETS.get(handler, len(content))
-    if handler == "soun" and len(content) >= 10:
-        head = _SOUND_HEADS.get(int.from_bytes(content[8:10], "big"), head)
-    for child, octets in _boxes(content, head):
-        yield child, octets
-        if child == b"wave":
-            yield from _boxes(octets, 0)
-
-
-def _boxes(octets: bytes, place: int) -> Iterator[tuple[bytes, bytes]]:
-    while place + 8 <= len(octets):
-        size, kind = struct.unpack_from(">I4s", octets, place)
-        if size < 8:
-            return
-        yield kind, octets[place + 8 : place + size]
-        place += size
-
-
-def _is_plain(kind: bytes, octets: bytes) -> bool:
+def is_plain_record(kind: bytes, octets: bytes) -> bool:
+    """Tell whether a box in the description of samples holds what a decoder needs and no more; so does one that is of
+    none of these codings."""
+    read = _RECORDS.get(kind)
     try:
-        return _RECORDS[kind](octets)
+        return read is None or read(octets)
     except (struct.error, IndexError):
         return False
 
@@ -98,3 +71,4 @@ _RECORDS: Mapping[bytes, Callable[[bytes], bool]] = {
     b"d263": _d263,
     b"damr": _damr,
 }
+RECORDS = frozenset(_RECORDS)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from archive.errors import InputError
 from media.boxes import Track, tracks, walk
 from media.cleaners.avi_walk import strange_pictures
-from media.cleaners.decoder_records import strange_records
 from media.cleaners.motion_jpeg import strange_samples
 from media.cleaners.mp3 import frames, holds_a_tag
 from media.cleaners.sample_entries import strange_entry
@@ -54,7 +53,6 @@ def walk_boxes(copy: RangeSource, deadline: float = math.inf) -> Iterator[str]:
         if any(track.hides for track in found):
             yield "an edit list that hides samples"
         for track in found:
-            yield from strange_records(tables_of(copy, track.number)[0].get(b"stsd", b""), track.handler)
             yield from _units(copy, track, deadline)
         if only_what_is_played(copy) is False:
             yield "bytes among the media data that no track plays"

@@ -6,17 +6,17 @@ Standard: ISO/IEC 14496-12, 8.5.2 and 12; ISO/IEC 14496-15; QuickTime File Forma
 import struct
 from collections.abc import Iterator, Mapping
 
+from media.cleaners.decoder_records import RECORDS, is_plain_record
 from media.pictures.icc import BadProfileError, telling_words
 
 _PICTURE_OCTETS = 86
 _SOUND_OCTETS: Mapping[int, int] = {0: 36, 1: 52, 2: 72}
 _PLAIN: Mapping[bytes, int] = {
     b"pasp": 8, b"fiel": 2, b"clap": 32, b"btrt": 12, b"gama": 4, b"clli": 4, b"mdcv": 24, b"SmDm": 28, b"CoLL": 8,
-    b"vpcC": 12, b"dac3": 3, b"dec3": 16, b"dOps": 32, b"alac": 56, b"av1C": 128, b"chan": 24, b"frma": 4, b"enda": 2,
-    b"d263": 7, b"damr": 9, b"chrm": 5, b"srat": 8, b"sbtd": 8,
+    b"av1C": 128, b"chan": 24, b"frma": 4, b"enda": 2, b"chrm": 5, b"srat": 8, b"sbtd": 8,
 }  # fmt: skip
 """With the most octets that they have, or that anybody needs."""
-_WALKED = frozenset({b"avcC", b"hvcC", b"esds"})  # Others read these to their end.
+_WALKED = frozenset({b"avcC", b"hvcC", b"esds"}) | RECORDS  # Others read these to their end.
 _COLOURS: Mapping[bytes, int] = {b"nclx": 11, b"nclc": 10}
 _ENDS = (b"", b"\0\0\0\0", b"\0\0\0\x08\0\0\0\0")
 
@@ -63,6 +63,8 @@ def _box(kind: bytes, content: bytes) -> Iterator[str]:
         yield f"an unknown box {name!r} in the description of a track"
     elif len(content) > _PLAIN.get(kind, len(content)):
         yield f"more in the box {name!r} than it is for"
+    elif not is_plain_record(kind, content):
+        yield f"more in the box {name!r} than what a decoder needs"
 
 
 def _colours(content: bytes) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from archive.errors import InputError
-from media.cleaners.decoder_records import strange_records
+from media.cleaners.sample_entries import strange_entry
 from media.ranges import BytesRanges
 from media.sample_tables import tables_of
 from media.workbench import Workbench
@@ -71,10 +71,10 @@ def test_a_film_of_an_old_telephone_is_cleaned_and_its_vendor_goes(
 @pytest.mark.parametrize("name", list(_FILMS))
 def test_words_behind_the_record_for_a_decoder_are_named(films: dict[str, Path], name: str) -> None:
     handler, stsd = _description(films[name], _FILMS[name][1])
-    assert list(strange_records(stsd, handler)) == []
+    assert list(strange_entry(stsd, handler)) == []
     spoken = _longer(stsd, _FILMS[name][1], b"Maria Rossi 7")
-    assert list(strange_records(spoken, handler)) == [
-        f"more in the box {_FILMS[name][1].decode()} than what a decoder needs"
+    assert list(strange_entry(spoken, handler)) == [
+        f"more in the box {_FILMS[name][1].decode()!r} than what a decoder needs"
     ]
 
 
