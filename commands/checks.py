@@ -138,7 +138,10 @@ def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tu
             talk.say(f"{'':<14}   recorded  {item.recorded_time} by the archive's clock")
     finding = _worst(verdict.finding, _print_timestamps(talk, verdict, [_read(root, 1 << 20) for root in roots]))
     _print_keys(talk, verdict)
-    talk.say(f"{finding:<14} the receipt as a whole")
+    if finding is Finding.CANNOT_TELL and verdict.finding is Finding.MATCHES:
+        talk.say(f"{finding} when: no time-stamp says so yet. Everything else about the receipt matches.")
+    else:
+        talk.say(f"{finding:<14} the receipt as a whole")
     talk.document(_verdict_document(verdict, finding))
     return _EXITS[finding]
 
