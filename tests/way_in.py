@@ -191,7 +191,7 @@ class Watcher:
 def _files_of(places: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """Give each file's octets, with its name before them; what vanishes meanwhile is let go."""
     for place in places:
-        for path in [place, *place.rglob("*")] if place.is_dir() and not place.is_symlink() else [place]:
+        for path in [place, *_below(place)]:
             try:
                 if path.is_file() and not path.is_symlink() and path.stat().st_size <= 256 << 20:
                     yield str(path), bytes(path) + b"\n" + path.read_bytes()
@@ -213,3 +213,10 @@ def command_line(*words: str) -> list[str]:
 def environment(home: Path, **more: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {**kept, "TESTIGO_HOME": str(home), "PYTHONWARNINGS": "error", "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def _below(place: Path) -> Iterator[Path]:
+    """Give what lies below a folder; a folder that vanishes meanwhile is let go."""
+    if not place.is_symlink():
+        for folder, folders, files in os.walk(place):  # It passes over what it cannot list.
+            yield from (Path(folder, name) for name in (*folders, *files))

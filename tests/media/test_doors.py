@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -133,9 +133,12 @@ def test_a_place_beyond_the_end_ends_the_copy() -> None:
     assert isinstance(raised[0], InputError) and raised[0].code == "media/cannot-patch"
 
 
+@pytest.mark.parametrize("busy", [0, 200], ids=["idle", "a process with many connections"])
 @pytest.mark.usefixtures("sandbox")
-def test_through_the_doors_nothing_but_them_is_reached(confinement: Confinement) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as service:
+def test_through_the_doors_nothing_but_them_is_reached(confinement: Confinement, busy: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as service, ExitStack() as held:
+        for _ in range(busy):
+            held.callback(os.close, os.dup(service.fileno()))
         other = service.getsockname()[1]
         code = probes.PRELUDE + (
             "print join(',', inherited());"
