@@ -82,7 +82,7 @@ def test_a_kept_checkpoint_is_proved_to_be_the_beginning_of_the_newest_and_of_a_
     )
     assert json.loads(checked.stdout)["subjects"]["your older checkpoint"] == "MATCHES"
     lines = proof.read_text().splitlines()
-    proof.write_text("\n".join([lines[0][:-2] + "A=", *lines[1:]]) + "\n")
+    proof.write_text("\n".join([("B" if lines[0][0] == "A" else "A") + lines[0][1:], *lines[1:]]) + "\n")
     checked = subprocess.run(
         [*verify, "--consistency", str(proof)], cwd=packet, capture_output=True, text=True, check=False
     )

@@ -5,7 +5,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,10 +13,10 @@ import pytest
 from media.options import MediaSettings
 from media.workbench import Workbench
 from tests.media.conftest import VECTORS
+from tests.memory import MemoryWatch
 
 GIB = 1 << 30
 MOST_EXTRA_OCTETS = 300 << 20
-PAGE_OCTETS = os.sysconf("SC_PAGE_SIZE")
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("sandbox")]
 
@@ -51,63 +50,23 @@ class GigabyteVideo:
         return b"".join(pieces)
 
 
-class MemoryWatch:
-    """Watches the resident memory of this process and of all that descend from it."""
-
-    def __init__(self) -> None:
-        self.peak = 0
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "MemoryWatch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(0.02):
-            self.peak = max(self.peak, _resident_family())
-
-
-def _resident_family() -> int:
-    parents: dict[int, int] = {}
-    resident: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            resident[int(entry.name)] = int((entry / "statm").read_text().split()[1]) * PAGE_OCTETS
-        except (OSError, IndexError):
-            continue
-    family = {os.getpid()}
-    while grown := {child for child, parent in parents.items() if parent in family} - family:
-        family |= grown
-    return sum(resident.get(member, 0) for member in family)
-
-
 @pytest.mark.parametrize(
     "octets", [pytest.param(48 << 20, id="48 MiB"), pytest.param(GIB, id="1 GiB", marks=pytest.mark.long)]
 )
 def test_a_large_video_is_examined_with_little_memory(octets: int) -> None:
     source = GigabyteVideo((VECTORS / "video-with-sound.mp4").read_bytes(), octets)
     with Workbench(MediaSettings(workers=1)) as workbench:
-        before = _resident_family()
         with MemoryWatch() as watch:
             started = time.monotonic()
             examination = workbench.examine(source)
             seconds = time.monotonic() - started
-    print(
-        f"{octets >> 20} MiB: {seconds:.1f} s, {(watch.peak - before) >> 20} MiB more, {source.octets_read >> 20} read"
-    )
+    more = watch.peak - watch.before
+    print(f"{octets >> 20} MiB: {seconds:.1f} s, {more >> 20} MiB more, {source.octets_read >> 20} read")
     assert examination.problems == ()
     assert examination.streams is not None
     assert examination.streams.duration == "5.568000"
     assert examination.claims.times
-    assert watch.peak - before < MOST_EXTRA_OCTETS
+    assert more < MOST_EXTRA_OCTETS
     assert source.octets_read < octets
 
 
