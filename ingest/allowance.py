@@ -3,8 +3,10 @@
 What was declared and never came closes the door for nobody else. What arrives is held against the limits again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from threading import Lock
 
 from sqlalchemy.orm import Session
 
@@ -50,6 +52,8 @@ class Allowance:
         self._settings = settings
         self._free_octets = free_octets
         self._clock = clock
+        self._lock = Lock()
+        self._granted = 0
 
     def before_new(self, declared: int) -> None:
         """Raises: UnavailableError `uploads/no-room`."""
@@ -67,8 +71,11 @@ class Allowance:
         if open_uploads(session) >= self._settings.open_uploads:
             raise UnavailableError("uploads/no-room", "Too many uploads wait at once. Try again in some minutes.")
 
-    def before_octets(self, row: Upload, length: int | None) -> None:
-        """Look before the octets of a request; `length` is how many it says to bring.
+    @contextmanager
+    def for_octets(self, row: Upload, length: int | None) -> Iterator["Granted"]:
+        """Look before the octets of a request, and hold the room of its next step until it ends.
+
+        `length` is how many octets it says to bring. Requests at once have room beside one another, or are refused.
 
         Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`.
         """
@@ -77,14 +84,23 @@ class Allowance:
             link = link_by_id(session, row.drop_link_id)
             if octets_through(session, link.id) + min(length or 0, left) > link.most_octets:
                 raise _quota()
-        self.before_step(left if length is None else min(length, left))
+        granted = Granted(self)
+        try:
+            granted.next_step(left if length is None else min(length, left))
+            yield granted
+        finally:
+            granted.give_back()
 
-    def before_step(self, left: int) -> None:
-        """Look before the next octets, of which `left` are to come. Raises: UnavailableError `uploads/no-room`."""
-        self._refuse_without(2 * min(left, STEP_OCTETS))
+    def grant(self, instead_of: int, needed: int) -> None:
+        """Hold room for octets `instead_of` those held before. Raises: UnavailableError `uploads/no-room`."""
+        with self._lock:
+            others = self._granted - instead_of
+            if needed:
+                self._refuse_without(others + needed)
+            self._granted = others + needed
 
     def _refuse_without(self, needed: int) -> None:
-        """Leave room for the log. `needed` has a file's octets twice: staged and stored, until it is in."""
+        """Leave room for the log."""
         if self._free_octets() - needed < self._settings.reserve_mib * _MIB:
             raise UnavailableError(
                 "uploads/no-room", "The archive has no room just now. What arrived is kept. Try again later."
@@ -99,6 +115,25 @@ class Allowance:
         for name in names:
             if not self._finishing.close_upload(name.hex()):
                 self._finishing.clean_up(name.hex())
+
+
+class Granted:
+    """The room that one request holds; a file's octets twice: staged and stored, until it is in."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self._octets = 0
+
+    def next_step(self, left: int) -> None:
+        """Look before the next octets, of which `left` are to come. Raises: UnavailableError `uploads/no-room`."""
+        needed = 2 * min(left, STEP_OCTETS)
+        self._allowance.grant(self._octets, needed)
+        self._octets = needed
+
+    def give_back(self) -> None:
+        """The request has ended: what it did not use is free again."""
+        self._allowance.grant(self._octets, 0)
+        self._octets = 0
 
 
 def _quota() -> ConflictError:

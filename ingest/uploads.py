@@ -31,7 +31,7 @@ from archive.settings import IngestSettings
 from archive.turns import no_such_upload
 from archive.types import Clock
 from archive.uploadtold import Place, keep_place, keep_told
-from ingest.allowance import STEP_OCTETS, Allowance
+from ingest.allowance import STEP_OCTETS, Allowance, Granted
 from ingest.arrival import ArrivalKey
 from ingest.finishing import Finishing
 from ingest.following import Following, Watch
@@ -64,6 +64,16 @@ class Progress:
     declared: int
     expires: datetime
     state: str = RECEIVING
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What one request brings, and the room that it holds while it does."""
+
+    source: Source
+    length: int | None
+    checksum: Checksum | None
+    granted: Granted
 
 
 class Uploads:
@@ -216,47 +226,50 @@ class Uploads:
             visit = visit_by_id(session, row.visit_id)
         if visit is None:
             raise no_such_upload()
-        self._allowance.before_octets(row, length)
-        writer = SegmentWriter(self._root, address, keyring_of(visit), synced=row.received, trial=checksum is not None)
+        with self._allowance.for_octets(row, length) as granted:
+            return self._write(address, row, visit, offset, _Body(source, length, checksum, granted))
+
+    def _write(self, address: bytes, row: Upload, visit: Visit, offset: int, body: "_Body") -> Progress:
+        name = upload_name(address)
+        on_trial = body.checksum is not None
+        writer = SegmentWriter(self._root, address, keyring_of(visit), synced=row.received, trial=on_trial)
         try:
             # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
             self._refuse_ended(self._row(address))
             if writer.offset != offset:
                 raise _wrong_offset(writer.offset, offset)
-            if length is not None and offset + length > row.declared:
+            if body.length is not None and offset + body.length > row.declared:
                 raise _too_long()
             # What comes on trial may go again, and a form without scripts has no length.
-            followed = checksum is None and length is not None
+            followed = not on_trial and body.length is not None
             watch = self._following.watch(address, declared=row.declared, offset=offset) if followed else None
-            self._receive(writer, source, row.declared, checksum, watch)
+            self._receive(writer, body, row.declared, watch)
             end = writer.offset
             if end == row.declared:
-                self._following.whole(upload_name(address), end)
+                self._following.whole(name, end)
             row = self._advance(address, end)
         except OSError:
-            self._keep_what_came(address, writer, checksum)
+            self._keep_what_came(address, writer, on_trial=on_trial)
             raise
         except UnavailableError:
-            self._following.drop(upload_name(address))  # It gives its room back.
+            self._following.drop(name)  # It gives its room back.
             raise
         except InputError as error:
             if error.code == "uploads/beyond-length":
-                self._keep_what_came(address, writer, checksum)
+                self._keep_what_came(address, writer, on_trial=on_trial)
             raise
         finally:
             writer.abandon()
         return self._progress_of(row)
 
-    def _receive(
-        self, writer: SegmentWriter, source: Source, declared: int, checksum: Checksum | None, watch: Watch | None
-    ) -> None:
-        digest = checksum.make() if checksum is not None else None
+    def _receive(self, writer: SegmentWriter, body: "_Body", declared: int, watch: Watch | None) -> None:
+        digest = body.checksum.make() if body.checksum is not None else None
         unsynced = 0
         buffer = memoryview(bytearray(_FIRST_READ))
         while writer.offset < declared:
             # Up to the end of a chunk, so that what comes next need not be pieced together.
             most = min(len(buffer) - writer.offset % CHUNK_OCTETS, declared - writer.offset, SYNC_OCTETS - unsynced)
-            if not (count := source.readinto(buffer[:most])):
+            if not (count := body.source.readinto(buffer[:most])):
                 break
             writer.append(buffer[:count])
             if digest is not None:
@@ -270,22 +283,22 @@ class Uploads:
                 if watch is not None and watch.is_followed:
                     writer.uncache()
                 unsynced = 0
-                self._allowance.before_step(declared - writer.offset)
+                body.granted.next_step(declared - writer.offset)
             if is_full and len(buffer) < _MOST_READ:
                 buffer = memoryview(bytearray(2 * len(buffer)))
-        if writer.offset == declared and source.readinto(memoryview(bytearray(1))):
+        if writer.offset == declared and body.source.readinto(memoryview(bytearray(1))):
             raise _too_long()
-        if checksum is None or digest is None:
+        if body.checksum is None or digest is None:
             writer.close()
-        elif hmac.compare_digest(digest.digest(), checksum.value):
+        elif hmac.compare_digest(digest.digest(), body.checksum.value):
             writer.confirm()
         else:
             writer.reject()
             raise InputError("uploads/bad-checksum", "The octets are not those that the checksum says. Send again.")
 
-    def _keep_what_came(self, address: bytes, writer: SegmentWriter, checksum: Checksum | None) -> None:
+    def _keep_what_came(self, address: bytes, writer: SegmentWriter, *, on_trial: bool) -> None:
         """Make durable what came before the line broke; what was on trial cannot be checked and goes."""
-        if checksum is not None:
+        if on_trial:
             writer.reject()
             return
         self._advance(address, writer.close())

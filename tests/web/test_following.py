@@ -322,6 +322,25 @@ def test_the_room_kept_for_the_log_is_never_written_into(rooms: _Rooms) -> None:
     assert rooms.uploads.append(address, 0, _Brought(bytes(4 << 20)), 4 << 20).offset == 4 << 20
 
 
+def test_requests_at_once_do_not_together_reach_into_the_room_kept_for_the_log(rooms: _Rooms) -> None:
+    reserve = rooms.archive.rooms.settings.ingest.reserve_mib << 20
+    first, second = rooms.begin(4 << 20), rooms.begin(4 << 20)
+    rooms.free = reserve + (12 << 20)
+    refused: list[str] = []
+
+    class Meanwhile(_Brought):
+        def readinto(self, buffer: object) -> int:
+            if not refused:
+                with pytest.raises(UnavailableError) as told:
+                    rooms.uploads.append(second, 0, _Brought(bytes(4 << 20)), 4 << 20)
+                refused.append(told.value.code)
+            return super().readinto(buffer)  # type: ignore[arg-type]  # as in archive.segments
+
+    assert rooms.uploads.append(first, 0, Meanwhile(bytes(4 << 20)), 4 << 20).offset == 4 << 20
+    assert refused == ["uploads/no-room"]
+    assert rooms.uploads.append(second, 0, _Brought(bytes(4 << 20)), 4 << 20).offset == 4 << 20
+
+
 def test_what_open_uploads_have_yet_to_bring_counts_when_another_is_begun(rooms: _Rooms) -> None:
     rooms.free = (rooms.archive.rooms.settings.ingest.reserve_mib << 20) + (40 << 20)
     rooms.begin(9 << 20)
