@@ -1,12 +1,13 @@
 """`verify`, `receipt`, `exposure`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from archive.access import Action, require
-from archive.errors import InputError, IntegrityError
+from archive.errors import InputError
 from archive.exposure import Exposure, measure
 from archive.types import Finding
 from cli import DONE_IN_PART, Rooms
@@ -18,8 +19,8 @@ from commands.verification import Verification
 from custody.accounts import actor_of
 from custody.receipt import MAX_RECEIPT_OCTETS
 from custody.receipt_checking import ReceiptVerdict, verify_receipt
+from custody.receipt_times import TimeVerdict, judge_timestamps
 from custody.signed_note import VerifierKey
-from custody.timestamps import verify_token
 
 _DOES_NOT_MATCH = 4
 _EXITS = {Finding.MATCHES: 0, Finding.DOES_NOT_MATCH: _DOES_NOT_MATCH, Finding.CANNOT_TELL: DONE_IN_PART}
@@ -136,13 +137,19 @@ def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tu
             talk.say(f"{'':<14}   SHA-256   {item.sha256.hex}")
             talk.say(f"{'':<14}   size      {counted(item.size, 'octet') if item.size is not None else 'not told'}")
             talk.say(f"{'':<14}   recorded  {item.recorded_time} by the archive's clock")
-    finding = _worst(verdict.finding, _print_timestamps(talk, verdict, [_read(root, 1 << 20) for root in roots]))
+    trusted_roots = [_read(root, 1 << 20) for root in roots]
+    times: tuple[TimeVerdict, ...] = ()
+    finding = verdict.finding
+    if verdict.receipt is not None:
+        times = judge_timestamps(verdict.receipt, trusted_roots)
+        finding = _worst(finding, _print_timestamps(talk, times))
     _print_keys(talk, verdict)
     if finding is Finding.CANNOT_TELL and verdict.finding is Finding.MATCHES:
-        talk.say(f"{finding} when: no time-stamp says so yet. Everything else about the receipt matches.")
+        when = "when: not every time-stamp leads to a root" if times else "when: no time-stamp says so yet"
+        talk.say(f"{finding} {when}. Everything else about the receipt matches.")
     else:
         talk.say(f"{finding:<14} the receipt as a whole")
-    talk.document(_verdict_document(verdict, finding))
+    talk.document(_verdict_document(verdict, times, finding))
     return _EXITS[finding]
 
 
@@ -159,29 +166,17 @@ def _print_head(talk: Talk, verdict: ReceiptVerdict) -> None:
         talk.say(f"{'':<14}   use       {printable(receipt.use.level)}: {printable(who)}{signed}")
 
 
-def _print_timestamps(talk: Talk, verdict: ReceiptVerdict, roots: list[bytes]) -> Finding:
-    """Say when an outside authority attested the log; a token that is wrong counts against the receipt.
-
-    Without any, nothing can be told of the time, as `verify.py --receipt` says too.
-    """
-    worst = Finding.MATCHES
-    for stamp in verdict.receipt.timestamps if verdict.receipt is not None else ():
-        note = verdict.receipt.checkpoint if verdict.receipt is not None else b""
-        chain = stamp.chain.encode("utf-8", "replace")
-        try:
-            attested = verify_token(stamp.token, note, tuple(roots), request_nonce=None, chain=chain)
-        except IntegrityError as error:
-            worst = Finding.DOES_NOT_MATCH
-            talk.say(f"{Finding.DOES_NOT_MATCH:<14} time-stamp by {printable(stamp.authority)}: {error.message}")
-            continue
-        rest = "" if attested.trust is Finding.MATCHES else "; who signed it is not proved: give its root with --root"
-        when = f"attested {attested.gen_time:%Y-%m-%d %H:%M:%S} UTC"
-        talk.say(f"{attested.trust:<14} {when} by {printable(stamp.authority)}{rest}")
-    if verdict.receipt is not None and not verdict.receipt.timestamps:
+def _print_timestamps(talk: Talk, times: Sequence[TimeVerdict]) -> Finding:
+    """Say when outside authorities attested the log. Without any, nothing can be told of the time."""
+    for time in times:
+        talk.say(f"{time.finding:<14} time-stamp by {printable(time.authority)}: {time.words}")
+        if time.root:
+            talk.say(f"{'':<14}   its root's SHA-256 is {time.root}")
+    if not times:
         words = "time-stamp pending: no authority outside the archive says yet when; its times are the archive's word"
         talk.say(f"{Finding.CANNOT_TELL:<14} {words}")
         return Finding.CANNOT_TELL
-    return worst
+    return _worst(*(time.finding for time in times))
 
 
 def _print_keys(talk: Talk, verdict: ReceiptVerdict) -> None:
@@ -192,12 +187,21 @@ def _print_keys(talk: Talk, verdict: ReceiptVerdict) -> None:
         talk.say(f"  {key.type.name:<8} {key.fingerprint}")
 
 
-def _verdict_document(verdict: ReceiptVerdict, finding: Finding) -> dict[str, Any]:
+def _verdict_document(verdict: ReceiptVerdict, times: Sequence[TimeVerdict], finding: Finding) -> dict[str, Any]:
     return {
         "message_type": "summary",
         "ok": finding is Finding.MATCHES,
         "finding": finding,
         "keys_were_given": verdict.keys_were_given,
+        "timestamps": [
+            {
+                "authority": time.authority,
+                "finding": time.finding,
+                "words": time.words,
+                "root_sha256": time.root or None,
+            }
+            for time in times
+        ],
         "keys": [key.fingerprint for key in verdict.keys],
         "checks": [{"finding": check.finding, "words": check.words} for check in verdict.checks],
         "items": [

@@ -224,13 +224,17 @@ def import_(  # noqa: PLR0913 - one parameter an option
 
 
 def _write_receipt(rooms: Rooms, talk: Talk, closing: Reconciliation, path: Path) -> None:
-    """Write a receipt for what this run took in; it can be made only while the entries' salts are in memory."""
+    """Write a receipt for what this run took in; it can be made only while the entries' salts are in memory.
+
+    So the authorities are asked before: whoever keeps the receipt then has their word on the time.
+    """
     results = [result for _, result in closing.results]
     items = [(r.item.number, r.entry, r.sha256, r.item.size) for r in results if isinstance(r, Stored)]
     items += [(r.item_number, r.entry, r.sha256, r.size) for r in results if isinstance(r, Linked)]
     if not items:
         talk.aside("No receipt: this run took nothing in.")
         return
+    rooms.workers.stamping.work(lambda job, _, words: talk.aside(f"Time-stamp {job.subject}: {words}"))
     write_durably(path, issue_receipt(rooms.publisher, closing.number, rooms.clock(), items))
     talk.aside(f"Receipt: {path}")
 

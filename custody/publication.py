@@ -11,6 +11,7 @@ import os
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import insert, select
 
 from archive.catalogue.database import Database
-from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow
+from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow, TimestampTokenRow
 from archive.errors import IntegrityError, NotFoundError
 from archive.jobs import JobKind, JobQueue
 from archive.store.port import Store
@@ -58,6 +59,15 @@ def signed_time(note: bytes, keys: Sequence[VerifierKey], clock: Clock) -> datet
     Only a note without the ML-DSA-44 line states none; it gets the clock's.
     """
     return verify_checkpoint(note, keys).cosigned_time or clock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptStamp:
+    """An authority's TimeStampResp over a checkpoint, and the chain of its signer in PEM. Unverified."""
+
+    authority: str
+    token: bytes
+    chain: bytes
 
 
 class Publisher:
@@ -113,6 +123,21 @@ class Publisher:
         with self._database.reading() as session:
             statement = select(CheckpointRow.note).order_by(CheckpointRow.size.desc()).limit(1)
             return session.execute(statement).scalar_one_or_none()
+
+    def attested(self, least: int) -> tuple[bytes, tuple[KeptStamp, ...]] | None:
+        """Return the oldest checkpoint over `least` entries or more that an authority attested, with what it said.
+
+        The oldest says most: what it covers was there by then. Nothing is verified here.
+        """
+        stamps = select(TimestampTokenRow).order_by(TimestampTokenRow.size, TimestampTokenRow.authority)
+        with self._database.reading() as session:
+            oldest = session.execute(stamps.where(TimestampTokenRow.size >= least).limit(1)).scalar_one_or_none()
+            if oldest is None:
+                return None
+            note = session.execute(select(CheckpointRow.note).where(CheckpointRow.size == oldest.size)).scalar()
+            rows = session.execute(stamps.where(TimestampTokenRow.size == oldest.size)).scalars()
+            kept = tuple(KeptStamp(authority=row.authority, token=row.token, chain=row.chain) for row in rows)
+        return (note, kept) if note is not None else None
 
     def sign_receipt(self, unsigned: bytes) -> bytes:
         """Sign a receipt as a whole. The text that is signed can stand for nothing else (`receipt_head`)."""

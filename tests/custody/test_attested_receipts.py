@@ -1,0 +1,128 @@
+"""A receipt bears the word of authorities outside on its time, as soon as there is one, and every checker reads it."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from archive.catalogue.records import Item
+from cli import main
+from custody.checkpoint import Checkpoint
+from custody.ledger import EntryRef
+from custody.receipt import Receipt, parse_receipt
+from custody.receipt_office import issue_receipt
+from custody.signed_note import SignedNote
+from tests.archives import SmallArchive
+from tests.running_authority import RunningAuthority, StartAuthority
+
+pytest_plugins = ("tests.authority_fixture",)
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check-receipt"
+CONTENT = b"what was brought"
+
+
+@pytest.fixture
+def authorities(start_authority: StartAuthority) -> list[RunningAuthority]:
+    return [start_authority("first"), start_authority("second")]
+
+
+@pytest.fixture
+def archive(tmp_path: Path, authorities: list[RunningAuthority]) -> Iterator[SmallArchive]:
+    named = "".join(
+        f'[[custody.authorities]]\nname = "{each.name}"\nurl = "{each.url}"\nroots = ["{each.root}"]\ntimeout_s = 2\n'
+        for each in authorities
+    )
+    with SmallArchive(tmp_path / "archive", settings=named) as archive:
+        yield archive
+
+
+@pytest.fixture
+def received(archive: SmallArchive) -> tuple[Item, EntryRef]:
+    (made,) = archive.receive_with_entries(archive.incident("Raid"), [("z.jpg", CONTENT)])
+    return made
+
+
+def _issue(archive: SmallArchive, received: tuple[Item, EntryRef], path: Path) -> Receipt:
+    item, entry = received
+    row = (item.number, entry, hashlib.sha256(CONTENT).digest(), len(CONTENT))
+    path.write_bytes(issue_receipt(archive.rooms.publisher, "R-2026-0001", archive.clock(), [row]))
+    return parse_receipt(path.read_bytes())
+
+
+def _size(receipt: Receipt) -> int:
+    return Checkpoint.parse(SignedNote.parse(receipt.checkpoint).text).size
+
+
+def _stamp(archive: SmallArchive) -> None:
+    archive.rooms.workers.stamping.work(lambda *_: None)
+
+
+def _say(archive: SmallArchive, path: Path, root: Path | None = None) -> tuple[int, int]:
+    """Ask the program and the script; return how they end."""
+    keys = str(archive.home / "store" / "log" / "verifier-keys")
+    given = ["--root", str(root)] if root is not None else []
+    words = ["receipt", "check", str(path), "--log-key", keys, *given]
+    by_program = CliRunner().invoke(main, words, env={"TESTIGO_HOME": str(path.parent / "none")})
+    by_script = subprocess.run([str(SCRIPT), str(path), "--key", keys, *given], capture_output=True, check=False)
+    assert not by_script.stderr
+    return by_program.exit_code, by_script.returncode
+
+
+def test_a_receipt_given_again_bears_the_time_that_authorities_attested_first(
+    archive: SmallArchive, received: tuple[Item, EntryRef], tmp_path: Path
+) -> None:
+    before = _issue(archive, received, tmp_path / "before.json")
+    assert before.timestamps == ()
+    assert _say(archive, tmp_path / "before.json") == (3, 3)
+    _stamp(archive)
+    attested = _issue(archive, received, tmp_path / "attested.json")
+    assert {stamp.authority for stamp in attested.timestamps} == {"first", "second"}
+    assert _size(attested) == _size(before)
+    # The log grows and is attested again: the first word on this item says most, and its proof holds in the larger log.
+    for number in range(300):
+        archive.incident(f"Later {number}")
+    archive.clock.move(timedelta(days=1))
+    archive.rooms.publisher.publish()
+    _stamp(archive)
+    again = _issue(archive, received, tmp_path / "again.json")
+    assert _size(again) == _size(attested)
+    assert again.timestamps == attested.timestamps
+
+
+def test_the_program_and_the_script_go_by_the_authority_that_one_trusts(
+    archive: SmallArchive,
+    received: tuple[Item, EntryRef],
+    authorities: list[RunningAuthority],
+    start_authority: StartAuthority,
+    tmp_path: Path,
+) -> None:
+    _stamp(archive)
+    path = tmp_path / "receipt.json"
+    _issue(archive, received, path)
+    assert _say(archive, path) == (0, 0)
+    assert _say(archive, path, authorities[0].root) == (3, 3), "of the other one it cannot be told"
+    assert _say(archive, path, start_authority("another").root) == (4, 4)
+
+
+def test_a_time_stamp_on_another_state_is_not_handed_out_and_one_that_is_put_in_is_refused(
+    archive: SmallArchive, received: tuple[Item, EntryRef], tmp_path: Path
+) -> None:
+    _stamp(archive)
+    path = tmp_path / "receipt.json"
+    _issue(archive, received, path)
+    right = json.loads(path.read_text())
+    archive.incident("Later")
+    archive.rooms.publisher.publish()
+    with archive.rooms.catalogue_as_it_lies.writing() as session:
+        session.execute(text("DROP TRIGGER timestamp_token_refuses_update"))
+        session.execute(text("UPDATE timestamp_token SET size = size + 1"))
+    assert _issue(archive, received, path).timestamps == ()
+    mixed = json.loads(path.read_text()) | {"timestamps": right["timestamps"]}
+    path.write_text(json.dumps(mixed, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    assert _say(archive, path) == (4, 4)
