@@ -77,10 +77,12 @@ class Finishing:
         name = upload_name(address)
         with self._lock:
             running = self._under_way.get(name)
-            if running is None or running.done():
-                running = self._under_way[name] = self._pool.submit(self._finish, address, given_up)
-                running.add_done_callback(lambda _: self._forget(name))
-            return running
+            if running is not None and not running.done():
+                return running
+            running = self._under_way[name] = self._pool.submit(self._finish, address, given_up)
+        # Without the lock: of one that has ended already this thread makes the call, which takes it.
+        running.add_done_callback(lambda _: self._forget(name))
+        return running
 
     def finish(self, address: bytes, *, given_up: bool = False) -> None:
         """Make an item of an upload, and return when it is in."""
