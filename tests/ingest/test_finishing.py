@@ -33,7 +33,7 @@ def test_an_end_that_was_reached_before_anybody_listened_holds_nobody_up(archive
     finishing = DropRooms(archive.rooms).finishing
     finishing._pool.shutdown()
     finishing._pool = _AtOnce()  # type: ignore[assignment]  # both are Executors
-    asking = Thread(target=lambda: finishing.finish(sender.address, given_up=True), daemon=True)
+    asking = Thread(target=lambda: finishing.finish(sender.address, why="no more comes"), daemon=True)
     asking.start()
     asking.join(30)
     assert not asking.is_alive(), "it waits for a lock that it holds itself"
