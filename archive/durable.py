@@ -97,13 +97,24 @@ def sync_folder(path: Path) -> None:
 
 
 def sync(fd: int) -> None:
-    """Make a file, or the names in a folder, durable. Every `fsync` of the archive is this one."""
+    """Make a file, or the names in a folder, durable. Raises: as `write_durably`."""
+    with storage_errors():
+        sync_plainly(fd)
+
+
+def sync_plainly(fd: int) -> None:
+    """As `sync`, for whoever has words of their own for an OSError. Every `fsync` of the program is this one."""
     # 1. fsync   2. fstat
     # An XFS that has stopped (its log could not be written) answers fsync of a folder with 0, though the names are
     # lost: it has already dropped what there was to write. fstat says EIO then, and costs nothing otherwise.
-    with storage_errors():
-        os.fsync(fd)
-        os.fstat(fd)
+    os.fsync(fd)
+    os.fstat(fd)
+
+
+def sync_folder_plainly(path: Path) -> None:
+    """As `sync_folder`, for whoever has words of their own for an OSError."""
+    with _open_folder(path) as folder:
+        sync_plainly(folder)
 
 
 def sync_file_system(fd: int) -> None:

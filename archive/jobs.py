@@ -119,9 +119,10 @@ class JobQueue:
         with self._database.writing() as session:
             return self._mark(session, job, worker, lease_until=self._clock() + self.lease)
 
-    def complete(self, job: Job, worker: str) -> None:
+    def complete(self, job: Job, worker: str) -> bool:
+        """End a job; False where the lease was lost to another worker."""
         with self._database.writing() as session:
-            self.complete_within(session, job, worker)
+            return self.complete_within(session, job, worker)
 
     def complete_within(self, session: Session, job: Job, worker: str) -> bool:
         """End a job in the caller's transaction, so that what it made and its end stand or fall together.

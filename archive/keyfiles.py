@@ -29,6 +29,7 @@ from archive.durable import (
     remove_durably,
     storage_errors,
     sweep_partials,
+    sync,
     sync_folder,
     write_durably,
 )
@@ -144,7 +145,7 @@ class KeyFiles:
             sweep_partials(self._root)
             for path in self._root.glob(f"{owner_id}*"):
                 os.unlink(path.name, dir_fd=folder)
-            os.fsync(folder)
+            sync(folder)
 
     def generation(self) -> Generation | None:
         """Return the keyring that every key file is sealed to, or None where no key was ever made here."""

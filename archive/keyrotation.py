@@ -16,7 +16,7 @@ from typing import Self
 from uuid import UUID
 
 from archive.age.keyring import Keyring
-from archive.durable import remove_durably, storage_errors, write_durably
+from archive.durable import remove_durably, storage_errors, sync, write_durably
 from archive.errors import ConflictError, IntegrityError
 
 _GENERATION = "generation.json"
@@ -131,7 +131,7 @@ class Rotation:
                 view = memoryview(lines.encode("ascii"))
                 while view:
                     view = view[os.write(journal, view) :]
-                os.fsync(journal)
+                sync(journal)
             finally:
                 os.close(journal)
         self._digests.update(noted)

@@ -22,7 +22,7 @@ from archive.age.payload import (
     derive_payload_key,
 )
 from archive.age.wrapping import wrap_file_key
-from archive.durable import create_durably, remove_durably, start_writing_back, storage_errors, write_durably
+from archive.durable import create_durably, remove_durably, start_writing_back, storage_errors, sync, write_durably
 from archive.errors import InputError, IntegrityError
 from archive.segmentkeys import SegmentKey, segment_changed
 
@@ -101,8 +101,7 @@ class NewSegment:
 
     def sync(self) -> None:
         """Make what was sealed durable."""
-        with storage_errors():
-            os.fsync(self._fd)
+        sync(self._fd)
 
     def uncache(self) -> None:
         """Let the kernel forget what was synced: it will not be read soon, and its memory serves what comes next."""
@@ -201,7 +200,7 @@ class StoredSegment:
         with storage_errors(), path.open("r+b") as file:
             if self.unread_octets:
                 file.truncate(self._begin + self._opened_octets)
-            os.fsync(file.fileno())
+            sync(file.fileno())
 
     @property
     def _sealed_octets(self) -> int:

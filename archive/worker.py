@@ -144,11 +144,11 @@ class Worker:
             result = self._ask(job, lease)
             match result:
                 case Done():
-                    if not lease.ended:
-                        self._jobs.complete(job, self._name)
+                    if not lease.ended and not self._jobs.complete(job, self._name):
+                        return JobState.RUNNING, f"{result.words}; another worker has taken the job over"
                     return JobState.DONE, result.words
                 case NotDone():
-                    return self._fail(job, result, lease), result.words
+                    return self._fail(job, result, lease)
                 case JobState():
                     self._jobs.wait_for_unlock(job, self._name)
                     return result, "waiting for an unlocked archive"
@@ -165,10 +165,20 @@ class Worker:
         except Exception as error:  # A poisoned job must not stop the others; its type is said, never its words.
             return NotDone(words=f"the program failed at it ({type(error).__name__})")
 
-    def _fail(self, job: Job, result: NotDone, lease: Lease) -> JobState:
-        final = result.final or job.tries >= MOST_TRIES[job.kind]
+    def _fail(self, job: Job, result: NotDone, lease: Lease) -> tuple[JobState, str]:
+        final, words = result.final or job.tries >= MOST_TRIES[job.kind], result.words
         if final:
-            self._handlers[job.kind].give_up(job, result.words, lease)
+            words += self._given_up(job, words, lease)
         if lease.ended:
-            return JobState.FAILED
-        return self._jobs.fail(job, self._name, result.words, final=final)
+            return JobState.FAILED, words
+        return self._jobs.fail(job, self._name, words, final=final), words
+
+    def _given_up(self, job: Job, words: str, lease: Lease) -> str:
+        """Have the handler record why; return what to say where it cannot, for then the queue alone shows it."""
+        try:
+            self._handlers[job.kind].give_up(job, words, lease)
+        except TestigoError as error:
+            return f"; this was not recorded: {error.message} ({error.code})"
+        except Exception as error:  # As in `_ask`: one job must not stop the others.
+            return f"; this was not recorded: the program failed at it ({type(error).__name__})"
+        return ""

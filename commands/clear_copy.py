@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from archive.durable import sync_plainly
 from archive.errors import InputError, UnavailableError
 from media.ranges import FileRanges, RangeSource
 
@@ -60,11 +61,11 @@ class ClearCopy:
     def keep(self) -> None:
         """Give the copy its name, durably."""
         try:
-            os.fsync(self.sink.fileno())
+            sync_plainly(self.sink.fileno())
             folder = os.open(self._path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 self._name(folder)
-                os.fsync(folder)
+                sync_plainly(folder)
             finally:
                 os.close(folder)
         except FileExistsError as error:

@@ -122,6 +122,7 @@ class DropRooms:
             ledger=self._rooms.ledger,
             publisher=self._rooms.publisher,
             intake=self._rooms.intake,
+            finishing=self.finishing,
             visits=self.visits,
             codes=self._codes,
             new_id=self._rooms.new_id,

@@ -8,7 +8,7 @@ from archive.access import Action, require
 from archive.catalogue.drops import link_by_number, unfinished_uploads
 from archive.catalogue.incidents import incident_by_number
 from archive.durable import write_durably
-from archive.errors import LockedError, NotFoundError
+from archive.errors import ConflictError, LockedError, NotFoundError
 from cli import Rooms
 from commands.door import GivenPath, GivenText, common, refuse_unwritable
 from commands.drop_rooms import DropRooms
@@ -20,6 +20,9 @@ from commands.upkeep import rescue_stale
 from ingest.droplinks import MANY, QUESTIONS, Terms, tidy_code
 
 _MIB = 1 << 20
+MOST_MIB = 1 << 30
+"""A pebibyte: more than any archive has, and less than a column holds."""
+MOST_FILES = 1_000_000
 
 
 @click.group("drop")
@@ -37,8 +40,10 @@ def drop() -> None:
 @click.option("--label", default="", help="What whoever opens it reads, to know it is the right one.")
 @click.option("--days", type=click.IntRange(1, 3650), default=14, help="Days until it expires (default 14).")
 @click.option("--once", is_flag=True, help="For one observer only.")
-@click.option("--quota-mib", type=click.IntRange(1), default=64 * 1024, help="Most MiB through it (default 65536).")
-@click.option("--files", type=click.IntRange(1), default=1000, help="Most files through it (default 1000).")
+@click.option(
+    "--quota-mib", type=click.IntRange(1, MOST_MIB), default=64 * 1024, help="Most MiB through it (default 65536)."
+)
+@click.option("--files", type=click.IntRange(1, MOST_FILES), default=1000, help="Most files through it (default 1000).")
 @click.option("--ask", multiple=True, type=click.Choice(QUESTIONS), help="Ask only these (default all; all optional).")
 @click.option("--card", type=GivenPath(), help="Also write the printable card (HTML, five languages).")
 @plannable
@@ -204,8 +209,15 @@ def drop_card(rooms: Rooms, code: str, destination: Path) -> int:
     """
     talk = Talk(rooms.asked)
     refuse_unwritable(destination)
-    if DropRooms(rooms).links.belongs(code) is None:
+    links = DropRooms(rooms).links
+    link = links.belongs(code)
+    if link is None:
         raise NotFoundError("drop/no-such-link", "There is no such drop link. `testigo drop ls` lists them.")
+    if (state := links.state(link)) != "open":
+        # On a noticeboard it would send people to a page that takes nothing.
+        raise ConflictError(
+            "drop/closed", f"This drop link is {state}: no card was written. `testigo drop new` makes another link."
+        )
     write_durably(destination, _card(rooms, tidy_code(code)).encode("utf-8"), mode=0o600)
     talk.say(f"The card is in {destination}. Whoever has it can use the link.")
     talk.document({"message_type": "summary", "ok": True, "card": str(destination)})

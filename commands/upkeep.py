@@ -1,17 +1,19 @@
 """`worker`, `jobs`, `backup`, `completion`."""
 
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
 import click
 
 from archive.access import Action, require
 from archive.backup import check_places, copy_archive
-from archive.catalogue.drops import unfinished_uploads
 from archive.catalogue.incidents import incidents_by_id
-from archive.catalogue.items import list_items
+from archive.catalogue.items import items_by_id
 from archive.errors import TestigoError, UnavailableError
-from archive.jobs import Job, JobState
+from archive.jobs import Job, JobKind, JobState
 from archive.types import Outcome
 from cli import DONE_IN_PART, Rooms
 from commands.approvals import say_waiting
@@ -23,6 +25,9 @@ from custody.entries import EventKind
 from ingest.rescuing import RESCUED
 
 _PAUSE_S = 5
+_AT_ONCE = 500
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UPLOAD = re.compile(r"[0-9a-f]{64}")
 
 
 @click.command("worker")
@@ -41,17 +46,16 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
     require(rooms.actor, Action.RUN_JOBS)
     waiting = len(rooms.jobs.list([JobState.NEW]))
     would = f"try {counted(waiting, 'job that waits', 'jobs that wait')}"
-    if only_planned(rooms, would, ["none: a time-stamp is a file beside its checkpoint"]):
+    if only_planned(rooms, would, _entries_of(rooms.jobs.list([JobState.NEW]))):
         return 0
     if now:
         rooms.jobs.hurry()
     failed = 0
-    subjects = _names(rooms)
 
     def watch(job: Job, state: JobState, words: str) -> None:
         nonlocal failed
         failed += state in (JobState.FAILED, JobState.NEW)
-        named = _named(subjects, job)
+        named = _named(_names(rooms, [job]), job)
         talk.say(f"{job.kind} {named}: {words}" + ("" if state is JobState.DONE else f" ({state})"))
         talk.document({"message_type": "job", "id": job.id, "subject": job.subject, "state": state, "words": words})
 
@@ -59,7 +63,6 @@ def worker(rooms: Rooms, once: bool, now: bool) -> int:
     rooms.workers.every_kind.work(watch)
     while not once:
         time.sleep(_PAUSE_S)
-        subjects = _names(rooms)
         try:
             rooms.workers.rescue.find()
             rooms.workers.every_kind.work(watch)
@@ -81,7 +84,8 @@ def jobs(rooms: Rooms, everything: bool) -> int:
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.LIST_RECORDS)
     wanted = list(JobState) if everything else [state for state in JobState if state is not JobState.DONE]
-    found, subjects = rooms.jobs.list(wanted), _names(rooms)
+    found = rooms.jobs.list(wanted)
+    subjects = _names(rooms, found)
     for job in found:
         shown = {"job": job.id, "kind": job.kind, "subject": job.subject, "state": job.state}
         talk.document({**shown, "tries": job.tries, "reason": job.reason})
@@ -121,18 +125,37 @@ def rescue_stale(rooms: Rooms, *, everything: bool = False) -> int:
     return rescued
 
 
+_ENTRIES = {
+    JobKind.TIMESTAMP: "none: a time-stamp is a file beside its checkpoint",
+    JobKind.PREVIEW: "1 access and 1 creation for each preview made",
+    JobKind.COMPARE: "1 access, and 1 metadata extraction for each group of files compared",
+    JobKind.RESCUE: "1 access and 1 ingestion for each unfinished upload rescued",
+}
+
+
+def _entries_of(waiting: Sequence[Job]) -> list[str]:
+    """Say for each kind of work that waits which entries it writes; what writes none says so, too."""
+    counts = {kind: sum(job.kind is kind for job in waiting) for kind in _ENTRIES}
+    said = [f"{words} ({counted(counts[kind], 'job')})" for kind, words in _ENTRIES.items() if counts[kind]]
+    return said or ["none: no work waits"]
+
+
 def _named(names: dict[str, str], job: Job) -> str:
     """Name what a job is about; of several parts the first that people know."""
     return next((names[part] for part in job.subject.split("/") if part in names), job.subject)
 
 
-def _names(rooms: Rooms) -> dict[str, str]:
-    """Give the numbers by which people know the items and incidents that jobs are about; uploads have none."""
+def _names(rooms: Rooms, jobs: Sequence[Job]) -> dict[str, str]:
+    """Give the numbers by which people know the items and incidents that these jobs are about; uploads have none."""
+    parts = {part for job in jobs for part in job.subject.split("/")}
+    ids = [UUID(part) for part in sorted(parts) if _ID.fullmatch(part)]
+    names = {part: f"upload {part[:8]}" for part in parts if _UPLOAD.fullmatch(part)}
     with rooms.database.reading() as session:
-        names = {str(item.id): item.number for item, _ in list_items(session)}
-        uploads = {row.name.hex(): f"upload {row.name.hex()[:8]}" for row in unfinished_uploads(session)}
-        incidents = {str(incident_id): one.number for incident_id, one in incidents_by_id(session).items()}
-    return names | incidents | uploads
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            names |= {str(item.id): item.number for item in items_by_id(session, some).values()}
+            names |= {str(one.id): one.number for one in incidents_by_id(session, some).values()}
+    return names
 
 
 @click.command("backup")

@@ -23,7 +23,7 @@ from archive.catalogue.database import Database
 from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow, EntrySubjectRow, TimestampTokenRow
 from archive.catalogue.numbers import restore_numbers
 from archive.catalogue.records import RECORD_TYPES
-from archive.durable import storage_errors, sync_folder
+from archive.durable import storage_errors, sync, sync_folder
 from archive.errors import ConflictError, IntegrityError, LockedError, TestigoError, UnavailableError
 from archive.jobs import JobKind, JobQueue
 from archive.keyfiles import KeyFiles
@@ -237,7 +237,7 @@ class Rebuild:
                     yield aside.name
             descriptor = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                os.fsync(descriptor)
+                sync(descriptor)
             finally:
                 os.close(descriptor)
             try:

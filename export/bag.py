@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from archive.durable import sync_folder_plainly, sync_plainly
 from archive.errors import ConflictError, UnavailableError
 from archive.types import Digest, DigestAlgorithm
 from export.packet_verifier import PACKET_DIGESTS, manifest_text
@@ -128,12 +129,12 @@ class BagWriter:
             self._write(f"tagmanifest-{algorithm}.txt", [manifest_of(self._tags.values(), algorithm)])
         with writing(self._partial):
             for path, _, _ in os.walk(self._partial, topdown=False):
-                sync_folder(Path(path))
+                sync_folder_plainly(Path(path))
             # Files and folders are on the disk now. rename refuses a folder that is not empty; the second sync makes
             # the new name last through a power cut.
             self._partial.rename(self._folder)
             self._open = False
-            sync_folder(self._folder.parent)
+            sync_folder_plainly(self._folder.parent)
         return self._folder
 
     def _write(self, name: str, chunks: Iterable[bytes]) -> PayloadFile:
@@ -151,7 +152,7 @@ class BagWriter:
                     target.write(chunk)
             with writing(self._partial):
                 target.flush()
-                os.fsync(target.fileno())
+                sync_plainly(target.fileno())
         return PayloadFile(
             name=name,
             size=size,
@@ -186,14 +187,6 @@ def _bag_info(labels: Sequence[tuple[str, str]]) -> bytes:
             raise ValueError("a bag-info line is a label and one line of printable text")
         lines.append(f"{label}: {value}\n")
     return "".join(lines).encode("utf-8")
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -17,9 +17,10 @@ from typing import BinaryIO, Protocol, Self
 
 from archive.age.seekable import SeekableReader
 from archive.age.stream import StreamWriter
+from archive.durable import sync_folder_plainly, sync_plainly
 from archive.errors import ConflictError, InputError, IntegrityError, UnavailableError
 from archive.types import Digest, DigestAlgorithm
-from export.bag import DECLARATION, BagWriter, PayloadFile, PayloadManifests, manifest_of, sync_folder, writing
+from export.bag import DECLARATION, BagWriter, PayloadFile, PayloadManifests, manifest_of, writing
 from export.packet_verifier import PACKET_DIGESTS
 from export.request import Seal
 
@@ -112,7 +113,7 @@ class ClearPackaging:
         self._check(built)
         with writing(self._destination):
             built.rename(self._destination)
-            sync_folder(self._destination.parent)
+            sync_folder_plainly(self._destination.parent)
             self._partial.rmdir()
         return self._destination
 
@@ -173,11 +174,11 @@ class SealedPackaging:
             self._writer.write(bytes(2 * _BLOCK))
             self._writer.finish()
             self._file.flush()
-            os.fsync(self._file.fileno())
+            sync_plainly(self._file.fileno())
         self._check_through_the_seal()
         with writing(self._destination):
             self._partial.rename(self._destination)
-            sync_folder(self._destination.parent)
+            sync_folder_plainly(self._destination.parent)
         return self._destination
 
     def _check_through_the_seal(self) -> None:

@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 
 from sqlalchemy import update
 
+from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
@@ -39,6 +40,7 @@ from custody.entries import EventKind
 from custody.ledger import EntryRef, Ledger, Transaction
 from ingest.arrival import ArrivalKey
 from ingest.following import Following
+from ingest.form_addresses import addresses_of
 from ingest.intake import Intake
 from ingest.reception import Arrival, CameIn, Reception, Refused
 from ingest.tokens import upload_record_id
@@ -46,6 +48,8 @@ from ingest.told import WRITTEN, Told
 from ingest.visits import DIFFERS, NOT_GIVEN, REFUSED, SAME, keep_slip, sender
 
 METHOD = "delivered by an observer"
+GIVEN_UP = "given up by its sender"
+CUT = "larger than a form without scripts brings"
 _WORKERS = 2
 
 
@@ -72,35 +76,46 @@ class Finishing:
         self._under_way: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="finishing")
 
-    def finish_soon(self, address: bytes, *, given_up: bool = False) -> Future[None]:
-        """Begin to make an item of an upload, unless this process is at it already."""
+    def finish_soon(self, address: bytes, *, why: str = "") -> Future[None]:
+        """Begin to make an item of an upload, unless this process is at it already.
+
+        `why` says of an unfinished one why no more will come.
+        """
         name = upload_name(address)
         with self._lock:
             running = self._under_way.get(name)
-            if running is None or running.done():
-                running = self._under_way[name] = self._pool.submit(self._finish, address, given_up)
-                running.add_done_callback(lambda _: self._forget(name))
-            return running
+            if running is not None and not running.done():
+                return running
+            running = self._under_way[name] = self._pool.submit(self._finish, address, why)
+        # Without the lock: of one that has ended already this thread makes the call, which takes it.
+        running.add_done_callback(lambda _: self._forget(name))
+        return running
 
-    def finish(self, address: bytes, *, given_up: bool = False) -> None:
+    def finish(self, address: bytes, *, why: str = "") -> None:
         """Make an item of an upload, and return when it is in."""
-        self.finish_soon(address, given_up=given_up).result()
+        self.finish_soon(address, why=why).result()
+
+    def go_on(self, visit: Visit, identity: KeyIdentity) -> None:
+        """Finish what forms without scripts brought whole, where whoever was at it was killed; return when it is in."""
+        with self._database.reading() as session:
+            addresses = addresses_of(session, visit.id, identity)
+        for address in addresses:
+            self.finish(address)
 
     def close(self) -> None:
         """Wait for what is under way; what is not begun is begun by the client's next request, or at an unlock."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _finish(self, address: bytes, given_up: bool) -> None:
+    def _finish(self, address: bytes, why: str) -> None:
         name = upload_name(address)
         try:
             told = Told.parse(told_by_address(self._root, address))
         except NotFoundError:
             self.clean_up(name)
             return
-        why = "given up by its sender" if given_up else ""
         try:
-            # One that was given up and is not taken in waits for a rescue.
-            with suppress(InputError) if given_up else nullcontext():
+            # An unfinished one that is not taken in waits for a rescue.
+            with suppress(InputError) if why else nullcontext():
                 self.take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
         finally:
             self._following.drop(name)  # Whatever was begun of it and not taken.

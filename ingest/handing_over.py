@@ -34,13 +34,25 @@ from custody.receipt import StatedUse
 from custody.receipt_office import issue_receipt
 from ingest.choices import Choice, record_more, record_use, statement_text
 from ingest.consents import USES, Rung, Use, rung_of
-from ingest.finishing import METHOD, UploadBearer
+from ingest.finishing import METHOD, Finishing, UploadBearer
 from ingest.intake import Intake
 from ingest.reception import Arrival, Reception, Refused
 from ingest.return_codes import ReturnCodes, keep_unseen
 from ingest.tokens import statement_upload, told_id, visit_id, visit_identity
 from ingest.told import WRITTEN, Told
-from ingest.visits import HANDED_OVER, OPEN, REFUSED, STOPPED, Slip, Visits, open_slips, reseal_slips, sender, stopped
+from ingest.visits import (
+    CLOSED,
+    HANDED_OVER,
+    OPEN,
+    REFUSED,
+    STOPPED,
+    Slip,
+    Visits,
+    open_slips,
+    reseal_slips,
+    sender,
+    stopped,
+)
 
 _TURNS = 64
 
@@ -55,6 +67,7 @@ class HandingOver:
         ledger: Ledger,
         publisher: Publisher,
         intake: Intake,
+        finishing: Finishing,
         visits: Visits,
         codes: ReturnCodes,
         new_id: NewId,
@@ -63,6 +76,7 @@ class HandingOver:
         self._ledger = ledger
         self._publisher = publisher
         self._intake = intake
+        self._finishing = finishing
         self._visits = visits
         self._new_id = new_id
         self._codes = codes
@@ -83,7 +97,7 @@ class HandingOver:
             if visit.status == STOPPED:
                 raise stopped()
             if visit.status == OPEN:
-                self._refuse_unready(visit, choice)
+                self._refuse_unready(visit, token, choice)
             if choice.saw or choice.told:
                 self._take_statement(visit, token, choice)
             visit = self._hand_over(visit, token, choice) if visit.status == OPEN else self._add(visit, token, choice)
@@ -175,11 +189,15 @@ class HandingOver:
                 record_more(transaction, visit, choice)
         return visit
 
-    def _refuse_unready(self, visit: Visit, choice: Choice) -> None:
+    def _refuse_unready(self, visit: Visit, token: bytes, choice: Choice) -> None:
         states = [file.state for file in self._visits.files(visit.id)]
         if "checking" in states:
+            self._finishing.go_on(visit, visit_identity(token))
+            states = [file.state for file in self._visits.files(visit.id)]
+        has_come = {"safe", "differs", "incomplete"} & set(states) or choice.saw or choice.told
+        if "checking" in states or (CLOSED in states and not has_come):
             raise ConflictError("visits/unfinished", "Some files are still being checked. Ask again in a moment.")
-        if not {"safe", "differs", "incomplete"} & set(states) and not (choice.saw or choice.told):
+        if not has_come:
             if REFUSED in states:
                 raise _not_taken()
             _nothing_sent()

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import insert, update
+from sqlalchemy.orm import Session
 
 from archive.age.payload import CHUNK_OCTETS
 from archive.catalogue.database import Database
@@ -24,7 +25,7 @@ from archive.catalogue.drops import (
     upload_by_name,
     visit_by_id,
 )
-from archive.catalogue.records import Delivery, DropLink, Visit
+from archive.catalogue.records import Delivery, Visit
 from archive.errors import ConflictError, InputError, UnavailableError
 from archive.segments import SegmentWriter, begin_upload, discard_upload, settled_offset, upload_name
 from archive.settings import IngestSettings
@@ -33,10 +34,12 @@ from archive.types import Clock
 from archive.uploadtold import Place, keep_place, keep_told
 from ingest.allowance import STEP_OCTETS, Allowance, Granted
 from ingest.arrival import ArrivalKey
-from ingest.finishing import Finishing
+from ingest.finishing import CUT, GIVEN_UP, Finishing
 from ingest.following import Following, Watch
+from ingest.form_addresses import forget_address, keep_address
 from ingest.told import Told
 from ingest.told_later import ToldLater, keyring_of
+from ingest.upload_errors import LARGER, larger, too_long, wrong_offset
 from ingest.visits import Visits
 from ingest.waiting_line import Line, Source
 
@@ -74,6 +77,8 @@ class _Body:
     length: int | None
     checksum: Checksum | None
     granted: Granted
+    most: int | None
+    """So many octets are taken of a file whose length nobody said; None where it was said."""
 
 
 class Uploads:
@@ -111,18 +116,7 @@ class Uploads:
         Raises: NotFoundError `drop/no-such-code`; InputError `uploads/too-large`; ConflictError `uploads/quota`;
         UnavailableError `uploads/no-room`.
         """
-        if declared > self._settings.max_file_octets:
-            raise InputError("uploads/too-large", "The file is larger than this archive takes. Nothing was taken in.")
-        visit, link = self._visits.begin(token, untrusted_code)
-        self._allowance.before_new(declared)
-        address = begin_upload(self._root)
-        try:
-            keep_place(self._root, upload_name(address), Place(visit_id=visit.id, declared=declared))
-            keep_told(self._root, address, keyring_of(visit), told.format())
-            now = self._enter(address, visit, link, declared)
-        except BaseException:  # Raised again; what was made for it goes.
-            discard_upload(self._root, upload_name(address))
-            raise
+        address, now = self._create(token, untrusted_code, told, declared)
         progress = Progress(offset=0, declared=declared, expires=now + self._lifetime)
         if declared == 0:
             return address, self._whole(address, progress)
@@ -170,13 +164,20 @@ class Uploads:
     def receive_whole(self, token: bytes, untrusted_code: str, told: Told, source: Source, most: int) -> None:
         """Take a file whose length nobody said, as a form without scripts brings it, and return when it is in.
 
-        Raises: as `create` and `append`; InputError `uploads/beyond-length` for more than `most` octets.
+        Of a larger one the first `most` octets are kept, an item marked incomplete; the rest is counted and let go.
+        Raises: as `create` and `append`; InputError `uploads/larger-than-form`.
         """
-        address, _ = self.create(token, untrusted_code, told, most)
-        progress = self.append(address, 0, source, None)
-        if progress.offset < progress.declared:
-            self._declare(address, progress.offset)
+        address, _ = self._create(token, untrusted_code, told, most, is_form=True)
+        try:
+            with self._line.joined(upload_name(address), source):
+                offset = self._append(address, 0, source, None, most=most).offset
+        except InputError as error:
+            if error.code == LARGER:
+                self._finish_cut(address, most, source)
+            raise
+        self._declare(address, offset)
         self._finishing.finish(address)
+        self._forget_address(address)
 
     def end(self, address: bytes) -> None:
         """Let a client give up an upload. What arrived of it is evidence, and becomes an item marked incomplete.
@@ -187,7 +188,7 @@ class Uploads:
         self._following.drop(upload_name(address))
         with self._line.joined(upload_name(address)):
             self._finishing.close_upload(upload_name(address))
-        self._finishing.finish_soon(address, given_up=True)
+        self._finishing.finish_soon(address, why=GIVEN_UP)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,39 +196,78 @@ class Uploads:
     def _lifetime(self) -> timedelta:
         return timedelta(hours=self._settings.unfinished_hours)
 
-    def _enter(self, address: bytes, visit: Visit, link: DropLink, declared: int) -> datetime:
-        """Make the upload's row, unless that would go beyond what its link or the archive takes at once."""
-        now = self._clock()
+    def _create(
+        self, token: bytes, untrusted_code: str, told: Told, declared: int, *, is_form: bool = False
+    ) -> tuple[bytes, datetime]:
+        """Make room for a file; of a form, `declared` octets are the most, and it is not whole before its end came."""
+        if declared > self._settings.max_file_octets:
+            raise InputError("uploads/too-large", "The file is larger than this archive takes. Nothing was taken in.")
+        visit, link = self._visits.begin(token, untrusted_code)
+        self._allowance.before_new(declared)
+        address, row_declared = begin_upload(self._root), declared + is_form
+        try:
+            keep_place(self._root, upload_name(address), Place(visit_id=visit.id, declared=row_declared))
+            keep_told(self._root, address, keyring_of(visit), told.format())
+            now = self._clock()
+            with self._database.writing() as session:
+                self._allowance.refuse_new(session, visit, link, declared)
+                self._enter(session, address, visit, row_declared, now)
+                if is_form:
+                    keep_address(session, visit, address)
+        except BaseException:  # Raised again; what was made for it goes.
+            discard_upload(self._root, upload_name(address))
+            raise
+        return address, now
+
+    def _enter(self, session: Session, address: bytes, visit: Visit, declared: int, now: datetime) -> None:
+        row = {
+            "name": bytes.fromhex(upload_name(address)),
+            "visit_id": visit.id,
+            "drop_link_id": visit.drop_link_id,
+            "declared": declared,
+            "received": 0,
+            "state": RECEIVING,
+            "created_time": now,
+            "changed_time": now,
+        }
+        session.execute(insert(UploadRow), [row])
+
+    def _finish_cut(self, address: bytes, most: int, source: Source) -> None:
+        """Make an incomplete item of the first part of a file that is larger than its form may bring."""
+        octets, buffer = most + 1, memoryview(bytearray(_FIRST_READ))
+        try:
+            while count := source.readinto(buffer):
+                octets += count
+        finally:  # Also where the line broke: at least so many there were.
+            self._declare(address, octets)
+            self._finishing.finish(address, why=CUT)
+            self._forget_address(address)
+
+    def _forget_address(self, address: bytes) -> None:
         with self._database.writing() as session:
-            self._allowance.refuse_new(session, visit, link, declared)
-            row = {
-                "name": bytes.fromhex(upload_name(address)),
-                "visit_id": visit.id,
-                "drop_link_id": link.id,
-                "declared": declared,
-                "received": 0,
-                "state": RECEIVING,
-                "created_time": now,
-                "changed_time": now,
-            }
-            session.execute(insert(UploadRow), [row])
-        return now
+            forget_address(session, bytes.fromhex(upload_name(address)))
 
     def _append(
-        self, address: bytes, offset: int, source: Source, length: int | None, checksum: Checksum | None
+        self,
+        address: bytes,
+        offset: int,
+        source: Source,
+        length: int | None,
+        checksum: Checksum | None = None,
+        most: int | None = None,
     ) -> Progress:
         row = self._row(address)
         self._refuse_ended(row)
         if row.received == row.declared:
             if offset == row.declared and not length:
                 return self._progress_of(row)
-            raise _wrong_offset(row.declared, offset)
+            raise wrong_offset(row.declared, offset)
         with self._database.reading() as session:
             visit = visit_by_id(session, row.visit_id)
         if visit is None:
             raise no_such_upload()
         with self._allowance.for_octets(row, length) as granted:
-            return self._write(address, row, visit, offset, _Body(source, length, checksum, granted))
+            return self._write(address, row, visit, offset, _Body(source, length, checksum, granted, most))
 
     def _write(self, address: bytes, row: Upload, visit: Visit, offset: int, body: "_Body") -> Progress:
         name = upload_name(address)
@@ -237,13 +277,13 @@ class Uploads:
             # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
             self._refuse_ended(self._row(address))
             if writer.offset != offset:
-                raise _wrong_offset(writer.offset, offset)
+                raise wrong_offset(writer.offset, offset)
             if body.length is not None and offset + body.length > row.declared:
-                raise _too_long()
+                raise too_long()
             # What comes on trial may go again, and a form without scripts has no length.
             followed = not on_trial and body.length is not None
             watch = self._following.watch(address, declared=row.declared, offset=offset) if followed else None
-            self._receive(writer, body, row.declared, watch)
+            self._receive(writer, body, row.declared if body.most is None else body.most, watch)
             end = writer.offset
             if end == row.declared:
                 self._following.whole(name, end)
@@ -255,21 +295,21 @@ class Uploads:
             self._following.drop(name)  # It gives its room back.
             raise
         except InputError as error:
-            if error.code == "uploads/beyond-length":
+            if error.code in ("uploads/beyond-length", LARGER):
                 self._keep_what_came(address, writer, on_trial=on_trial)
             raise
         finally:
             writer.abandon()
         return self._progress_of(row)
 
-    def _receive(self, writer: SegmentWriter, body: "_Body", declared: int, watch: Watch | None) -> None:
+    def _receive(self, writer: SegmentWriter, body: "_Body", most: int, watch: Watch | None) -> None:
         digest = body.checksum.make() if body.checksum is not None else None
         unsynced = 0
         buffer = memoryview(bytearray(_FIRST_READ))
-        while writer.offset < declared:
+        while writer.offset < most:
             # Up to the end of a chunk, so that what comes next need not be pieced together.
-            most = min(len(buffer) - writer.offset % CHUNK_OCTETS, declared - writer.offset, SYNC_OCTETS - unsynced)
-            if not (count := body.source.readinto(buffer[:most])):
+            room = min(len(buffer) - writer.offset % CHUNK_OCTETS, most - writer.offset, SYNC_OCTETS - unsynced)
+            if not (count := body.source.readinto(buffer[:room])):
                 break
             writer.append(buffer[:count])
             if digest is not None:
@@ -283,11 +323,11 @@ class Uploads:
                 if watch is not None and watch.is_followed:
                     writer.uncache()
                 unsynced = 0
-                body.granted.next_step(declared - writer.offset)
+                body.granted.next_step(most - writer.offset)
             if is_full and len(buffer) < _MOST_READ:
                 buffer = memoryview(bytearray(2 * len(buffer)))
-        if writer.offset == declared and body.source.readinto(memoryview(bytearray(1))):
-            raise _too_long()
+        if writer.offset == most and body.source.readinto(memoryview(bytearray(1))):
+            raise too_long() if body.most is None else larger()
         if body.checksum is None or digest is None:
             writer.close()
         elif hmac.compare_digest(digest.digest(), body.checksum.value):
@@ -340,17 +380,3 @@ class Uploads:
     def _refuse_ended(self, row: Upload) -> None:
         if row.state != RECEIVING and row.received < row.declared:
             raise ConflictError("uploads/expired", "This upload has ended. What arrived is kept. Send the file again.")
-
-
-def _wrong_offset(have: int, said: int) -> ConflictError:
-    return ConflictError(
-        "uploads/wrong-offset",
-        "The archive has another number of octets than was said. Nothing was changed. Ask for the offset first.",
-        evidence={"have": have, "said": said},
-    )
-
-
-def _too_long() -> InputError:
-    return InputError(
-        "uploads/beyond-length", "More octets came than were declared. Those declared are kept, the rest was not taken."
-    )

@@ -46,13 +46,14 @@ from ingest.tokens import visit_id, visit_identity
 OPEN, HANDED_OVER, STOPPED = "open", "handed over", "stopped"
 SAME, DIFFERS, NOT_GIVEN = "same", "differs", "not given"
 REFUSED = "refused"
+CLOSED = "closed"
 _BEGUN = "delivery begun"
 _BEGUN_AGAIN = "delivery begun; a key that an interrupted beginning left was replaced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
-    """How far one file of a visit is: receiving, checking, safe, differs, incomplete, refused."""
+    """How far one file of a visit is, in the words of `state_of`."""
 
     upload: str
     state: str
@@ -281,11 +282,16 @@ def _slip(value: Any) -> Slip:
 
 
 def state_of(upload: str, is_whole: bool, delivery: Delivery | None) -> str:
-    """Say in one word how far a file is: receiving, checking, safe, differs, incomplete, refused."""
+    """Say in one word how far a file is: receiving, closed, checking, safe, differs, incomplete, refused.
+
+    A closed one takes no more; what arrived of it becomes an item, at an unlock where nobody has its address.
+    """
     if delivery is not None:
         if delivery.outcome == REFUSED:
             return REFUSED
         if delivery.size is not None and delivery.size < delivery.declared:
             return "incomplete"
         return "differs" if delivery.comparison == DIFFERS else "safe"
-    return "checking" if is_whole or upload != RECEIVING else "receiving"
+    if is_whole:
+        return "checking"
+    return "receiving" if upload == RECEIVING else CLOSED

@@ -258,6 +258,21 @@ def test_the_clock_is_read_in_one_place() -> None:
     )
 
 
+def test_every_sync_is_the_one_that_a_stopped_file_system_cannot_answer_falsely() -> None:
+    """`archive.durable` asks with fstat whether an fsync that said 0 meant it; a call anywhere else would not."""
+    syncs = {"fsync", "fdatasync"}
+    none(
+        [
+            f"{place(module, node)} uses {ast.unparse(node)}"
+            for module in MODULES
+            if module != "archive.durable"
+            for node in ast.walk(tree_of(module))
+            if (isinstance(node, ast.Attribute) and node.attr in syncs)
+            or (isinstance(node, ast.ImportFrom) and syncs & {alias.name for alias in node.names})
+        ]
+    )
+
+
 def test_only_the_ledger_makes_a_logged_access() -> None:
     makers = {
         module

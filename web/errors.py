@@ -16,6 +16,15 @@ from werkzeug.exceptions import HTTPException
 
 from archive import errors
 from web.body import BrokenOffError
+from web.rooms import settings
+
+
+class _FormLimit:
+    """How many MB a file of a form without scripts may have, as the settings say when it is told."""
+
+    def __str__(self) -> str:
+        return str(settings().web.form_file_mib)
+
 
 Words = Callable[[str], str | None]
 """Gives the words for the code of an error, or None."""
@@ -36,6 +45,7 @@ STATUS_BY_CODE = {
     "web/probe-too-large": 413,
     "uploads/quota": 413,
     "uploads/beyond-length": 413,
+    "uploads/larger-than-form": 413,
     "uploads/no-room": 507,
     "archive/store-full": 507,
     "uploads/expired": 410,
@@ -83,6 +93,12 @@ WORDS: dict[str, Any] = {
     ),
     "uploads/retired": _l("The same file is being sent by a newer request. Nothing is lost. This one has stopped."),
     "uploads/beyond-length": _l("More arrived than was announced. What was announced is kept. Send the file again."),
+    "uploads/larger-than-form": _l(
+        "One file is larger than %(n)s MB, which is the most without scripts. Its first part is kept, marked as "
+        "incomplete; other files of this form are in. Send this file with scripts turned on, or in smaller parts. What "
+        "you wrote was not taken yet: go back and choose Finish again without this file.",
+        n=_FormLimit(),
+    ),
     "uploads/differs": _l("What arrived is not the same as on your side. Both are kept. Send the file once more."),
     "ingest/cannot-strip": _l(
         "This archive keeps no hidden data of such files and could not take it out of this one. Nothing of it was "

@@ -43,9 +43,10 @@ def deliver(code: str) -> AnyResponse:
     request.max_content_length = None
     with Body(request.environ) as body:
         form = FormStream(body, request.mimetype_params.get("boundary", ""))
-        for part in form.files():
-            _take_file(code, form, part)
+        too_large = _take_files(code, form)
     check_form_token(form.fields.get("csrf_token"))
+    if too_large is not None:
+        raise too_large
     return _finish(code, form.fields)
 
 
@@ -117,6 +118,19 @@ def receipt_file() -> Response:
     response.headers["Content-Type"] = "application/json"
     response.headers["Content-Disposition"] = f'attachment; filename="{visit.number}.json"'
     return response
+
+
+def _take_files(code: str, form: FormStream) -> InputError | None:
+    """Take each file of the form; one that is too large keeps out none of the others, and is told at the end."""
+    too_large = None
+    for part in form.files():
+        try:
+            _take_file(code, form, part)
+        except InputError as error:
+            if error.code != "uploads/larger-than-form":
+                raise
+            too_large = error
+    return too_large
 
 
 def _take_file(code: str, form: FormStream, part: FilePart) -> None:

@@ -37,6 +37,10 @@ class Upload:
     state: str
     changed_time: datetime
 
+    @property
+    def is_whole(self) -> bool:
+        return self.received == self.declared
+
 
 def _upload(row: UploadRow) -> Upload:
     return Upload(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import CompoundSelect, func, select, union
 from sqlalchemy.orm import Session
 
 from archive.catalogue.records import Delivery, ImportBatch, ImportFile, Incident, Item, Visit
@@ -42,8 +42,10 @@ def list_incidents(session: Session) -> list[tuple[Incident, int, int]]:
     return [(Incident.from_row(row), row["record_seq"], counts.get(row["id"], 0)) for row in rows]
 
 
-def incidents_by_id(session: Session) -> dict[UUID, Incident]:
-    return {row["id"]: Incident.from_row(row) for row in session.execute(select(Incident.table)).mappings()}
+def incidents_by_id(session: Session, ids: Sequence[UUID] | None = None) -> dict[UUID, Incident]:
+    """Return all incidents, or those of `ids`, by their id."""
+    statement = select(Incident.table) if ids is None else select(Incident.table).where(_incident.id.in_(ids))
+    return {row["id"]: Incident.from_row(row) for row in session.execute(statement).mappings()}
 
 
 def import_by_number(session: Session, number: str) -> tuple[ImportBatch, int]:
@@ -65,22 +67,25 @@ def open_import(session: Session, source_mac: bytes, incident_id: UUID) -> Impor
 
 def items_linked_to(session: Session, incident_id: UUID) -> set[UUID]:
     """Return the items of other incidents that an import or an observer of this one brought again: they were linked."""
+    came = _came_for(incident_id)
+    return set(session.execute(select(_item.id).where(_item.id.in_(came), _item.incident_id != incident_id)).scalars())
+
+
+def _came_for(incident_id: UUID) -> CompoundSelect[UUID | None]:
+    """Select the items that an import or an observer of an incident brought, whoever they belong to."""
     imported = select(_file.item_id).join(ImportBatch.table, _file.import_id == _import.id)
     delivered = select(_delivery.item_id).join(Visit.table, _delivery.visit_id == _visit.id)
-    statements = (
-        imported.join(Item.table, _file.item_id == _item.id).where(_import.incident_id == incident_id),
-        delivered.join(Item.table, _delivery.item_id == _item.id).where(_visit.incident_id == incident_id),
+    return union(
+        imported.where(_import.incident_id == incident_id, _file.item_id.is_not(None)),
+        delivered.where(_visit.incident_id == incident_id, _delivery.item_id.is_not(None)),
     )
-    found = (session.execute(each.where(_item.incident_id != incident_id)).scalars() for each in statements)
-    return {item_id for ids in found for item_id in ids if item_id is not None}
 
 
 def items_of_incident(session: Session, incident_id: UUID) -> list[tuple[Item, int]]:
     """Return the evidence of an incident in the order of its numbers: its own items, and those linked to it."""
-    also = items_linked_to(session, incident_id)
-    rows = session.execute(select(Item.table).order_by(_item.number)).mappings()
-    found = [(Item.from_row(row), row["record_seq"]) for row in rows]
-    return [(item, seq) for item, seq in found if item.incident_id == incident_id or item.id in also]
+    its = (_item.incident_id == incident_id) | _item.id.in_(_came_for(incident_id))
+    rows = session.execute(select(Item.table).where(its).order_by(_item.number)).mappings()
+    return [(Item.from_row(row), row["record_seq"]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

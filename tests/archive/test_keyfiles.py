@@ -1,8 +1,10 @@
 """Key files: made together, gone when destroyed, rewritten by rotation through any crash; staff copies."""
 
+import errno
 import json
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +15,15 @@ import pytest
 
 from archive.age.keyring import Keyring, open_identity
 from archive.age.recipients import KeyIdentity, KeyKind, generate_identity
-from archive.errors import ConflictError, InputError, IntegrityError, LockedError, NotFoundError, TestigoError
+from archive.errors import (
+    ConflictError,
+    InputError,
+    IntegrityError,
+    LockedError,
+    NotFoundError,
+    TestigoError,
+    UnavailableError,
+)
 from archive.keyfiles import KeyFiles, strong_passphrase
 from archive.types import Owner, OwnerKind, StaffId
 
@@ -354,3 +364,24 @@ def test_an_age_client_opens_a_key_file(files: KeyFiles, tmp_path: Path) -> None
         check=True,
     ).stdout
     assert opened == key.identity.secret_text().encode() + b"\n"
+
+
+def test_the_folder_of_keys_is_asked_again_because_a_stopped_file_system_says_yes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An XFS that has stopped answers fsync of a folder with 0 and fstat with EIO."""
+    files = KeyFiles(tmp_path / "keys", work_factor=4)
+    files.create(_item(), _KEYRING)
+    fstat = os.fstat
+
+    def stopped(fd: int) -> os.stat_result:
+        found = fstat(fd)
+        if stat.S_ISDIR(found.st_mode):
+            raise OSError(errno.EIO, "stopped")
+        return found
+
+    monkeypatch.setattr(os, "fstat", stopped)
+    for act in (lambda: files.create(_item(), _KEYRING), lambda: files.destroy(uuid4())):
+        with pytest.raises(UnavailableError) as told:
+            act()
+        assert told.value.code == "archive/store-failing"

@@ -99,3 +99,20 @@ def test_what_became_of_a_report_stands_in_the_log_and_its_title_stays_readable(
     assert (rebuilt.exit_code in (0, 3), catalogue.is_file()) == (True, True), rebuilt.output
     listed = json.loads(run("incident", "ls", "--json").stdout)
     assert listed["status"] == "confirmed"
+
+
+def test_no_card_is_written_for_a_link_that_takes_nothing_more(as_dispatcher: Run, tmp_path: Path) -> None:
+    made = json.loads(as_dispatcher("drop", "new", "-i", RAID, "--json").stdout)
+    assert as_dispatcher("drop", "card", made["code"], str(tmp_path / "open.html")).exit_code == 0
+    assert as_dispatcher("drop", "revoke", made["drop_link"]).exit_code == 0
+    refused = as_dispatcher("drop", "card", made["code"], str(tmp_path / "closed.html"))
+    assert refused.exit_code == 8
+    assert "drop/closed" in refused.stderr and "revoked" in refused.stderr
+    assert not (tmp_path / "closed.html").exists()
+
+
+@pytest.mark.parametrize("words", [("--files", "99999999999999999999"), ("--quota-mib", "99999999999999")])
+def test_a_link_that_would_allow_more_than_can_be_counted_is_wrong_use(as_dispatcher: Run, words: tuple[str]) -> None:
+    refused = as_dispatcher("drop", "new", "-i", RAID, *words)
+    assert refused.exit_code == 2, refused.output
+    assert "cli/unforeseen" not in refused.stderr

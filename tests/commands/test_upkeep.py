@@ -4,11 +4,17 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
+from archive.catalogue.incidents import items_of_incident
+from archive.catalogue.records import Item
+from archive.jobs import JobKind
+from commands.upkeep import _names
 from tests.archives import SmallArchive
 from tests.commands.test_checks import archive, run
 
@@ -80,3 +86,48 @@ def test_a_place_that_may_not_be_written_to_is_told_as_that_place(
     assert done.exit_code == 1, done.output
     assert "Nothing can be written to the place of the copy." in done.stderr
     assert archive.rooms.ledger.size() > 0
+
+
+def test_the_plan_of_a_worker_names_the_entries_of_each_kind_that_waits(archive: SmallArchive, run: Run) -> None:
+    assert _planned(run) == ["none: no work waits"]
+    items = archive.receive(archive.incident(), [(f"{n}.bin", bytes([n]) * 100) for n in range(2)])
+    with archive.rooms.database.writing() as session:
+        archive.rooms.jobs.enqueue(session, JobKind.PREVIEW, [str(item.id) for item in items])
+        archive.rooms.jobs.enqueue(session, JobKind.TIMESTAMP, ["1/two"])
+    assert _planned(run) == [
+        "none: a time-stamp is a file beside its checkpoint (1 job)",
+        "1 access and 1 creation for each preview made (2 jobs)",
+    ]
+
+
+def _planned(run: Run) -> list[str]:
+    done = run("worker", "--explain", "--json")
+    assert done.exit_code == 0, done.output
+    return list(json.loads(done.stdout.splitlines()[-1])["entries"])
+
+
+def test_what_jobs_are_about_is_looked_up_for_those_jobs_alone(
+    archive: SmallArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incident = archive.incident()
+    items = archive.receive(incident, [(f"{n}.bin", bytes([n]) * 100) for n in range(4)])
+    with archive.rooms.database.writing() as session:
+        archive.rooms.jobs.enqueue(session, JobKind.PREVIEW, [str(items[2].id)])
+    (job,) = archive.rooms.jobs.list()
+    read: list[str] = []
+    from_row = Item.from_row
+
+    def counted(row: Any) -> Item:
+        read.append(row["number"])
+        return from_row(row)
+
+    monkeypatch.setattr(Item, "from_row", counted)
+    (named,) = _names(archive.rooms, [job]).items()
+    assert named == (job.subject, items[2].number) and len(read) == 1
+    assert _names(archive.rooms, [replace(job, subject=f"{incident.id}/7")]) == {str(incident.id): incident.number}
+    other = archive.incident("Another")
+    archive.receive(other, [("other.bin", b"other")])
+    read.clear()
+    with archive.rooms.database.reading() as session:
+        assert len(items_of_incident(session, other.id)) == 1
+    assert len(read) == 1, "the items of other incidents stay where they are"

@@ -127,6 +127,41 @@ def test_poisoned_work_ends_with_its_reason_and_does_not_stop_the_rest(bench: Be
     assert failed.reason is not None and "secret" not in failed.reason
 
 
+@pytest.mark.parametrize("trouble", [UnavailableError("archive/busy", "Busy."), ZeroDivisionError("a secret name")])
+def test_a_reason_that_cannot_be_recorded_ends_its_job_all_the_same_and_does_not_stop_the_rest(
+    bench: Bench, trouble: Exception
+) -> None:
+    class Stubborn(Recorded):
+        def give_up(self, job: Job, reason: str, lease: Lease) -> None:
+            super().give_up(job, reason, lease)
+            raise trouble
+
+    bench.enqueue(JobKind.PREVIEW, "hopeless", "good")
+    handler = Stubborn(
+        lambda job, _: NotDone(words="it is broken", final=True) if job.subject == "hopeless" else Done(words="made")
+    )
+    assert bench.worker({JobKind.PREVIEW: handler}).work(silent) == 2
+    assert bench.states() == {"hopeless": JobState.FAILED, "good": JobState.DONE}
+    assert handler.given_up == [("hopeless", "it is broken")]
+    (failed,) = bench.queue.list([JobState.FAILED])
+    assert failed.tries == 1 and failed.reason is not None
+    assert failed.reason.startswith("it is broken; this was not recorded: ") and "secret" not in failed.reason
+
+
+def test_a_worker_that_lost_its_job_meanwhile_does_not_say_that_it_is_done(bench: Bench) -> None:
+    bench.enqueue(JobKind.PREVIEW, "x")
+    told: list[tuple[JobState, str]] = []
+
+    def too_late(_job: Job, _lease: Lease) -> Done:
+        bench.now += timedelta(minutes=5)
+        assert bench.queue.claim("other") is not None
+        return Done(words="made")
+
+    worker = bench.worker({JobKind.PREVIEW: Recorded(too_late)})
+    assert worker.work(lambda _, state, words: told.append((state, words))) == 0
+    assert told == [(JobState.RUNNING, "made; another worker has taken the job over")]
+
+
 def test_a_job_that_killed_each_of_its_workers_ends_instead_of_killing_the_next(bench: Bench) -> None:
     bench.enqueue(JobKind.PREVIEW, "deadly")
     for _ in range(MOST_TRIES[JobKind.PREVIEW]):
