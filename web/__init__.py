@@ -16,7 +16,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from archive.access import Action
 from archive.settings import Settings
-from archive.types import Clock
 from web import assets, compression, errors, languages, observer, probe, receipts, returning, security, setup, tus
 from web.rooms import WebRooms, keep_rooms
 
@@ -46,10 +45,10 @@ def create_setup_app(
     return _guarded(app, settings)
 
 
-def create_app(rooms: WebRooms, settings: Settings, clock: Clock) -> Flask:
+def create_app(rooms: WebRooms, settings: Settings) -> Flask:
     """Build the application. Raises: ConfigError `web/no-rule` where an endpoint says nothing of who may use it."""
     app = _plain_app(settings, rooms.session_key)
-    keep_rooms(app, rooms, settings, clock)
+    keep_rooms(app, rooms, settings)
     languages.wire(app)
     assets.wire(app)
     app.register_blueprint(observer.blueprint)
