@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from zoneinfo import available_timezones
 
 from archive.errors import ConfigError
 from archive.types import AtIngest, Audience, EvidenceKind, Handling, Uncleanable
@@ -145,10 +146,12 @@ class PolicySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """The doors for people. `proxies` is how many of our own stand in front and are believed about who calls."""
+    """The doors for people. `proxies` is how many of our own stand in front and are believed about who calls.
+    `time_zone` is an IANA name."""
 
     listen: str = "127.0.0.1:8080"
     public_url: str = ""
+    time_zone: str = "America/Los_Angeles"
     threads: int = field(default=256, metadata=_between(4, 1024))
     proxies: int = field(default=0, metadata=_between(0, 3))
     leave_url: str = "https://www.weather.gov/"
@@ -175,7 +178,7 @@ def load_settings(path: Path | None) -> Settings:
 
     Raises: ConfigError `config/unreadable`, `config/not-toml`, `config/unknown-key`, `config/missing-key`,
     `config/wrong-type`, `config/out-of-range`, `config/bad-origin`, `config/keys-inside-store`,
-    `config/two-authorities-one-name`.
+    `config/two-authorities-one-name`, `config/no-such-time-zone`.
     """
     if path is None:
         return Settings()
@@ -297,3 +300,20 @@ def _check_together(settings: Settings) -> None:
     names = [authority.name for authority in settings.custody.authorities]
     if len(names) != len(set(names)):
         raise ConfigError("config/two-authorities-one-name", "Each time-stamp authority needs a name of its own.")
+    _check_time_zone(settings.web.time_zone)
+
+
+def _check_time_zone(name: str) -> None:
+    if name == WebSettings().time_zone:
+        return  # Most settings say nothing of it, and loading the names takes longer than the rest of them.
+    from babel.dates import get_timezone  # What pages will ask: a machine's own list may be missing, or another.
+
+    try:
+        get_timezone(name)
+    except LookupError as error:
+        near = difflib.get_close_matches(name, available_timezones(), n=1)
+        advice = f"Did you mean {near[0]}?" if near else "Write a name such as America/Los_Angeles."
+        raise ConfigError(
+            "config/no-such-time-zone",
+            f"web.time_zone is not the name of a time zone: {name}. {advice} Nothing was started.",
+        ) from error

@@ -111,7 +111,7 @@ class DropRooms:
     def _codes(self) -> "ReturnCodes":
         from ingest.return_codes import ReturnCodes
 
-        return ReturnCodes(self._rooms.database)
+        return ReturnCodes(self._rooms.database, self._rooms.clock)
 
     @cached_property
     def handing_over(self) -> "HandingOver":

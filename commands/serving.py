@@ -46,7 +46,7 @@ def application(rooms: Rooms, drop: DropRooms) -> "Flask":
         returning=drop.returning,
         session_key=session_key,
     )
-    return create_app(web_rooms, rooms.settings, rooms.clock)
+    return create_app(web_rooms, rooms.settings)
 
 
 @click.command("serve")

@@ -5,6 +5,7 @@ A receipt can be given while the archive is locked: what it opens was sealed to 
 
 import io
 from dataclasses import replace
+from datetime import timedelta
 from threading import Lock
 from typing import NoReturn
 
@@ -37,7 +38,7 @@ from ingest.consents import USES, Rung, Use, rung_of
 from ingest.finishing import METHOD, Finishing, UploadBearer
 from ingest.intake import Intake
 from ingest.reception import Arrival, Reception, Refused
-from ingest.return_codes import ReturnCodes, keep_unseen
+from ingest.return_codes import SHOWN_FOR, ReturnCodes, keep_unseen
 from ingest.tokens import statement_upload, told_id, visit_id, visit_identity
 from ingest.told import WRITTEN, Told
 from ingest.visits import (
@@ -104,12 +105,21 @@ class HandingOver:
         self._publisher.publish()
         return visit
 
+    @property
+    def code_minutes(self) -> int:
+        """For how long a return code is shown, once it was shown."""
+        return SHOWN_FOR // timedelta(minutes=1)
+
     def unseen_code(self, token: bytes) -> str | None:
-        """Return the return code of a visit, until `code_seen`."""
+        """Return the return code of a visit, until `code_written`, or some minutes after `code_shown`."""
         return self._codes.unseen(token)
 
-    def code_seen(self, token: bytes) -> None:
+    def code_shown(self, token: bytes) -> None:
         """Say that the page with the return code has arrived in its sender's browser."""
+        self._codes.shown(token)
+
+    def code_written(self, token: bytes) -> None:
+        """Say that the sender has the return code on paper."""
         self._codes.seen(visit_id(token))
 
     def slips(self, visit: Visit, identity: KeyIdentity) -> list[Slip]:

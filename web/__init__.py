@@ -16,7 +16,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from archive.access import Action
 from archive.settings import Settings
-from archive.types import Clock
 from web import assets, compression, errors, languages, observer, probe, receipts, returning, security, setup, tus
 from web.rooms import WebRooms, keep_rooms
 
@@ -39,18 +38,18 @@ def create_setup_app(
     """Build the application of a first start: one page, behind an address that only the terminal told."""
     app = _plain_app(settings, setup.new_session_key())
     app.config["SESSION_COOKIE_SECURE"] = False  # On loopback, without the proxy that brings TLS.
-    languages.wire(app, staff=True)
+    languages.wire(app, settings.web.time_zone, staff=True)
     assets.wire(app)
     setup.wire(app, token=token, set_up=set_up, is_founded=is_founded, home=home)
     errors.wire(app, template="setup/problem.html", words=setup.words)
     return _guarded(app, settings)
 
 
-def create_app(rooms: WebRooms, settings: Settings, clock: Clock) -> Flask:
+def create_app(rooms: WebRooms, settings: Settings) -> Flask:
     """Build the application. Raises: ConfigError `web/no-rule` where an endpoint says nothing of who may use it."""
     app = _plain_app(settings, rooms.session_key)
-    keep_rooms(app, rooms, settings, clock)
-    languages.wire(app)
+    keep_rooms(app, rooms, settings)
+    languages.wire(app, settings.web.time_zone)
     assets.wire(app)
     app.register_blueprint(observer.blueprint)
     app.register_blueprint(probe.blueprint)

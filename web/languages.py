@@ -21,8 +21,9 @@ _THEMES = ("auto", "light", "dark")
 _A_YEAR = 365 * 24 * 3600
 
 
-def wire(app: Flask, *, staff: bool = False) -> None:
-    """Have an application speak all languages, or those of staff pages, whose words are in a catalogue of their own."""
+def wire(app: Flask, time_zone: str, *, staff: bool = False) -> None:
+    """Have an application speak all languages, or those of staff pages, whose words are in a catalogue of their own.
+    Local times are those of `time_zone`."""
     app.extensions[_KEY] = STAFF_LANGUAGES if staff else LANGUAGES
     domain = "staff" if staff else "messages"
     Babel(
@@ -30,7 +31,7 @@ def wire(app: Flask, *, staff: bool = False) -> None:
         locale_selector=chosen,
         default_domain=domain,
         default_locale="en",
-        default_timezone="America/Los_Angeles",
+        default_timezone=time_zone,
     )
     app.after_request(_remember)
 

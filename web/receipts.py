@@ -3,8 +3,8 @@
 Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `different`, `incomplete`,
 `handed_in`;
 `size_words`, `local_words`, `utc_words`, `use`; how many are `incomplete`, `different`,
-`not_compared`, `refused`), `return_code` in groups of four (else None), `seen_url` of
-a picture that a browser asks for when the page with the code has come, `file_url`, `reveals`.
+`not_compared`, `refused`), `return_code` in groups of four (else None) and for how many `code_minutes` it is shown,
+`seen_url` of a picture that a browser asks for when the page with the code has come, `file_url`, `reveals`.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ def deliver(code: str) -> AnyResponse:
 @blueprint.get("/receipt")
 @requires(Action.RETURN)
 def receipt() -> Response:
-    """Show the receipt of this browser's visit; the return code until the page with it has arrived once."""
+    """Show the receipt of this browser's visit; the return code until it is written down, or was shown for long."""
     token = _token()
     visit = rooms().visits.find(token)
     slips = rooms().handing_over.slips(visit, visit_identity(token))
@@ -90,7 +90,8 @@ def receipt() -> Response:
         "observer/receipt.html",
         receipt=shown,
         return_code=grouped_code(code) if code is not None else None,
-        seen_url=url_for("receipts.code_seen", proof=_proof_of_page(token)),
+        code_minutes=rooms().handing_over.code_minutes,
+        seen_url=url_for("receipts.code_shown", proof=_proof_of_page(token)),
         file_url=url_for("receipts.receipt_file"),
         reveals=reveals,
     )
@@ -99,13 +100,21 @@ def receipt() -> Response:
 
 @blueprint.get("/receipt/seen/<proof>")
 @requires(Action.RETURN)
-def code_seen(proof: str) -> Response:
+def code_shown(proof: str) -> Response:
     """Give the picture at the end of the page with the return code: whoever asks for it has that page."""
     token = _token()
     if not hmac.compare_digest(proof.encode("utf-8", "replace"), _proof_of_page(token).encode("ascii")):
         raise NotFoundError("visits/no-such-visit", "There is no such visit here. What was sent is kept.")
-    rooms().handing_over.code_seen(token)
+    rooms().handing_over.code_shown(token)
     return Response(_DOT, content_type="image/gif")
+
+
+@blueprint.post("/receipt/written")
+@requires(Action.RETURN)
+def code_written() -> AnyResponse:
+    """Take the code off the receipt: its sender has it on paper."""
+    rooms().handing_over.code_written(_token())
+    return redirect(url_for("receipts.receipt"), 303)
 
 
 @blueprint.get("/receipt.json")

@@ -6,7 +6,6 @@ from typing import cast
 from flask import Flask, current_app
 
 from archive.settings import Settings
-from archive.types import Clock
 from ingest.droplinks import DropLinks
 from ingest.handing_over import HandingOver
 from ingest.returning import Returning
@@ -34,14 +33,13 @@ class WebRooms:
 class _Kept:
     rooms: WebRooms
     settings: Settings
-    clock: Clock
     pace: Pace
     probes: Probes
 
 
-def keep_rooms(app: Flask, rooms: WebRooms, settings: Settings, clock: Clock) -> None:
+def keep_rooms(app: Flask, rooms: WebRooms, settings: Settings) -> None:
     """Let the views of this application find its rooms."""
-    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, clock=clock, pace=Pace(), probes=Probes())
+    app.extensions[_KEY] = _Kept(rooms=rooms, settings=settings, pace=Pace(), probes=Probes())
 
 
 def rooms() -> WebRooms:
@@ -50,10 +48,6 @@ def rooms() -> WebRooms:
 
 def settings() -> Settings:
     return _kept().settings
-
-
-def clock() -> Clock:
-    return _kept().clock
 
 
 def pace() -> Pace:

@@ -110,11 +110,19 @@ def test_a_misspelt_section_is_refused_with_the_right_one() -> None:
         ("[archive]\nstore = 'same'\nkeys = 'same'\n", "config/keys-inside-store"),
         ("[archive]\norigin = 'two words'\n", "config/bad-origin"),
         ("[archive]\norigin = ''\n", "config/bad-origin"),
+        ("[web]\ntime_zone = 'Mars'\n", "config/no-such-time-zone"),
+        ("[web]\ntime_zone = '../../etc/passwd'\n", "config/no-such-time-zone"),
+        ("[web]\ntime_zone = ''\n", "config/no-such-time-zone"),
         ("[archive\n", "config/not-toml"),
     ],
 )
 def test_what_does_not_fit_is_refused(text: str, code: str) -> None:
     assert refused(text).code == code
+
+
+def test_a_time_zone_is_named_as_the_iana_does_and_a_slip_is_told() -> None:
+    assert parse_settings("[web]\ntime_zone = 'America/Chicago'\n", folder=Path("/")).web.time_zone == "America/Chicago"
+    assert "Did you mean America/Chicago?" in refused("[web]\ntime_zone = 'Americas/Chicago'\n").message
 
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:

@@ -335,3 +335,30 @@ def test_no_word_is_missing_in_any_language() -> None:
         [str(python), "scripts/catalogues", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_return_code_is_there_in_every_language_until_it_is_written_down(
+    served: Served, playwright: Playwright, tmp_path: Path, scripts: bool
+) -> None:
+    with phone(playwright, java_script_enabled=scripts) as context:
+        page = context.new_page()
+        page.goto(f"{address(served, 'drop')}?lang=en")
+        page.set_input_files("#files", film(tmp_path, "a.jpg", 3000))
+        if scripts:
+            wait_for_state(page, "safe")
+        page.locator("#finish").click()
+        page.wait_for_url("**/receipt")
+        code = "".join(page.locator(".code span").all_inner_texts())
+        assert len(code) == 16
+        for language in ("ko", "bn"):
+            page.wait_for_load_state("networkidle")  # The picture that tells of the page has been fetched.
+            page.locator(f".langs a[lang={language}]").click()
+            expect(page.locator("html")).to_have_attribute("lang", language)
+            assert "".join(page.locator(".code span").all_inner_texts()) == code
+        page.locator("form[action='/receipt/written'] button").click()
+        expect(page.locator(".slip")).to_be_visible()
+        expect(page.locator(".code")).to_have_count(0)
+        page.go_back()
+        expect(page.locator(".slip")).to_be_visible()
+        expect(page.locator(".code")).to_have_count(0)
