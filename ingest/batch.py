@@ -196,7 +196,7 @@ class BatchImport:
         }
         reconciliation = Reconciliation(
             number=batch.number,
-            seen=len(listed | set(ended)),
+            seen=listing.seen + len(set(ended) - listed),
             results=tuple(results),
             unclaimed=_unclaimed(request, listing),
             **counts,
