@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,20 +192,25 @@ def import_(  # noqa: PLR0913 - one parameter an option
       testigo import /media/SD-07 --resume imp-2026-0003
       testigo import --resume imp-2026-0003            (unlocked: its source stands sealed in the log)
 
+    Without --resume each import is a new one, also of a path that was read before: another card may lie there.
     Files are only read. What is here already is linked, not copied; nothing is unpacked; every file that is not
     taken in is listed with its reason (exit 3).
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.RECEIVE)
-    source = source if source is not None else _remembered_source(rooms, resume)
+    is_planned = rooms.asked.dry_run or rooms.asked.explain
+    source, listed = _where_from(rooms, source, resume, is_planned)
     request = _request(rooms, source, number, resume, manifest, custodian, device, write_blocker, reason)
-    if rooms.asked.dry_run or rooms.asked.explain:
+    request = replace(request, listed=listed)
+    if resume is None:
+        _tell_unfinished(rooms, talk, request.source)
+    if is_planned:
         return forecast(rooms, talk, request)
     if receipt_file is not None:
         refuse_unwritable(receipt_file)  # A receipt can be made only in this run.
     batch = rooms.batch_import.begin(request)
     talk.aside(f"Import {batch.number}" + ("" if resume is None else ", going on"))
-    line = f"testigo import {shlex.quote(str(request.source))} --resume {batch.number}"
+    line = _resume_line(request.source, batch.number)
     with Progress(talk) as progress:
         try:
             closing = rooms.batch_import.run(batch, request, progress.watch)
@@ -239,17 +245,27 @@ def _write_receipt(rooms: Rooms, talk: Talk, closing: Reconciliation, path: Path
     talk.aside(f"Receipt: {path}")
 
 
-def _remembered_source(rooms: Rooms, resume: str | None) -> Path:
-    """Find where an import that is gone on with reads from: it stands sealed in the log, and opening it is an entry."""
+def _where_from(
+    rooms: Rooms, source: Path | None, resume: str | None, is_planned: bool
+) -> tuple[Path, tuple[str, ...]]:
+    """Find where an import reads from, and, of one that is gone on with, the names of what it listed when it began.
+
+    Both stand sealed in the log, and opening them is an entry: while locked, and in a plan, the names stay closed.
+    """
     if resume is None:
-        raise click.UsageError("Name the folder, card or file to import.")
+        if source is None:
+            raise click.UsageError("Name the folder, card or file to import.")
+        return source, ()
     with rooms.database.reading() as session:
         batch, seq = import_by_number(session, resume)
     if batch.status != "running":
         raise ConflictError(
             "batch/ended", "That import has ended; there is nothing to go on with. Nothing was changed."
         )
-    if rooms.agent.status() is None:
+    is_locked = rooms.agent.status() is None
+    if source is not None and (is_locked or is_planned):
+        return source, ()
+    if is_locked:
         raise LockedError(
             "batch/source-closed",
             "Where that import reads from is not kept in the clear: it stands sealed in the log, and the archive is "
@@ -260,7 +276,27 @@ def _remembered_source(rooms: Rooms, resume: str | None) -> Path:
     finally:
         rooms.publisher.publish()
     records = [each for each in entry.all("record") if each.get("id") == str(batch.id)]
-    return Path(records[0]["sealed"]["source"])
+    listed = tuple(str(each["path"]) for each in entry.get("listing") or ())
+    return source or Path(records[0]["sealed"]["source"]), listed
+
+
+def _tell_unfinished(rooms: Rooms, talk: Talk, source: Path) -> None:
+    """Say which import of the same path was broken off: to go on with it is for a person to say, not for a path."""
+    found = rooms.batch_import.unfinished(source)
+    if not found:
+        return
+    newest = found[0]
+    others = f", and {counted(len(found) - 1, 'earlier one')}," if len(found) > 1 else ""
+    talk.aside(
+        f"{newest.number} of this same path{others} was begun {newest.started_time:%Y-%m-%d %H:%M} UTC and has not "
+        "ended. This is a new import: what is in already is linked, not copied."
+    )
+    talk.aside(f"To go on with that one instead: {_resume_line(source, newest.number)}")
+    talk.document({"message_type": "unfinished", "imports": [each.number for each in found]})
+
+
+def _resume_line(source: Path, number: str) -> str:
+    return f"testigo import {shlex.quote(str(source))} --resume {number}"
 
 
 def _request(

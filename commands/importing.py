@@ -97,7 +97,7 @@ def forecast(rooms: Rooms, talk: Talk, request: ImportRequest) -> int:
     talk.say(f"{found.known:>6} already here   same SHA-256, would be linked")
     talk.say(f"{len(found.refused):>6} refused")
     for path, error in found.refused:
-        talk.field("", f"{printable(path)}: {error.message}")
+        talk.field("", f"{_named(path)}: {error.message}")
     _say_unclaimed(talk, found.unclaimed)
     if rooms.asked.explain:
         _explain(talk, found)
@@ -146,6 +146,7 @@ def report(talk: Talk, closing: Reconciliation) -> int:
     if shown < len(lines):
         talk.say(f"  … and {len(lines) - shown} more, all taken in; `testigo ls` lists them")
     _say_unclaimed(talk, closing.unclaimed)
+    _say_of_list(talk, closing)
     talk.say(
         f"{closing.number}: {closing.seen} seen = {closing.stored} stored + {closing.linked} linked + "
         f"{closing.refused} refused"
@@ -163,6 +164,7 @@ def report(talk: Talk, closing: Reconciliation) -> int:
             "linked": closing.linked,
             "refused": closing.refused,
             "claims_without_file": [_json_path(path) for path in closing.unclaimed],
+            "list_was_here": closing.list_was_here,
             "exit": status,
         }
     )
@@ -177,7 +179,26 @@ def _result_lines(path: str, result: Result) -> list[tuple[str, str]]:
         case Linked(item_number=number):
             return [(number, f"{printable(path)}   (same content; linked)")]
         case Refused(error=error):
-            return [("refused", f"{printable(path)}: {error.message}")]
+            return [("refused", f"{_named(path)}: {error.message}")]
+
+
+def _named(path: str) -> str:
+    return printable(path) if path else "(its name is closed in the log)"
+
+
+def _say_of_list(talk: Talk, closing: Reconciliation) -> None:
+    """Say what cannot be said of the list that an import made when it began."""
+    closed = sum(1 for path, _ in closing.results if not path)
+    if closed:
+        talk.say(
+            f"{counted(closed, 'name is', 'names are')} closed: `testigo unlock`, then `testigo log --json` shows what "
+            'was listed, in the entry "import begun".'
+        )
+    if not closing.list_was_here:
+        talk.warn(
+            f"Whether anything that {closing.number} listed when it began is gone since cannot be told: its list is "
+            "not here. Compare the card with what came in."
+        )
 
 
 def _say_unclaimed(talk: Talk, paths: tuple[str, ...]) -> None:

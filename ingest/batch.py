@@ -1,12 +1,11 @@
 """Batch import: a folder, SD card or phone dump, each file exactly once, resumable after a kill at any moment.
 
-What became of a file is committed together with the file, so a run that goes on skips what an earlier run had ended.
-It closes with a reconciliation: seen = stored + linked + refused.
+What became of a file is committed together with the file, so a run that goes on skips what an earlier run had ended:
+the file of that path, size and time, no other. Only who names an unfinished import goes on with it; what comes without
+its number is a new one. It closes with a reconciliation: seen = stored + linked + refused.
 """
 
 import hashlib
-import hmac
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -14,30 +13,30 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
-from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation, read_secret
 from archive.catalogue.database import Database
-from archive.catalogue.incidents import import_by_number, import_files, open_import
-from archive.catalogue.numbers import NumberKind, next_numbers
-from archive.catalogue.records import ImportBatch, Organisation
+from archive.catalogue.incidents import import_by_number, import_files, open_imports
+from archive.catalogue.records import ImportBatch
 from archive.errors import ConflictError, InputError, UnavailableError
 from archive.settings import IngestSettings
-from archive.types import Clock, NewId, Owner, OwnerKind
+from archive.types import Clock, NewId
 from custody.canonical import Json
-from custody.drafts import Draft, OwnedPart, Values
+from custody.drafts import Draft
 from custody.entries import EventKind
 from custody.ledger import Ledger
 from custody.publication import Publisher
-from ingest.entering import safe_text
-from ingest.folder import FoundFile, Listing, list_source, look_at, modified_text, open_source_file
-from ingest.held import hold_import
+from ingest.beginning import enter_going_on, enter_new
+from ingest.folder import FoundFile, Listing, list_source, modified_text, open_source_file
+from ingest.held import hold_import, refuse_held
 from ingest.intake import Intake
+from ingest.listed import Macs, Standing, drop_list, kept_list, source_mac, stand
 from ingest.preparing import content_mac
 from ingest.progress import Tally, Watch
 from ingest.reception import Arrival, Reception, Result
 from ingest.reconciliation import Forecast, ImportRequest, Reconciliation
+
+_NONE = UUID(int=0)
+"""Stands for an import that was not begun: nothing is known by it."""
 
 
 class BatchImport:
@@ -69,13 +68,15 @@ class BatchImport:
     def forecast(self, request: ImportRequest, watch: Watch) -> Forecast:
         """Read every file and say what an import would do; write nothing."""
         listing = self._list(request)
+        batch = self._named(request)
         with self._database.reading() as session:
             key = read_secret(session, "intake-key")
-            batch = self._unfinished(session, key, request)
-            ended = set(import_files(session, batch.id)) if batch is not None else set()
-        files = [each for each in listing.files if not batch or _path_mac(key, batch.id, each.path) not in ended]
-        skipped = [each for each in listing.skipped if not batch or _path_mac(key, batch.id, each.path) not in ended]
-        refused = [(skip.path, skip.error) for skip in skipped]
+            rows = import_files(session, batch.id) if batch is not None else {}
+        listed = kept_list(self._locks, batch.id) if batch is not None else ()
+        standing = stand(Macs(key, batch.id if batch is not None else _NONE), listing, rows, listed, request.listed)
+        files = [each for each in listing.files if each.path not in standing.ended]
+        refused = [(skip.path, skip.error) for skip in listing.skipped if skip.path not in standing.ended]
+        refused += [(gone.path, gone.error) for gone in standing.gone]
         digests: list[tuple[bytes, int]] = []
         tally = Tally(watch, files=(0, len(files)), octets=(0, sum(each.size for each in files)))
         for file in files:
@@ -88,7 +89,7 @@ class BatchImport:
         new, new_octets = self._new_among(key, digests)
         return Forecast(
             going_on=batch.number if batch is not None else None,
-            ended=len(listing.files) + len(listing.skipped) - len(files) - len(skipped),
+            ended=len(standing.ended),
             new=new,
             new_octets=new_octets,
             known=len(digests) - new,
@@ -98,47 +99,28 @@ class BatchImport:
             lacking=max(0, new_octets + self._reserve - self._free_octets()),
         )
 
-    def begin(self, request: ImportRequest) -> ImportBatch:
-        """Open an import: go on with the one of this source that was begun and not ended, or enter a new one.
+    def unfinished(self, source: Path) -> list[ImportBatch]:
+        """Find the imports of that source that were begun and not ended, the newest first."""
+        with self._database.reading() as session:
+            return open_imports(session, source_mac(read_secret(session, "intake-key"), source))
 
-        Raises: ConflictError `batch/other-import` where `request.resume` names another; nothing is entered then.
+    def begin(self, request: ImportRequest) -> ImportBatch:
+        """Open an import: enter a new one, or go on with the one that `request.resume` names.
+
+        Raises: ConflictError `batch/other-import` where `request.resume` names none
+        of this source and incident that is unfinished; ConflictError `archive/held` where another process imports from
+        the same source just now. Nothing is entered then.
         """
-        _, read_only = look_at(request.source)
-        with self._ledger.transaction() as transaction:
-            session = transaction.session
-            ours = organisation(session)
+        listing = self._list(request)
+        earlier = self._named(request)
+        for each in self.unfinished(request.source) if earlier is None else (earlier,):
+            refuse_held(self._locks, each)
+        if earlier is not None:
+            enter_going_on(self._ledger, earlier, request, listing)
+            return earlier
+        with self._database.reading() as session:
             key = read_secret(session, "intake-key")
-            earlier = self._unfinished(session, key, request)
-            if earlier is not None:
-                return earlier
-            batch = ImportBatch(
-                id=self._new_id(),
-                organisation_id=ours.id,
-                number=next_numbers(session, NumberKind.IMPORT, transaction.now.year)[0],
-                incident_id=request.incident.id,
-                status="running",
-                source_mac=_source_mac(key, request.source),
-                started_time=transaction.now,
-            )
-            told: dict[str, Json] = {
-                "source": safe_text(str(request.source)),
-                "mounted": "read-only" if read_only else "writable",
-                "device": _told(request.device),
-                "write_blocker": _told(request.write_blocker),
-            }
-            transaction.record(
-                Draft(
-                    event=EventKind.IMPORT,
-                    actor=request.actor,
-                    values=(
-                        ("purpose", "import begun"),
-                        ("record", batch.to_log(told)),
-                        *((("reason", safe_text(request.reason)),) if request.reason else ()),
-                    ),
-                    owned=_custodian(ours, request.custodian),
-                )
-            )
-        return batch
+        return enter_new(self._ledger, self._locks, key, self._new_id(), request, listing)
 
     def run(self, batch: ImportBatch, request: ImportRequest, watch: Watch) -> Reconciliation:
         """Take in whatever of the source is not in yet, then close the import.
@@ -157,7 +139,13 @@ class BatchImport:
                     )
                 ours = organisation(session)
                 key = read_secret(session, "intake-key")
-                ended = set(import_files(session, batch.id))
+                standing = stand(
+                    Macs(key, batch.id),
+                    listing,
+                    import_files(session, batch.id),
+                    kept_list(self._locks, batch.id),
+                    request.listed,
+                )
             reception = Reception(
                 actor=request.actor,
                 organisation=ours,
@@ -166,28 +154,28 @@ class BatchImport:
                 batch=batch,
                 values=(("import", batch.number),),
             )
-            macs = {path: _path_mac(key, batch.id, path) for path in _paths(listing)}
+            ended = standing.ended
             tally = Tally(
                 watch,
-                files=(sum(mac in ended for mac in macs.values()), len(macs)),
-                octets=(sum(file.size for file in listing.files if macs[file.path] in ended), listing.size),
+                files=(len(ended), listing.seen + len(standing.gone)),
+                octets=(sum(file.size for file in listing.files if file.path in ended), listing.size),
             )
             results: list[tuple[str, Result]] = []
-            groups = self._with_room(self._groups(listing, request, macs, ended, tally))
+            groups = self._with_room(self._groups(listing, request, standing, tally))
             with closing(self._intake.receive_groups(reception, groups)) as received:
                 for group, ends in received:
                     for arrival, result in zip(group, ends, strict=True):
                         results.append((arrival.untrusted_path, result))
                         tally.end(arrival.untrusted_path, result)
-            return self._close(batch, request, listing, results, set(macs.values()))
+            return self._close(batch, request, listing, standing, results)
 
     def _close(
         self,
         batch: ImportBatch,
         request: ImportRequest,
         listing: Listing,
+        standing: Standing,
         results: Sequence[tuple[str, Result]],
-        listed: set[bytes],
     ) -> Reconciliation:
         with self._database.reading() as session:
             ended = import_files(session, batch.id)
@@ -196,15 +184,17 @@ class BatchImport:
         }
         reconciliation = Reconciliation(
             number=batch.number,
-            seen=len(listed | set(ended)),
+            seen=standing.seen,
             results=tuple(results),
             unclaimed=_unclaimed(request, listing),
+            list_was_here=standing.list_is_here,
             **counts,
         )
         told: dict[str, Json] = {
             "seen": reconciliation.seen,
             **counts,
             "claims_without_file": len(reconciliation.unclaimed),
+            **({} if standing.list_is_here else {"gone_since_it_began": "cannot tell"}),
         }
         self._ledger.record(
             Draft(
@@ -218,6 +208,7 @@ class BatchImport:
             )
         )
         self._publisher.publish()
+        drop_list(self._locks, batch.id)
         return reconciliation
 
     @property
@@ -249,13 +240,18 @@ class BatchImport:
     def _list(self, request: ImportRequest) -> Listing:
         return list_source(request.source, max_file_octets=self._settings.max_file_octets)
 
-    def _unfinished(self, session: Session, key: bytes, request: ImportRequest) -> ImportBatch | None:
-        found = open_import(session, _source_mac(key, request.source), request.incident.id)
-        if request.resume is not None and (found is None or found.number != request.resume):
-            raise ConflictError(
-                "batch/other-import", "That import was of another source, or has ended. Nothing was changed."
-            )
-        return found
+    def _named(self, request: ImportRequest) -> ImportBatch | None:
+        """Find the import that is to be gone on with, where one is named."""
+        if request.resume is None:
+            return None
+        for each in self.unfinished(request.source):
+            if each.number == request.resume and each.incident_id == request.incident.id:
+                return each
+        raise ConflictError(
+            "batch/other-import",
+            "That import was of another source, or has ended. Nothing was changed. Without --resume a new import "
+            "begins.",
+        )
 
     def _new_among(self, key: bytes, digests: Sequence[tuple[bytes, int]]) -> tuple[int, int]:
         """Count what would be stored as new, files and octets."""
@@ -272,15 +268,14 @@ class BatchImport:
         return new, octets
 
     def _groups(
-        self, listing: Listing, request: ImportRequest, macs: dict[str, bytes], ended: set[bytes], tally: Tally
+        self, listing: Listing, request: ImportRequest, standing: Standing, tally: Tally
     ) -> Iterator[tuple[list[Arrival], int]]:
         """Cut the listing into groups and tell their octets; companions share a group with their main file."""
         group: list[Arrival] = []
         places: dict[str, int] = {}
         octets = 0
         for file in listing.files:
-            mac = macs[file.path]
-            if mac in ended:
+            if file.path in standing.ended:
                 continue
             full = len(group) >= self._settings.group_files or octets + file.size > self._settings.group_octets
             if group and full and file.main not in places:
@@ -288,18 +283,14 @@ class BatchImport:
                 group, places, octets = [], {}, 0
             places[file.path] = len(group)
             main = places.get(file.main) if file.main else None
-            group.append(_arrival(request, file, mac, main, _to(tally, file.path)))
+            group.append(_arrival(request, file, standing.macs[file.path], main, _to(tally, file.path)))
             octets += file.size
-        for skip in listing.skipped:
-            if macs[skip.path] not in ended:
-                group.append(
-                    Arrival(
-                        open=_refusing(skip.error),
-                        untrusted_name=skip.path.rpartition("/")[2],
-                        untrusted_path=skip.path,
-                        path_mac=macs[skip.path],
-                    )
-                )
+        group += [
+            _refused(skip.path, standing.macs[skip.path], skip.error)
+            for skip in listing.skipped
+            if skip.path not in standing.ended
+        ]
+        group += [_refused(gone.path, gone.mac, gone.error) for gone in standing.gone]
         if group:
             yield group, octets
 
@@ -332,6 +323,10 @@ def _arrival(
     )
 
 
+def _refused(path: str, mac: bytes, error: InputError) -> Arrival:
+    return Arrival(open=_refusing(error), untrusted_name=path.rpartition("/")[2], untrusted_path=path, path_mac=mac)
+
+
 def _refusing(error: InputError) -> Callable[[], BinaryIO]:
     def refuse() -> BinaryIO:
         raise error
@@ -339,36 +334,7 @@ def _refusing(error: InputError) -> Callable[[], BinaryIO]:
     return refuse
 
 
-def _custodian(ours: Organisation, name: str | None) -> tuple[OwnedPart, ...]:
-    """Close a custodian's name under the identity keyring, which the office cannot open."""
-    if not name:
-        return ()
-    recipients = tuple(str(recipient) for recipient in Keyring.parse(ours.identity_keyring).recipients)
-    values: Values = (("custodian_claim", safe_text(name)),)
-    return (OwnedPart(owner=Owner(kind=OwnerKind.IDENTITY, id=ours.id), recipients=recipients, values=values),)
-
-
-def _told(text: str | None) -> str | None:
-    return safe_text(text) if text else None
-
-
 def _unclaimed(request: ImportRequest, listing: Listing) -> tuple[str, ...]:
     """Name the paths that the manifest speaks of and the source has no file for."""
     found = {file.path for file in listing.files} | {skip.path for skip in listing.skipped}
     return tuple(path for path in request.claims if path not in found)
-
-
-def _paths(listing: Listing) -> list[str]:
-    return [file.path for file in listing.files] + [skip.path for skip in listing.skipped]
-
-
-def _source_mac(key: bytes, source: Path) -> bytes:
-    return _mac(key, b"source", os.fsencode(source))
-
-
-def _path_mac(key: bytes, import_id: UUID, path: str) -> bytes:
-    return _mac(key, b"path", import_id.bytes + os.fsencode(path))
-
-
-def _mac(key: bytes, label: bytes, data: bytes) -> bytes:
-    return hmac.digest(key, b"testigo " + label + b"\0" + data, hashlib.sha256)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from archive.errors import InputError
+from archive.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
@@ -49,11 +49,26 @@ class SkippedPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """All that lies in a source, in a fixed order; companions stand right behind what they belong to."""
+    """All that lies in a source, in a fixed order; companions stand right behind what they belong to.
+
+    `seen` is how many paths the walk came upon, counted before anything was put in order.
+    Raises: IntegrityError `batch/listing-differs` where the list does not hold each of them once.
+    """
 
     files: tuple[FoundFile, ...]
     skipped: tuple[SkippedPath, ...]
     mounted_read_only: bool
+    seen: int
+
+    def __post_init__(self) -> None:
+        paths = [file.path for file in self.files] + [skip.path for skip in self.skipped]
+        if not self.seen == len(paths) == len(set(paths)):
+            raise IntegrityError(
+                "batch/listing-differs",
+                "What was found in the source and what would be taken in are not the same number of files. Nothing "
+                "more was imported. Keep the source as it is, and report this with the two numbers.",
+                evidence={"found": self.seen, "listed": len(paths), "under different names": len(set(paths))},
+            )
 
     @property
     def size(self) -> int:
@@ -76,9 +91,10 @@ def list_source(source: Path, *, max_file_octets: int) -> Listing:
                 files.append(found)
             else:
                 skipped.append(found)
+    seen = len(files) + len(skipped)
     fitting = [file for file in files if file.size <= max_file_octets]
     skipped += [_refuse(file.path, "ingest/too-large") for file in files if file.size > max_file_octets]
-    return Listing(files=tuple(_paired(fitting)), skipped=tuple(skipped), mounted_read_only=read_only)
+    return Listing(files=tuple(put_in_order(fitting)), skipped=tuple(skipped), mounted_read_only=read_only, seen=seen)
 
 
 def look_at(source: Path) -> tuple[os.stat_result, bool]:
@@ -225,8 +241,8 @@ def _walk(source: Path, relative: str, depth: int) -> Iterator[FoundFile | Skipp
             yield _refuse(path, "batch/symbolic-link" if stat.S_ISLNK(state.st_mode) else "batch/not-a-file")
 
 
-def _paired(files: list[FoundFile]) -> Iterator[FoundFile]:
-    """Give every file in order, each companion right behind its main file."""
+def put_in_order(files: list[FoundFile]) -> Iterator[FoundFile]:
+    """Give every file once and in order, each companion right behind its main file."""
     mains = _main_of({file.path for file in files})
     behind: dict[str, list[FoundFile]] = defaultdict(list)
     for file in files:
@@ -240,32 +256,41 @@ def _paired(files: list[FoundFile]) -> Iterator[FoundFile]:
 
 
 def _main_of(paths: set[str]) -> dict[str, str]:
-    """Tell which file each companion belongs to, by the naming habits of phones, cameras and ProofMode."""
+    """Tell which file each companion belongs to, by the naming habits of phones, cameras and ProofMode.
+
+    Companions have companions (a signature of a proof of a film of a live photo): all stand behind the first of them.
+    """
     by_stem: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted(paths):
         pure = PurePosixPath(path)
         by_stem[(str(pure.parent), pure.stem.casefold())].append(path)
-    mains: dict[str, str] = {}
-    for path in sorted(paths):
-        pure = PurePosixPath(path)
-        name = pure.name.casefold()
-        suffix = next((s for s in _SIDECARS if name.endswith(s) and len(name) > len(s)), None)
-        if suffix is not None:
-            bare = path[: -len(suffix)]
-            stem = by_stem[(str(pure.parent), PurePosixPath(bare).name.casefold())]
-            candidates = (
-                [bare] if bare in paths else [other for other in stem if not other.casefold().endswith(_SIDECARS)]
-            )
-            main = next((other for other in candidates if other != path), None)
-        elif pure.suffix.casefold() in _MOVING:
-            twins = by_stem[(str(pure.parent), pure.stem.casefold())]
-            main = next((t for t in twins if PurePosixPath(t).suffix.casefold() in _STILLS), None)
-        else:
-            main = None
-        if main is not None:
-            mains[path] = main
-    # A companion of a companion stands behind the same main file.
-    return {path: mains.get(main, main) for path, main in mains.items()}
+    nearest = {path: main for path in sorted(paths) if (main := _nearest(path, paths, by_stem)) is not None}
+    return {path: _root(path, nearest) for path in nearest}
+
+
+def _nearest(path: str, paths: set[str], by_stem: dict[tuple[str, str], list[str]]) -> str | None:
+    """Tell which file a companion stands next to by its name; that may be a companion, too."""
+    pure = PurePosixPath(path)
+    # Not case folding, which makes some characters longer, so that more would be cut off than the ending.
+    name = pure.name.lower()
+    suffix = next((s for s in _SIDECARS if name.endswith(s) and len(name) > len(s)), None)
+    if suffix is not None:
+        bare = path[: -len(suffix)]
+        if bare in paths:
+            return bare
+        stem = by_stem[(str(pure.parent), PurePosixPath(bare).name.casefold())]
+        return next((other for other in stem if not other.lower().endswith(_SIDECARS)), None)
+    if pure.suffix.lower() in _MOVING:
+        twins = by_stem[(str(pure.parent), pure.stem.casefold())]
+        return next((twin for twin in twins if PurePosixPath(twin).suffix.lower() in _STILLS), None)
+    return None
+
+
+def _root(path: str, nearest: dict[str, str]) -> str:
+    """Follow companions to the file that is none. This ends: each step drops an ending, or leads from film to photo."""
+    while path in nearest:
+        path = nearest[path]
+    return path
 
 
 _WHY = {

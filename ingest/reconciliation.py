@@ -14,7 +14,8 @@ from ingest.reception import Result
 class ImportRequest:
     """What a technician asks for. Texts are claims, closed in the log; the custodian's name is sealed to counsel.
 
-    `resume` is the number of the import to go on with, where one is named.
+    `resume` is the number of the import to go on with, where one is named; `listed` are the paths that it listed when
+    it began, in that order, where the log was opened for them.
     """
 
     source: Path
@@ -22,6 +23,7 @@ class ImportRequest:
     actor: Actor
     claims: Claims
     resume: str | None = None
+    listed: tuple[str, ...] = ()
     custodian: str | None = None
     device: str | None = None
     write_blocker: str | None = None
@@ -52,7 +54,8 @@ class Forecast:
 class Reconciliation:
     """How an import closed. `results` are this run's; the counts are the whole import's.
 
-    `unclaimed` are paths that the manifest names and the source lacks.
+    `unclaimed` are paths that the manifest names and the source lacks. `list_was_here` is false where it cannot be told
+    whether something is gone that the import listed when it began. A path is empty where its name is closed in the log.
     """
 
     number: str
@@ -62,6 +65,7 @@ class Reconciliation:
     refused: int
     results: tuple[tuple[str, Result], ...]
     unclaimed: tuple[str, ...] = ()
+    list_was_here: bool = True
 
     @property
     def adds_up(self) -> bool:

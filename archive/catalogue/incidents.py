@@ -56,13 +56,11 @@ def import_by_number(session: Session, number: str) -> tuple[ImportBatch, int]:
     return ImportBatch.from_row(row), row["record_seq"]
 
 
-def open_import(session: Session, source_mac: bytes, incident_id: UUID) -> ImportBatch | None:
-    """Find an import of the same source into the same incident that was begun and not ended."""
-    statement = select(ImportBatch.table).where(
-        _import.source_mac == source_mac, _import.incident_id == incident_id, _import.status == "running"
-    )
-    row = session.execute(statement).mappings().first()
-    return ImportBatch.from_row(row) if row is not None else None
+def open_imports(session: Session, source_mac: bytes) -> list[ImportBatch]:
+    """Find the imports of a source that were begun and not ended, the newest first."""
+    statement = select(ImportBatch.table).where(_import.source_mac == source_mac, _import.status == "running")
+    rows = session.execute(statement.order_by(_import.started_time.desc(), _import.number.desc())).mappings()
+    return [ImportBatch.from_row(row) for row in rows]
 
 
 def items_linked_to(session: Session, incident_id: UUID) -> set[UUID]:
@@ -114,6 +112,6 @@ def receipts_of(session: Session, item_ids: Sequence[UUID]) -> list[Receipt]:
 
 
 def import_files(session: Session, import_id: UUID) -> dict[bytes, ImportFile]:
-    """Return what became of each file of an import, by the MAC of its path."""
+    """Return what became of each file of an import, by the MAC that tells it from every other."""
     rows = session.execute(select(ImportFile.table).where(_file.import_id == import_id)).mappings()
     return {row["path_mac"]: ImportFile.from_row(row) for row in rows}

@@ -12,18 +12,22 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from archive.catalogue.accounts import read_secret
 from archive.catalogue.holds import holds_on
+from archive.catalogue.records import ImportBatch
 from archive.errors import AccessError, ConflictError, InputError, UnavailableError
 from ingest.held import hold_import
+from ingest.listed import Macs
 from ingest.manifest import read_manifest
 from ingest.progress import Step
 from ingest.reception import Linked, Refused, Result, Stored
 from ingest.reconciliation import ImportRequest, Reconciliation
-from tests.way_in import AN_HOUR_AGO, SETTINGS, YEAR, WayIn, command_line, environment, run_testigo, tree_of
+from tests.way_in import AN_HOUR_AGO, SETTINGS, YEAR, WayIn, arrival, command_line, environment, run_testigo, tree_of
 
 GROUPS_OF_TWO = SETTINGS + "group_files = 2\n"
 
@@ -163,6 +167,7 @@ def test_what_was_broken_off_goes_on_where_it_stopped(tmp_path: Path, card: Path
 
         with pytest.raises(KeyboardInterrupt):
             archive.rooms.batch_import.run(batch, request, stop_after_two)
+        request = replace(request, resume=batch.number)
         forecast = archive.rooms.batch_import.forecast(request, lambda _: None)
         assert (forecast.going_on, forecast.ended, forecast.new + forecast.known) == (batch.number, 2, 3)
         assert archive.rooms.batch_import.begin(request) == batch
@@ -173,6 +178,115 @@ def test_what_was_broken_off_goes_on_where_it_stopped(tmp_path: Path, card: Path
         assert archive.rows("item") == 4
         assert (steps[-1].files_done, steps[-1].files_total) == (5, 5)
         assert steps[-1].octets_done == steps[-1].octets_total
+
+
+def _break_off(archive: WayIn, request: ImportRequest) -> ImportBatch:
+    """Begin an import and stop it when its first group is in."""
+    batch = archive.rooms.batch_import.begin(request)
+
+    def stop(step: Step) -> None:
+        if step.result is not None and step.files_done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        archive.rooms.batch_import.run(batch, request, stop)
+    return batch
+
+
+def test_another_card_at_the_place_of_one_that_was_broken_off_comes_in_whole(tmp_path: Path, card: Path) -> None:
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        first = _break_off(archive, _request(archive, card, custodian="M. Rivera"))
+        shutil.rmtree(card / "DCIM")
+        for path in card.iterdir():
+            path.write_text("of the other card: " + path.name)
+        told = {"custodian": "Benito", "device": "other phone", "write_blocker": "Tableau", "reason": "card B"}
+        closing = _import(archive, _request(archive, card, **told))
+        assert closing.number != first.number
+        assert (closing.seen, closing.stored) == (2, 2)
+        begun = next(each for each in archive.last_entries(4) if each.get("purpose") == "import begun")
+        sealed = begun.get("record")["sealed"]
+        assert (sealed["device"], sealed["write_blocker"], begun.get("reason")) == ("other phone", "Tableau", "card B")
+        assert [each.number for each in archive.rooms.batch_import.unfinished(card)] == [first.number]
+
+
+def test_an_import_that_goes_on_takes_in_what_changed_and_names_what_is_gone(tmp_path: Path, card: Path) -> None:
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        batch = _break_off(archive, _request(archive, card))
+        listed = tuple(each["path"] for each in archive.last_entries(archive.rooms.ledger.size())[-3].get("listing"))
+        assert len(listed) == 5
+        was = (card / "DCIM" / "100" / "IMG_1.txt").stat()
+        (card / "DCIM" / "100" / "IMG_1.txt").write_text("ONE\n" * 300)
+        assert (card / "DCIM" / "100" / "IMG_1.txt").stat().st_size == was.st_size
+        (card / "notes.txt").unlink()
+        (card / "again.txt").write_text("more than before")
+        request = _request(archive, card, resume=batch.number, listed=listed)
+        forecast = archive.rooms.batch_import.forecast(request, lambda _: None)
+        assert (forecast.ended, forecast.new, len(forecast.refused)) == (1, 3, 2)
+        closing = _import(archive, request)
+    told = [(path, r.error.code) for path, r in closing.results if isinstance(r, Refused)]
+    assert told == [("again.txt", "batch/gone"), ("notes.txt", "batch/gone")]
+    stored = [path for path, result in closing.results if isinstance(result, Stored)]
+    assert stored == ["DCIM/100/IMG_1.txt", "DCIM/100/IMG_2.txt", "again.txt"]
+    assert (closing.seen, closing.stored, closing.linked, closing.refused) == (7, 5, 0, 2)
+    assert closing.adds_up
+    assert closing.list_was_here
+
+
+def test_while_locked_what_is_gone_is_counted_and_its_name_stays_closed(tmp_path: Path, card: Path) -> None:
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        batch = _break_off(archive, _request(archive, card))
+        (card / "notes.txt").unlink()
+        closing = _import(archive, _request(archive, card, resume=batch.number))
+    assert [path for path, result in closing.results if isinstance(result, Refused)] == [""]
+    assert (closing.seen, closing.refused, closing.adds_up) == (5, 1, True)
+
+
+def test_what_is_told_when_an_import_goes_on_is_entered_also_of_files_that_are_in(tmp_path: Path, card: Path) -> None:
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        batch = _break_off(archive, _request(archive, card))
+        claims = {"DCIM/100/IMG_1.txt": {"who": "Ana"}, "notes.txt": {"who": "Ben"}}
+        told = {"device": "SD-07", "write_blocker": "Tableau", "reason": "the reader was pulled", "claims": claims}
+        closing = _import(archive, _request(archive, card, resume=batch.number, **told))
+        entry = next(each for each in archive.last_entries(6) if each.get("purpose") == "import gone on with")
+        assert entry.get("going_on") == {
+            "import": batch.number,
+            "mounted": "writable",
+            "device": "SD-07",
+            "write_blocker": "Tableau",
+            "late_claims": {"DCIM/100/IMG_1.txt": {"who": "Ana"}},
+        }
+        assert entry.get("reason") == "the reader was pulled"
+        notes = dict(closing.results)["notes.txt"]
+        assert isinstance(notes, Stored)
+        assert archive.log_of(notes.item)[0].get("claims")["sender"]["who"] == "Ben"
+
+
+def test_an_import_that_an_older_version_began_goes_on_each_file_once(archive: WayIn, card: Path) -> None:
+    batch = archive.rooms.batch_import.begin(_request(archive, card))
+    with archive.rooms.database.reading() as session:
+        macs = Macs(read_secret(session, "intake-key"), batch.id)
+    (archive.rooms.run_folder / f"import-{batch.id}.listed").unlink()
+    older = [
+        arrival(path, (card / path).read_bytes(), path=path, path_mac=macs.path(path))
+        for path in ("again.txt", "notes.txt")
+    ]
+    archive.rooms.intake.receive(replace(archive.reception, batch=batch), older)
+    (card / "notes.txt").write_text("notes, and what was written since\n")
+    closing = _import(archive, _request(archive, card, resume=batch.number))
+    assert "again.txt" not in _outcomes(closing)
+    assert _outcomes(closing)["notes.txt"] is Stored
+    assert (closing.seen, closing.stored, closing.linked, closing.adds_up) == (6, 5, 1, True)
+    assert not closing.list_was_here
+    assert archive.last_entries(1)[0].get("reconciliation")["gone_since_it_began"] == "cannot tell"
+
+
+def test_what_an_import_listed_is_kept_until_it_ends_and_names_nobody(tmp_path: Path, card: Path) -> None:
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        batch = _break_off(archive, _request(archive, card))
+        (kept,) = archive.rooms.run_folder.glob("*.listed")
+        assert b"IMG" not in kept.read_bytes()
+        _import(archive, _request(archive, card, resume=batch.number))
+        assert not list(archive.rooms.run_folder.glob("*.listed"))
 
 
 def test_the_number_of_another_import_is_refused_and_opens_none(archive: WayIn, card: Path) -> None:
@@ -371,10 +485,9 @@ def _kill_and_go_on(home: Path, card: Path, *, files: int, octets: int, kills: i
                 assert told["path"] not in acknowledged, "an acknowledged file was taken in again"
                 acknowledged[str(told["path"])] = told["sha256"]
         if process.returncode != -signal.SIGKILL or _has_ended(home):
-            break  # Where the last kill came after the import's own end, the same line would begin another one.
+            break  # Where the last kill came after the import's own end, there is nothing to go on with.
         killed += 1
-        if killed % 2:  # By number and by the same line, in turn.
-            resume = [] if resume else ["--resume", f"imp-{YEAR}-0001"]
+        resume = ["--resume", f"imp-{YEAR}-0001"]
     assert killed >= min(kills, 5), f"only {killed} kills came before the import's end"
     if process.returncode != -signal.SIGKILL:
         summary = _told(output)[-1]
@@ -478,6 +591,31 @@ def test_an_interrupt_ends_with_130_and_the_line_that_goes_on(at_rest: Path, tmp
     assert done.returncode == 0, done.stderr
     assert _told(done.stdout)[-1]["seen"] == 80
     _prove_each_file_came_in_once(at_rest, digests)
+
+
+def test_a_broken_off_import_is_gone_on_with_only_by_its_number_and_the_way_is_told(
+    at_rest: Path, tmp_path: Path
+) -> None:
+    card = tmp_path / "card"
+    _fill(card, files=60, octets=100_000)
+    line = command_line("import", str(card), "-i", f"I-{YEAR}-0001", "--json")
+    with subprocess.Popen(line, env=environment(at_rest), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    (card / "059.bin").unlink()
+    with WayIn.existing(at_rest) as archive, archive.unlocked():
+        other = run_testigo(at_rest, "import", str(card), "-i", f"I-{YEAR}-0001")
+        assert other.returncode == 0, other.stderr
+        assert f"imp-{YEAR}-0002: 59 seen = " in other.stdout
+        assert f"imp-{YEAR}-0001 of this same path was begun " in other.stderr
+        assert f"To go on with that one instead: testigo import {card} --resume imp-{YEAR}-0001" in other.stderr
+        resumed = run_testigo(at_rest, "import", str(card), "--resume", f"imp-{YEAR}-0001")
+    assert resumed.returncode == 3, resumed.stderr
+    assert f"imp-{YEAR}-0001: 60 seen = " in resumed.stdout
+    assert "059.bin: It was listed when this import began, and is not there any more" in " ".join(
+        resumed.stdout.split()
+    )
 
 
 def test_an_import_goes_on_by_its_number_alone_once_the_archive_is_unlocked(at_rest: Path, tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from archive.errors import InputError
-from ingest.folder import Listing, list_source, open_source_file
+from archive.errors import InputError, IntegrityError
+from ingest.folder import FoundFile, Listing, list_source, open_source_file, put_in_order
 
 LARGEST = 1 << 40
 
@@ -71,6 +73,55 @@ def test_what_belongs_together_stays_together(tmp_path: Path) -> None:
 def test_companions_stand_right_behind_what_they_belong_to(tmp_path: Path) -> None:
     _fill(tmp_path, "a.jpg", "b.jpg", "a.xmp", "c.jpg")
     assert [file.path for file in _list(tmp_path).files] == ["a.jpg", "a.xmp", "b.jpg", "c.jpg"]
+
+
+def test_companions_of_companions_stand_behind_the_first_however_long_the_chain(tmp_path: Path) -> None:
+    names = [
+        "IMG_1.HEIC",
+        "IMG_1.MOV",
+        "IMG_1.MOV.asc",
+        "IMG_1.MOV.proof.json",
+        "IMG_1.MOV.proof.json.asc",
+        "IMG_1.MOV.proof.json.asc.ots",
+        "a.jpg",
+        "a.jpg.xmp",
+        "a.jpg.xmp.asc",
+        "a.jpg.xmp.asc.ots",
+    ]
+    listing = _list(_fill(tmp_path, *names))
+    assert [file.path for file in listing.files] == names
+    assert [file.main for file in listing.files] == [None, *["IMG_1.HEIC"] * 5, None, *["a.jpg"] * 3]
+    assert listing.seen == len(names)
+
+
+_STEMS = st.sampled_from(["IMG_1", "img_1", "a", "İ", "ß.x", "x.", ".", "..a", "a b", "\udcff"])
+_ENDINGS = (
+    ".HEIC .jpg .JPG .MOV .mp4 .xmp .XMP .thm .proof.json .proof.csv .asc .ots .gst .aae .g\ufb06 .devicechec\u212a"
+)
+_ENDS = st.lists(st.sampled_from(_ENDINGS.split()), max_size=6)
+_NAMES = st.builds(lambda stem, ends: stem + "".join(ends), _STEMS, _ENDS)
+_PATHS = st.builds(lambda folder, name: folder + name, st.sampled_from(["", "d/", "D/", "d.MOV/", "d/e.xmp/"]), _NAMES)
+
+
+@given(st.sets(_PATHS | st.text("aA1./\n \udcff", min_size=1, max_size=9), max_size=12))
+def test_whatever_the_names_every_file_of_a_walk_comes_out_once_and_behind_a_main_file(paths: set[str]) -> None:
+    given_ = [FoundFile(path=path, size=1, modified_ns=2) for path in sorted(paths)]
+    ordered = list(put_in_order(given_))
+    assert sorted(file.path for file in ordered) == sorted(paths)
+    mains = {file.path for file in ordered if file.main is None}
+    before = ""
+    for file in ordered:
+        before = file.path if file.main is None else before
+        assert file.main in (None, before)
+        assert before in mains
+
+
+def test_a_list_that_lost_or_doubled_a_file_is_refused() -> None:
+    one = FoundFile(path="a.jpg", size=1, modified_ns=2)
+    for files, seen in (((one,), 2), ((one, one), 2), ((one, one), 1), ((), 1)):
+        with pytest.raises(IntegrityError) as caught:
+            Listing(files=files, skipped=(), mounted_read_only=True, seen=seen)
+        assert caught.value.code == "batch/listing-differs"
 
 
 def test_hostile_names_are_listed_as_they_are(tmp_path: Path) -> None:
