@@ -16,7 +16,6 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation, read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.incidents import import_by_number, import_files, open_import
@@ -28,7 +27,7 @@ from archive.types import Clock, NewId, Owner, OwnerKind
 from custody.canonical import Json
 from custody.drafts import Draft, OwnedPart, Values
 from custody.entries import EventKind
-from custody.ledger import Ledger
+from custody.ledger import Ledger, Transaction
 from custody.publication import Publisher
 from ingest.entering import safe_text
 from ingest.folder import FoundFile, Listing, list_source, look_at, modified_text, open_source_file
@@ -135,7 +134,7 @@ class BatchImport:
                         ("record", batch.to_log(told)),
                         *((("reason", safe_text(request.reason)),) if request.reason else ()),
                     ),
-                    owned=_custodian(ours, request.custodian),
+                    owned=_custodian(transaction, ours, request.custodian),
                 )
             )
         return batch
@@ -339,11 +338,11 @@ def _refusing(error: InputError) -> Callable[[], BinaryIO]:
     return refuse
 
 
-def _custodian(ours: Organisation, name: str | None) -> tuple[OwnedPart, ...]:
+def _custodian(transaction: Transaction, ours: Organisation, name: str | None) -> tuple[OwnedPart, ...]:
     """Close a custodian's name under the identity keyring, which the office cannot open."""
     if not name:
         return ()
-    recipients = tuple(str(recipient) for recipient in Keyring.parse(ours.identity_keyring).recipients)
+    recipients = tuple(str(recipient) for recipient in transaction.keyrings.standing().identity.recipients)
     values: Values = (("custodian_claim", safe_text(name)),)
     return (OwnedPart(owner=Owner(kind=OwnerKind.IDENTITY, id=ours.id), recipients=recipients, values=values),)
 
