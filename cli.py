@@ -225,10 +225,13 @@ class Rooms:
         return self.ledger_over(self.database)
 
     def ledger_over(self, database: "Database") -> "Ledger":
+        from custody.keyrings import KeyringStatement
         from custody.ledger import Ledger
 
-        _ = self.signers  # Nothing is entered that could not be published.
-        return Ledger(database=database, clock=self.clock, instrument=("Testigo", version("testigo")))
+        # Without its signing keys nothing is entered, for it could not be published.
+        keyrings = KeyringStatement(self.key_files.root, self.signers)
+        instrument = ("Testigo", version("testigo"))
+        return Ledger(database=database, clock=self.clock, instrument=instrument, keyrings=keyrings)
 
     @cached_property
     def publisher(self) -> "Publisher":

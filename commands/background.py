@@ -80,7 +80,7 @@ class Workers:
             database=rooms.database,
             ledger=rooms.ledger,
             intake=rooms.intake,
-            arrival=ArrivalKey(rooms.database),
+            arrival=ArrivalKey(rooms.database, rooms.ledger.keyrings),
             following=Following(root=root, intake=rooms.intake, room=lambda: 0),  # Nothing arrives here.
         )
         return Rescuing(

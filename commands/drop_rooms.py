@@ -46,7 +46,7 @@ class DropRooms:
     def _arrival(self) -> "ArrivalKey":
         from ingest.arrival import ArrivalKey
 
-        return ArrivalKey(self._rooms.database)
+        return ArrivalKey(self._rooms.database, self._rooms.ledger.keyrings)
 
     @property
     def staging(self) -> Path:

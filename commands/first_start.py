@@ -11,6 +11,7 @@ from archive.errors import ConflictError
 from archive.types import Role
 from cli import Asked, Rooms
 from commands.setting_up import found_archive
+from custody.founding import Founded
 from web.setup import HandedOut, Wishes
 
 _SPACES = re.compile(r"(?<=\S) {2,}(?=\d)")
@@ -67,16 +68,15 @@ class FirstStart:
         with self._lock:
             if self._is_founded():
                 raise ConflictError("web/set-up-before", "This archive is set up already. Nothing was changed.")
-            rooms = Rooms(self._asked)
-            founded = found_archive(rooms, Role.COORDINATOR, wishes.counsel or None, wishes.passphrase)
-        if wishes.split is None:
-            recovery: tuple[str, ...] = (format_identity(founded.recovery),)
-        else:
-            threshold, total = wishes.split
-            shares = split(founded.recovery, threshold=threshold, total=total)
-            recovery = tuple(_SPACES.sub(f" {COLUMN_MARK} ", share.format()) for share in shares)
-        counsel = format_identity(founded.counsel) if founded.counsel is not None else None
-        return HandedOut(account=founded.founder.pseudonym, recovery=recovery, counsel=counsel)
+            handed: list[HandedOut] = []
+            found_archive(
+                Rooms(self._asked),
+                Role.COORDINATOR,
+                wishes.counsel or None,
+                wishes.passphrase,
+                lambda founded: handed.append(_handed_out(founded, wishes.split)),
+            )
+        return handed[0]
 
     def _is_founded(self) -> bool:
         return Rooms(self._asked).catalogue_path.is_file()
@@ -87,3 +87,15 @@ class FirstStart:
                 self._door = self._make_door(self._asked)
                 self._app = self._door.load()
             return self._app
+
+
+def _handed_out(founded: Founded, parts: tuple[int, int] | None) -> HandedOut:
+    """Write the keys for the page; what goes wrong here leaves no archive."""
+    if parts is None:
+        recovery: tuple[str, ...] = (format_identity(founded.recovery),)
+    else:
+        threshold, total = parts
+        shares = split(founded.recovery, threshold=threshold, total=total)
+        recovery = tuple(_SPACES.sub(f" {COLUMN_MARK} ", share.format()) for share in shares)
+    counsel = format_identity(founded.counsel) if founded.counsel is not None else None
+    return HandedOut(account=founded.founder.pseudonym, recovery=recovery, counsel=counsel)

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from archive.age.recipients import KeyIdentity
-from archive.catalogue.accounts import list_staff
+from archive.catalogue.accounts import list_staff, organisation
 from archive.catalogue.items import NOT_SHOWN, list_items, objects_by_item
 from archive.durable import make_folder_durably
-from archive.errors import AccessError, ConfigError, LockedError, NotFoundError
+from archive.errors import AccessError, ConfigError, IntegrityError, LockedError, NotFoundError
 from archive.jobs import JobKind
 from archive.types import Actor, ItemRole, StaffId
 from cli import DONE_IN_PART, Rooms
@@ -20,6 +20,7 @@ from custody.accounts import actor_of, as_actor
 from custody.canonical import Json
 from custody.drafts import Draft
 from custody.entries import EventKind
+from custody.keyrings import Keyrings
 from custody.rebuild import Rebuild, Rebuilt
 from ingest.comparing import ask_to_compare
 
@@ -77,6 +78,7 @@ def rebuild(rooms: Rooms, recovery: tuple[Path, ...], passphrase_file: Path | No
     waiting = ask_for_work(rooms)
     is_entered = rooms.signing_keys_path.is_file()
     if is_entered:
+        _state_keyrings(rooms)
         _enter(rooms, built, opener)
     status = _report(talk, built)
     if waiting:
@@ -113,6 +115,19 @@ def _recovery(rooms: Rooms, files: tuple[Path, ...]) -> KeyIdentity:
     if generation is None:
         raise NotFoundError("keys/no-such-key", "There are no key files here that a recovery key could open.")
     return read_recovery_key(files, generation.keyring.kind)
+
+
+def _state_keyrings(rooms: Rooms) -> None:
+    """Sign whom the archive seals to, as its log says, where no statement of it is here or it cannot be believed.
+
+    One that stands is left: a rotation that was broken off may be between its entry and its statement.
+    """
+    statement = rooms.ledger.keyrings
+    try:
+        statement.standing()
+    except IntegrityError:
+        with rooms.database.reading() as session:
+            statement.state(Keyrings.of(organisation(session)))
 
 
 def _enter(rooms: Rooms, built: Rebuilt, opener: StaffId | None) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,9 +41,13 @@ def own_folder(home: Path) -> None:
         home.chmod(0o700)
 
 
-def found_archive(rooms: Rooms, role: Role, counsel: str | None, passphrase: str) -> Founded:
+def found_archive(
+    rooms: Rooms, role: Role, counsel: str | None, passphrase: str, hand_out: Callable[[Founded], None]
+) -> Founded:
     """Build the whole archive in a folder of its own, then put it in its place; a broken set-up leaves none.
 
+    `hand_out` shows the keys that are kept nowhere, before anything is put in its place: what it raises leaves no
+    archive whose recovery key nobody has.
     Raises: as `refuse_occupied`; InputError `keys/weak-passphrase`, `keys/bad-recipient`.
     """
     refuse_occupied(rooms.home)
@@ -51,6 +56,7 @@ def found_archive(rooms: Rooms, role: Role, counsel: str | None, passphrase: str
     make_folder_durably(partial)
     try:
         founded = _found(rooms, partial, role, counsel, passphrase)
+        hand_out(founded)
         for part in _PARTS:
             if (partial / part).exists():
                 (partial / part).rename(rooms.home / part)

@@ -1,6 +1,7 @@
 """`init`, `doctor`, `unlock`, `lock`."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,8 +73,16 @@ def init(
     with _new_folder(rooms.home):
         question = "Choose a passphrase (12 characters or 5 words): "
         passphrase = ask_passphrase(passphrase_file, twice=True, prompt=question)
-        founded = found_archive(rooms, Role(role), counsel, passphrase)
-    _hand_out(talk, founded, shares)
+        founded = found_archive(rooms, Role(role), counsel, passphrase, lambda made: _hand_out(talk, made, shares))
+    talk.say("The archive is set up. You are its first account, shown in the log as " + founded.founder.pseudonym + ".")
+    talk.document(
+        {
+            "message_type": "summary",
+            "ok": True,
+            "founder": founded.founder.pseudonym,
+            "origin": founded.organisation.origin,
+        }
+    )
     return 0
 
 
@@ -101,35 +110,40 @@ def _shares(text: str | None) -> tuple[int, int] | None:
 
 
 def _hand_out(talk: Talk, founded: Founded, shares: tuple[int, int] | None) -> None:
-    talk.say("The archive is set up. You are its first account, shown in the log as " + founded.founder.pseudonym + ".")
-    talk.say()
-    _print_identity(talk, "RECOVERY KEY", "opens everything if the office key is lost", founded.recovery, shares)
-    if founded.counsel is not None:
-        _print_identity(
-            talk, "COUNSEL'S KEY", "opens names and contacts; the office never keeps it", founded.counsel, None
-        )
-    talk.say("Write these down or print them now. They are kept nowhere and are not shown again.")
-    talk.document(
-        {
-            "message_type": "summary",
-            "ok": True,
-            "founder": founded.founder.pseudonym,
-            "origin": founded.organisation.origin,
-        }
-    )
+    """Show the keys, and make sure that they went out: the archive is put in its place only after this.
+
+    Raises: InputError `cli/keys-not-shown`.
+    """
+    recovery = _texts(founded.recovery, shares)
+    counsel = None if founded.counsel is None else format_identity(founded.counsel)
+    try:
+        if shares is None:
+            talk.say("--- RECOVERY KEY (opens everything if the office key is lost) ---")
+        for text in recovery:
+            talk.say(text)
+            talk.say()
+        if counsel is not None:
+            talk.say("--- COUNSEL'S KEY (opens names and contacts; the office never keeps it) ---")
+            talk.say(counsel)
+        talk.say("Write these down or print them now. They are kept nowhere and are not shown again.")
+        talk.document({"message_type": "keys", "recovery": recovery, "counsel": counsel})
+        sys.stdout.flush()
+    except OSError as error:
+        # What is still held back must not be tried again when the program ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InputError(
+            "cli/keys-not-shown",
+            "The keys could not be shown: what was to take them took no more. Nothing was made, and what was shown of "
+            "them opens nothing. Run the same again on a terminal, or into a printer that works.",
+        ) from error
 
 
-def _print_identity(
-    talk: Talk, title: str, meaning: str, identity: KeyIdentity, shares: tuple[int, int] | None
-) -> None:
+def _texts(identity: KeyIdentity, shares: tuple[int, int] | None) -> list[str]:
     if shares is None:
-        talk.say(f"--- {title} ({meaning}) ---")
-        talk.say(format_identity(identity))
-        return
+        return [format_identity(identity)]
     threshold, count = shares
-    for share in split(identity, threshold=threshold, total=count):
-        talk.say(share.format())
-        talk.say()
+    return [share.format() for share in split(identity, threshold=threshold, total=count)]
 
 
 @click.command("unlock")

@@ -24,6 +24,7 @@ from archive.keyfiles import KeyFiles
 from archive.store.port import Store
 from archive.types import Finding
 from custody.audit_item import check_items_opened
+from custody.audit_keyrings import check_keyrings
 from custody.audit_log import LogAudit
 from custody.audit_objects import check_keys, check_numbers, check_objects, keys_apart
 from custody.audit_opened import OpenedAudit, ReceivedFixity
@@ -136,8 +137,11 @@ class Audit:
             objects = check_objects(session, self._store, only=items, threads=self._threads, watch=watch)
             yield from surviving(objects, subject="objects")
             if items is None:
-                keys = keys_apart() if apart and not self._key_files.list() else check_keys(session, self._key_files)
-                yield from surviving(keys, subject="keys")
+                if apart and not self._key_files.list():
+                    yield from keys_apart()
+                else:
+                    yield from surviving(check_keys(session, self._key_files), subject="keys")
+                    yield from surviving(check_keyrings(session, self._key_files, self._keys), subject="keys")
                 yield from surviving(check_numbers(session), subject="catalogue")
 
     def opened(

@@ -14,8 +14,6 @@ from sqlalchemy import select, type_coerce
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
-from archive.age.keyring import Keyring
-from archive.catalogue.accounts import organisation
 from archive.catalogue.models import NumberRow, OrganisationRow
 from archive.catalogue.numbers import highest_numbers
 from archive.catalogue.records import DropLink, Hold, ImportBatch, Incident, Item, Packet, Person, StoredObject, Visit
@@ -119,8 +117,8 @@ def keys_apart() -> Iterator[Found]:
 
 
 def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
-    """Compare the key files with the owners of the catalogue, and their keyring with the organisation's."""
-    owners = _owners(session)
+    """Compare the key files with the owners of the catalogue."""
+    owners = owners_by_id(session)
     have = set(key_files.list())
     good = 0
     for owner_id, (subject, is_destroyed) in owners.items():
@@ -148,7 +146,6 @@ def check_keys(session: Session, key_files: KeyFiles) -> Iterator[Found]:
             subject=f"key {owner_id}",
             owner=str(owner_id),
         )
-    yield from _keyring(session, key_files)
     yield matches("keys", "owners have their key files", good, one="owner has its key file")
 
 
@@ -250,7 +247,7 @@ def _destroyed_by_nobody(session: Session, only: Sequence[UUID] | None) -> Itera
             yield differs("custody/destruction-unfounded", words, subject=number, item=str(item_id))
 
 
-def _owners(session: Session) -> dict[UUID, tuple[str, bool]]:
+def owners_by_id(session: Session) -> dict[UUID, tuple[str, bool]]:
     """Return what each owner is called, and whether its key was destroyed."""
     owners: dict[UUID, tuple[str, bool]] = {}
     for (owner_id,) in rows_by_id(session, OrganisationRow.id):
@@ -266,22 +263,3 @@ def _owners(session: Session) -> dict[UUID, tuple[str, bool]]:
     for owner_id, number in rows_by_id(session, Visit.table.c.id, Visit.table.c.number):
         owners[owner_id] = (str(number or f"visit {owner_id}"), False)
     return owners
-
-
-def _keyring(session: Session, key_files: KeyFiles) -> Iterator[Found]:
-    generation = key_files.generation()
-    if generation is None or generation.is_of(Keyring.parse(organisation(session).vault_keyring)):
-        return
-    if key_files.rotation() is not None:
-        yield unknown(
-            "custody/rotation-unfinished",
-            "The key files are being sealed to another keyring and are not all done. Run the rotation again.",
-            subject="keys",
-        )
-        return
-    yield differs(
-        "custody/keyring-differs",
-        "The key files are sealed to other recipients than the catalogue names. New keys would be sealed to whoever "
-        "changed it; take nothing in before this is cleared up.",
-        subject="keys",
-    )

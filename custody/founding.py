@@ -17,6 +17,7 @@ from archive.types import Actor, NewId, Owner, OwnerKind, Role, StaffId
 from custody.accounts import account_mac, pseudonym
 from custody.drafts import Draft
 from custody.entries import EventKind
+from custody.keyrings import Keyrings
 from custody.ledger import Ledger
 
 
@@ -78,6 +79,7 @@ def found(charter: Charter, *, ledger: Ledger, key_files: KeyFiles, new_id: NewI
             )
         )
         keep_secrets(transaction.session, [("intake-key", intake_key)])
+    ledger.keyrings.state(Keyrings(vault=vault, identity=identity))
     return Founded(organisation=organisation, founder=founder, recovery=recovery, counsel=counsel)
 
 

@@ -10,7 +10,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from archive.access import Action, require
-from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation
 from archive.catalogue.incidents import incident_by_number
 from archive.catalogue.numbers import NumberKind, next_numbers
@@ -39,7 +38,7 @@ def open_incident(
     owner = Owner(kind=OwnerKind.INCIDENT, id=incident_id)
     with ledger.transaction() as transaction:
         ours = organisation(transaction.session)
-        key = vault.new_owner_keys([owner], Keyring.parse(ours.vault_keyring))[0]
+        key = vault.new_owner_keys([owner], ledger.keyrings.standing().vault)[0]
         incident = Incident(
             id=incident_id,
             organisation_id=ours.id,

@@ -28,6 +28,7 @@ from custody.canonical import Json, canonical_bytes
 from custody.commitments import Disclosure, commit
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import Entry, EventKind
+from custody.keyrings import KeyringStatement
 from custody.merkle import leaf_hash
 
 _CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -47,9 +48,15 @@ class EntryRef:
 
 
 class Ledger:
-    """The room object of custody. `instrument` is the program's name and version, as entries state it."""
+    """The room object of custody. `instrument` is the program's name and version, as entries state it.
 
-    def __init__(self, *, database: Database, clock: Clock, instrument: tuple[str, str]) -> None:
+    `keyrings` says whom to seal to, which the catalogue's row does not.
+    """
+
+    def __init__(
+        self, *, database: Database, clock: Clock, instrument: tuple[str, str], keyrings: KeyringStatement
+    ) -> None:
+        self.keyrings = keyrings
         self._database = database
         self._clock = clock
         self._instrument: Json = {"name": instrument[0], "version": instrument[1]}
@@ -59,7 +66,7 @@ class Ledger:
         """Give a transaction whose entries and records are committed together, or not at all."""
         with self._database.writing() as session:
             edge = log_edge(session)
-            transaction = Transaction(session, self._now(edge), edge, self._instrument)
+            transaction = Transaction(session, self._now(edge), edge, self._instrument, self.keyrings)
             yield transaction
             transaction.close()
 
@@ -123,8 +130,11 @@ class Ledger:
 class Transaction:
     """Entries and records that will be committed together. Made by `Ledger.transaction` only."""
 
-    def __init__(self, session: Session, now: datetime, edge: LogEdge, instrument: Json) -> None:
+    def __init__(
+        self, session: Session, now: datetime, edge: LogEdge, instrument: Json, keyrings: KeyringStatement
+    ) -> None:
         self.session = session
+        self.keyrings = keyrings
         self.now = now
         self._edge = edge
         self._instrument = instrument

@@ -2,7 +2,8 @@
 
 The new identity is kept, under the acting person's passphrase, before anything is sealed to it, and their old copy
 stays until every key file is rewritten. So a rotation that was broken off at any moment goes on with the same call and
-the same passphrase. The entry comes before the first key file is rewritten.
+the same passphrase. The entry comes before the new statement of the keyrings, and that before the first key file is
+rewritten. The keyring that is changed is the one of the statement: what a row was changed to is never taken over.
 """
 
 from dataclasses import replace
@@ -10,10 +11,12 @@ from dataclasses import replace
 from archive.age.keyring import Keyring
 from archive.age.recipients import KeyIdentity, generate_identity
 from archive.catalogue.accounts import organisation, read_secret
+from archive.errors import IntegrityError
 from archive.keyfiles import KeyFiles
 from archive.types import Actor, StaffId
 from custody.drafts import Draft
 from custody.entries import EventKind
+from custody.keyrings import Keyrings
 from custody.ledger import Ledger
 
 
@@ -31,6 +34,7 @@ def rotate(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, passphrase: str
         new = generate_identity(held.kind)
         key_files.prepare(staff_id, new, passphrase)
     before, after = _enter(ledger, actor, held, new)
+    ledger.keyrings.state(replace(ledger.keyrings.standing(), vault=after))
     done = key_files.rewrap_all(held, old=before, new=after)
     key_files.promote(staff_id)
     for other in key_files.granted():
@@ -40,14 +44,21 @@ def rotate(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, passphrase: str
 
 
 def _enter(ledger: Ledger, actor: Actor, held: KeyIdentity, new: KeyIdentity) -> tuple[Keyring, Keyring]:
-    """Enter the new keyring, unless an interrupted run did; return the keyring before and after."""
+    """Enter the new keyring, unless an interrupted run did; return the keyring before and after.
+
+    Raises: IntegrityError `keys/row-differs`.
+    """
     with ledger.transaction() as transaction:
         ours = organisation(transaction.session)
-        standing = Keyring.parse(ours.vault_keyring)
-        if str(new.recipient) in map(str, standing.recipients):
-            return _exchanged(standing, new, held), standing
-        standing.part_of(held.recipient)
-        after = _exchanged(standing, held, new)
+        row, stated = Keyrings.of(ours), ledger.keyrings.standing()
+        is_stated = str(new.recipient) in map(str, stated.vault.recipients)
+        before = _exchanged(stated.vault, new, held) if is_stated else stated.vault
+        before.part_of(held.recipient)
+        after = _exchanged(before, held, new)
+        if row == replace(stated, vault=after):
+            return before, after
+        if is_stated or row != stated:
+            raise _row_changed()
         intake_key = read_secret(transaction.session, "intake-key").hex()
         record = replace(ours, vault_keyring=after.format()).to_log({"intake_key": intake_key})
         transaction.record(
@@ -57,9 +68,17 @@ def _enter(ledger: Ledger, actor: Actor, held: KeyIdentity, new: KeyIdentity) ->
                 values=(("purpose", "vault keyring rotated"), ("record", record)),
             )
         )
-    return standing, after
+    return before, after
 
 
 def _exchanged(keyring: Keyring, gone: KeyIdentity, come: KeyIdentity) -> Keyring:
     members = tuple(come.recipient if str(r) == str(gone.recipient) else r for r in keyring.recipients)
     return Keyring(kind=keyring.kind, recipients=members, parts=keyring.parts)
+
+
+def _row_changed() -> IntegrityError:
+    return IntegrityError(
+        "keys/row-differs",
+        "The catalogue names other recipients than the signed statement of the keyrings: its row was changed. Nothing "
+        "was rotated. `testigo verify` says more; restore the catalogue, then do the same again.",
+    )

@@ -18,9 +18,10 @@ from archive.age.keyring import Keyring
 from archive.age.payload import CHUNK_OCTETS
 from archive.age.recipients import HybridIdentity, KeyIdentity, KeyKind, X25519Identity
 from archive.age.stream import open_bytes, open_stream
-from archive.catalogue.accounts import organisation, read_secret
+from archive.catalogue.accounts import read_secret
 from archive.catalogue.database import Database
 from archive.errors import InputError, IntegrityError, LockedError
+from custody.keyrings import KeyringStatement
 
 _NOTE = ("filename", "filetype", "last_modified", "sha256")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -38,8 +39,9 @@ class Opens:
 class ArrivalKey:
     """Opens what a phone sealed. Its secret is made anew at each use and kept nowhere."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keyrings: KeyringStatement) -> None:
         self._database = database
+        self._keyrings = keyrings
 
     def recipients(self) -> str:
         """Write the recipients that a phone seals to: this key first, then the vault keyring, apart by spaces."""
@@ -84,8 +86,8 @@ class ArrivalKey:
         return {name: told[name] for name in _NOTE if name in told}
 
     def _identity(self) -> tuple[KeyIdentity, Keyring]:
+        keyring = self._keyrings.standing().vault
         with self._database.reading() as session:
-            keyring = Keyring.parse(organisation(session).vault_keyring)
             intake_key = read_secret(session, "intake-key")
         secret = hmac.digest(intake_key, f"testigo arrival key {keyring.kind}\0".encode("ascii"), hashlib.sha256)
         kind = HybridIdentity if keyring.kind is KeyKind.HYBRID else X25519Identity

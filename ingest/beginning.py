@@ -7,7 +7,6 @@ is dropped.
 from pathlib import Path
 from uuid import UUID
 
-from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation, read_secret
 from archive.catalogue.incidents import import_files
 from archive.catalogue.numbers import NumberKind, next_numbers
@@ -16,7 +15,7 @@ from archive.types import Owner, OwnerKind
 from custody.canonical import Json
 from custody.drafts import Draft, OwnedPart, Values
 from custody.entries import EventKind
-from custody.ledger import Ledger
+from custody.ledger import Ledger, Transaction
 from ingest.entering import safe_text
 from ingest.folder import Listing
 from ingest.listed import Macs, drop_list, keep_list, source_mac, stand, told_list
@@ -43,7 +42,7 @@ def enter_new(
             )
             told: dict[str, Json] = {"source": safe_text(str(request.source)), **_told(request, listing)}
             values: Values = (("record", batch.to_log(told)), ("listing", told_list(listing)))
-            transaction.record(_draft("import begun", request, ours, values))
+            transaction.record(_draft("import begun", request, transaction, ours, values))
     except BaseException:  # Raised again.
         drop_list(locks, import_id)
         raise
@@ -58,16 +57,18 @@ def enter_going_on(ledger: Ledger, batch: ImportBatch, request: ImportRequest, l
         late: dict[str, Json] = {path: dict(told) for path, told in request.claims.items() if path in ended and told}
         going_on: dict[str, Json] = {"import": batch.number, **_told(request, listing), "late_claims": late}
         ours = organisation(transaction.session)
-        transaction.record(_draft("import gone on with", request, ours, (("going_on", going_on),)))
+        transaction.record(_draft("import gone on with", request, transaction, ours, (("going_on", going_on),)))
 
 
-def _draft(purpose: str, request: ImportRequest, ours: Organisation, values: Values) -> Draft:
+def _draft(
+    purpose: str, request: ImportRequest, transaction: Transaction, ours: Organisation, values: Values
+) -> Draft:
     reason: Values = (("reason", safe_text(request.reason)),) if request.reason else ()
     return Draft(
         event=EventKind.IMPORT,
         actor=request.actor,
         values=(("purpose", purpose), *values, *reason),
-        owned=_custodian(ours, request.custodian),
+        owned=_custodian(transaction, ours, request.custodian),
     )
 
 
@@ -79,10 +80,10 @@ def _told(request: ImportRequest, listing: Listing) -> dict[str, Json]:
     }
 
 
-def _custodian(ours: Organisation, name: str | None) -> tuple[OwnedPart, ...]:
+def _custodian(transaction: Transaction, ours: Organisation, name: str | None) -> tuple[OwnedPart, ...]:
     """Close a custodian's name under the identity keyring, which the office cannot open."""
     if not name:
         return ()
-    recipients = tuple(str(recipient) for recipient in Keyring.parse(ours.identity_keyring).recipients)
+    recipients = tuple(str(recipient) for recipient in transaction.keyrings.standing().identity.recipients)
     values: Values = (("custodian_claim", safe_text(name)),)
     return (OwnedPart(owner=Owner(kind=OwnerKind.IDENTITY, id=ours.id), recipients=recipients, values=values),)

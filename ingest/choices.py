@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation
 from archive.catalogue.drops import deliveries_of, link_by_id, newest_consent
 from archive.catalogue.items import items_by_id
@@ -75,14 +74,14 @@ def record_use(
             actor=sender(visit.id),
             values=values,
             items=_use_of_items(session, visit, consent),
-            owned=_written(session, visit, choice) if choice is not None else (),
+            owned=_written(transaction, visit, choice) if choice is not None else (),
         )
     )
 
 
 def record_more(transaction: Transaction, visit: Visit, choice: Choice) -> None:
     """Enter what a sender tells later: answers, or a way to reach them."""
-    owned = _written(transaction.session, visit, choice)
+    owned = _written(transaction, visit, choice)
     if owned:
         values = (("purpose", "answers added by their sender"), ("record", visit.to_log()))
         event = EventKind.METADATA_MODIFICATION
@@ -115,7 +114,7 @@ def _use_of_items(session: Session, visit: Visit, consent: Consent) -> tuple[Ite
     return tuple(parts)
 
 
-def _written(session: Session, visit: Visit, choice: Choice) -> tuple[OwnedPart, ...]:
+def _written(transaction: Transaction, visit: Visit, choice: Choice) -> tuple[OwnedPart, ...]:
     """Close the answers under the visit's key, and the contact under the identity keyring, which only counsel opens."""
     parts = []
     answers: dict[str, Json] = {
@@ -125,12 +124,11 @@ def _written(session: Session, visit: Visit, choice: Choice) -> tuple[OwnedPart,
         values = (("answers", answers),)
         parts.append(OwnedPart(owner=visit_owner(visit), recipients=(visit.recipient,), values=values))
     if choice.contact.strip():
-        ours = organisation(session)
-        keyring = Keyring.parse(ours.identity_keyring)
+        keyring = transaction.keyrings.standing().identity
         contact: Json = {"visit": str(visit.id), "contact": safe_text(choice.contact)}
         parts.append(
             OwnedPart(
-                owner=Owner(kind=OwnerKind.IDENTITY, id=ours.id),
+                owner=Owner(kind=OwnerKind.IDENTITY, id=organisation(transaction.session).id),
                 recipients=tuple(map(str, keyring.recipients)),
                 values=(("contact", contact),),
             )

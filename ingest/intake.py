@@ -17,8 +17,7 @@ from typing import BinaryIO
 
 from sqlalchemy.orm import Session
 
-from archive.age.keyring import Keyring
-from archive.catalogue.accounts import organisation, read_secret
+from archive.catalogue.accounts import read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Item
@@ -91,7 +90,7 @@ class Intake:
         While one is committed the next two are prepared, so `groups` is asked ahead, by another thread. Close what this
         returns when it is not read to its end.
         """
-        keyring = Keyring.parse(reception.organisation.vault_keyring)
+        keyring = self._ledger.keyrings.standing().vault
         intake_key = None
         if self._equality:
             with self._database.reading() as session:
@@ -115,9 +114,7 @@ class Intake:
 
         What is begun is nothing yet: whoever does not go on with it drops it.
         """
-        with self._database.reading() as session:
-            keyring = Keyring.parse(organisation(session).vault_keyring)
-        key = new_item_key(self._rooms, keyring)
+        key = new_item_key(self._rooms, self._ledger.keyrings.standing().vault)
         return Begun(key=key, original=self._vault.stage(source, key.recipient))
 
     def make_ready(self) -> None:

@@ -7,7 +7,7 @@ sender. Saying stop is a new version of the consent and destroys nothing; a hold
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +19,7 @@ from archive.catalogue.drops import (
     deliveries_of,
     newest_consent,
     questions_of,
+    sender_compartment,
     slips_of,
     visit_by_code,
     visit_by_id,
@@ -240,4 +241,4 @@ def _fresh(session: Session, visit: Visit) -> Visit:
 
 def sender_owner(visit: Visit) -> Owner:
     """The sender's own compartment has an id of its own, for the office opens the visit's with another key."""
-    return Owner(kind=OwnerKind.SENDER, id=uuid5(visit.id, "sender"))
+    return Owner(kind=OwnerKind.SENDER, id=sender_compartment(visit.id))

@@ -12,7 +12,6 @@ from uuid import UUID
 from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
-from archive.age.keyring import Keyring
 from archive.age.recipients import KeyIdentity, parse_recipient
 from archive.age.stream import seal_bytes
 from archive.catalogue.accounts import organisation
@@ -107,7 +106,7 @@ class Visits:
                 return visit
             ours = organisation(transaction.session)
             owner = Owner(kind=OwnerKind.VISIT, id=visit_id(token))
-            keyring = Keyring.parse(ours.vault_keyring)
+            keyring = self._ledger.keyrings.standing().vault
             key, replaced = self._vault.new_owner_key_instead(owner, keyring)
             visit = Visit(
                 id=owner.id,

@@ -410,3 +410,21 @@ def test_every_module_says_what_it_knows() -> None:
             if ".migrations" not in module and tree_of(module).body and not ast.get_docstring(tree_of(module))
         ]
     )
+
+
+ASKS_THE_ROW = (
+    "archive/catalogue",
+    "commands/people.py",
+    "custody/founding.py",
+    "custody/keyrings.py",
+    "custody/reading.py",
+)
+
+
+def test_nothing_is_sealed_to_a_keyring_as_a_row_has_it() -> None:
+    for path in sorted(path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] in (*ROOMS, *DOORS)):
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith(ASKS_THE_ROW):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            asked = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+            assert not {"vault_keyring", "identity_keyring"} & set(asked), f"{name}: take it from the signed statement"

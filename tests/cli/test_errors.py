@@ -24,7 +24,7 @@ from commands.door import common
 from custody.drafts import Draft
 from custody.entries import EventKind
 from tests.crash import syscall_sweep
-from tests.way_in import SAMPLES, YEAR, WayIn, command_line, environment
+from tests.way_in import SAMPLES, YEAR, WayIn, command_line, environment, run_testigo
 
 CARD = str(SAMPLES / "Documents")
 Run = Callable[..., Result]
@@ -367,6 +367,32 @@ def test_the_recovery_key_is_not_printed_where_nobody_reads_it(run: Run, tmp_pat
     assert result.exit_code == 1
     assert "AGE-SECRET-KEY" not in result.output
     assert not (tmp_path / "new" / "catalogue.sqlite").exists()
+
+
+@pytest.mark.parametrize("how", ["full disk", "closed pipe"])
+@pytest.mark.parametrize("words", [(), ("--split", "2of3"), ("--json",)])
+def test_where_the_keys_cannot_be_shown_no_archive_is_set_up(
+    tmp_path: Path, passphrase: Path, how: str, words: tuple[str, ...]
+) -> None:
+    new = tmp_path / "new"
+    if how == "full disk":
+        out = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, out = os.pipe()
+        os.close(reading)
+    try:
+        result = subprocess.run(
+            command_line("init", "--print-recovery", "--passphrase-file", str(passphrase), *words),
+            env=environment(new), stdout=out, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(out)
+    assert result.returncode == 1
+    assert "Nothing was made" in result.stderr and "Traceback" not in result.stderr, result.stderr
+    assert not new.exists()
+    again = run_testigo(new, "init", "--print-recovery", "--passphrase-file", str(passphrase), *words)
+    assert again.returncode == 0, again.stderr
+    assert "SECRET" in again.stdout or "part" in again.stdout.lower(), "with --json, too, somebody gets the keys"
 
 
 HOSTILE = ("", "-1", "../../no/such", f"E-{YEAR}-99999", "' OR 1=1 --", "%s%n", "\x1b]0;x\x07", "x" * 5000, "\udcff")
