@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from media.boxes import tracks
+from media.ranges import BytesRanges
 from media.workbench import Workbench
 from tests.media.cleaned import cleaned
 from tests.media.made_videos import ffmpeg, framemd5, numbered, tone
@@ -52,3 +54,27 @@ def test_a_film_with_plain_sound_is_cleaned_and_sounds_the_same(
     copy.write_bytes(content)
     assert framemd5(copy) == framemd5(original) != []
     assert NAME.encode() not in content
+
+
+@pytest.mark.parametrize("rate", ["8000", "11025", "16000", "48000"])
+@pytest.mark.parametrize("wrapped", ["memo.m4a", "memo.3gp"])
+def test_the_delay_of_a_slow_sound_counts_in_samples_and_not_in_seconds(
+    workbench: Workbench, tmp_path: Path, rate: str, wrapped: str
+) -> None:
+    original, copy = tmp_path / wrapped, tmp_path / f"copy-{wrapped}"
+    ffmpeg(*tone(2), "-c:a", "aac", "-ar", rate, "-ac", "1", original)
+    assert [each.hides for each in tracks(BytesRanges(original.read_bytes()))] == [False]
+    verdict, content = cleaned(workbench, original.read_bytes())
+    copy.write_bytes(content)
+    assert framemd5(copy) == framemd5(original) != []
+    assert "anew" not in verdict.tool
+
+
+def test_an_edit_that_hides_more_than_a_delay_is_told_at_any_rate(tmp_path: Path) -> None:
+    memo = tmp_path / "memo.m4a"
+    ffmpeg(*tone(2), "-c:a", "aac", "-ar", "8000", "-ac", "1", memo)
+    content = memo.read_bytes()
+    begin = content.index(b"elst") + 4 + 8 + 4
+    assert content[begin : begin + 4] == (1024).to_bytes(4, "big")
+    later = content[:begin] + (2_240).to_bytes(4, "big") + content[begin + 4 :]
+    assert [each.hides for each in tracks(BytesRanges(later))] == [True]
