@@ -15,10 +15,12 @@ _MOST_BOXES = 20_000
 _CONTAINERS = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"moof", b"traf", b"mvex", b"gmhd"}
 )
-_TOLD = frozenset({b"elst", b"mdhd", b"hdlr", b"ctts", b"stts", b"tkhd"})
+_TOLD = frozenset({b"elst", b"mdhd", b"hdlr", b"ctts", b"stts", b"tkhd", b"stsd"})
 _BOX_OCTETS = 1 << 20
 _SOUND_SECONDS = 0.12
-"""An encoder's delay of AAC is hidden by an edit as well: some 2,112 samples, in which nothing was recorded."""
+"""An encoder's delay is hidden by an edit as well, in which nothing was recorded; so much of any coding is let pass."""
+_AAC_SAMPLES, _SLOWEST_RATE = 2_112 + 64, 8_000
+"""Of AAC the delay counts in samples, which last longer where there are fewer a second, as on the telephone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +126,20 @@ def _hides(parts: dict[bytes, bytes], movie_scale: int, *, sound: bool) -> bool:
     duration = max(said, _lasting(parts.get(b"stts", b"")))  # Anybody can write what is said; samples take their time.
     length, start = shown[0]
     first = _first_offset(parts.get(b"ctts", b""))
-    slack = scale * _SOUND_SECONDS if sound else 0
+    slack = scale * _delay_seconds(parts.get(b"stsd", b"")) if sound else 0
     if start > first + slack:
         return True
     # A frame or two at the end may lie beyond the edit where its length was rounded; more is hidden.
     shown_until = start + (length * scale / movie_scale if length else duration)
     return duration + first - shown_until > max(slack, scale * 0.1)
+
+
+def _delay_seconds(stsd: bytes) -> float:
+    """Give how long an encoder's delay of the sound may be. A lie about the rate gains a quarter of one at most."""
+    rate = int.from_bytes(stsd[40:42], "big")
+    if stsd[12:16] != b"mp4a" or rate < _SLOWEST_RATE:
+        return _SOUND_SECONDS
+    return max(_SOUND_SECONDS, _AAC_SAMPLES / rate)
 
 
 def _edits(table: bytes) -> list[tuple[int, int]]:

@@ -49,7 +49,7 @@ RENDERING: Mapping[str, frozenset[str]] = MappingProxyType(
             "AlphaCompression BackgroundColor AnimationLoopCount FrameCount Duration NumChannels SampleRate "
             "AvgBytesPerSec BitsPerSample FrameRate StreamCount VideoFrameRate VideoFrameCount AudioSampleRate "
             "AudioSampleCount SampleSize Quality TotalFrameCount StreamType BitDepth NumColors "
-            "NumImportantColors PixelsPerMeterX PixelsPerMeterY Planes Compression"
+            "NumImportantColors PixelsPerMeterX PixelsPerMeterY Planes Compression NumberOfSamples"
         ),
         "Jpeg2000": _names(
             "ImageWidth ImageHeight NumberOfComponents BitsPerComponent Compression ColorSpecMethod "
@@ -64,7 +64,7 @@ RENDERING: Mapping[str, frozenset[str]] = MappingProxyType(
             "SourceImageHeight XResolution YResolution BitDepth VideoFrameRate AudioChannels AudioBitsPerSample "
             "AudioSampleRate AudioFormat CompressorID GraphicsMode OpColor Balance TrackVolume PreferredRate "
             "PreferredVolume CleanApertureDimensions ProductionApertureDimensions EncodedPixelsDimensions "
-            "ColorRepresentation AuxiliaryImageType"
+            "ColorRepresentation AuxiliaryImageType Endianness AudioChannelTypes NumChannelDescriptions"
         ),
         "Matroska": _names(
             "ImageWidth ImageHeight DisplayWidth DisplayHeight DisplayUnit AspectRatioType CropTop CropBottom "
