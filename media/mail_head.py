@@ -7,7 +7,7 @@ audience, as its words do; all others belong to its way and to the programs on i
 import re
 from collections.abc import Sequence
 
-from media.confined.mail import SHOWN_HEADERS
+from media.confined.mail_lines import SHOWN_HEADERS
 
 _MAIL = "message/rfc822"
 _HEADER = re.compile(r"^([!-9;-~]{1,60}):[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)

@@ -9,7 +9,17 @@ import re
 
 from media.first_bytes import Guess
 
-_MAIL_HEADERS = frozenset({"mime-version", "content-type", "from", "subject", "date", "received"})
+_MAIL_HEADERS = frozenset(
+    {"mime-version", "content-type", "from", "to", "subject", "date", "received", "message-id", "return-path"}
+)
+_BY_PROGRAMS = re.compile(
+    r"^(?:mime-version:\s*\d|message-id:\s*<|return-path:\s*<|content-type:\s*[a-z]+/[a-z]|received:[^;]*"
+    r"(?:\n[ \t][^;\n]*)*;|dkim-signature:\s*\w+=|in-reply-to:\s*<|user-agent:|delivered-to:|x-[a-z-]+:)",
+    re.I | re.M,
+)
+"""Lines that only programs write into the head of a mail. People begin notes with From, Date and Subject, too."""
+_FIRST_LINE = re.compile(r"From |[A-Za-z][A-Za-z-]{1,40}:")
+_HEAD_LETTERS = 32_000
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _PROLOGUE = r"(?s:(<\?xml|<!--).{0,2000}?)?"
 _RULES: tuple[tuple[re.Pattern[str], Guess], ...] = (
@@ -70,10 +80,13 @@ def _is_json(text: str) -> bool:
 
 
 def _message(text: str) -> Guess | None:
-    """Mail and saved web pages begin with at least two headers that mail has."""
-    headers = text[:8000].replace("\r", "").partition("\n\n")[0]
+    """Mail and saved web pages begin with at least two headers that mail has, one of which no person types.
+
+    Whether its date can be read is not asked: a mail with a broken date must not pass as a text, its whole way in it.
+    """
+    headers = text[:_HEAD_LETTERS].replace("\r", "").partition("\n\n")[0]
     names = {name.lower() for name in re.findall(r"^([A-Za-z-]{2,40}):", headers, re.M)}
-    if len(names & _MAIL_HEADERS) < 2:
+    if len(names & _MAIL_HEADERS) < 2 or not _FIRST_LINE.match(headers) or not _BY_PROGRAMS.search(headers):
         return None
     if re.search(r"^content-type:\s*multipart/related", headers, re.I | re.M):
         return Guess(mime_type="multipart/related", name="MHTML", pronom="x-fmt/429")

@@ -18,6 +18,8 @@ _SENTENCES = {
     "hidden-layers": "it has layers that are switched off. Flatten it, or print it to PDF.",
     "linked-picture": "a picture in it lies elsewhere and is only linked. Put it into the document first.",
     "macros": "it holds programs (macros).",
+    "mail-lines": "a line at its head (from, to, copy, date, subject, or one that no mail has) would be changed or "
+    "lost. Put its words into a plain text, or print it to PDF.",
     "markup": "it is marked-up text of a kind that is not known here, which may hold more than it shows.",
     "media-inside": "its pages hold sound, film or attached files.",
     "not-text": "it is called a text but holds bytes that are none.",

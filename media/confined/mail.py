@@ -10,13 +10,13 @@ from collections.abc import Callable
 from email.message import EmailMessage
 
 from media.confined.child import Refusal
+from media.confined.mail_lines import SHOWN_HEADERS, is_of_the_way, says_the_same
 
-SHOWN_HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _BOUNDARY = "=_part_{}"
 
 
 def clean_mail(content: bytes, clean_html: Callable[[str], str]) -> bytes:
-    """Give the mail anew. Raises: Refusal `attachments`, `encrypted`, `signed`, `damaged`."""
+    """Give the mail anew. Raises: Refusal `attachments`, `encrypted`, `signed`, `damaged`, `mail-lines`."""
     policy = email.policy.SMTP.clone(max_line_length=998, refold_source="all")
     original = email.message_from_bytes(content, policy=policy)
     copy = EmailMessage(policy)
@@ -35,7 +35,32 @@ def clean_mail(content: bytes, clean_html: Callable[[str], str]) -> bytes:
     for number, part in enumerate(copy.walk()):
         if part.is_multipart():
             part.set_boundary(_BOUNDARY.format(number))
-    return copy.as_bytes()
+    made = copy.as_bytes()
+    _compare_heads(content, made)
+    return made
+
+
+def _compare_heads(content: bytes, made: bytes) -> None:
+    """Find that every line that is shown says what it said, and that only lines went which mail programs write."""
+    before, after = (_head(each) for each in (content, made))
+    shown = {name.lower() for name in SHOWN_HEADERS}
+    for name in {name.lower() for name, _ in before}:
+        values = [[value for other, value in lines if other.lower() == name] for lines in (before, after)]
+        if name not in shown:
+            if not is_of_the_way(name):
+                raise Refusal("mail-lines")
+        elif len(values[0]) != 1 or len(values[1]) != 1 or not says_the_same(name, values[0][0], values[1][0]):
+            raise Refusal("mail-lines")
+
+
+def _head(content: bytes) -> list[tuple[str, str]]:
+    """Give the lines of the head as they stand, read without any meaning."""
+    read = email.message_from_bytes(content, policy=email.policy.compat32)
+    return [(name, _as_text(value)) for name, value in read.raw_items()]
+
+
+def _as_text(value: object) -> str:
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _bodies(original: EmailMessage, clean_html: Callable[[str], str]) -> tuple[str | None, str | None]:

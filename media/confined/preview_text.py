@@ -9,6 +9,7 @@ import zipfile
 from lxml import etree
 
 from media.confined.child import Inputs, Refusal, answer
+from media.confined.mail_lines import SHOWN_HEADERS, as_read, is_of_the_way
 
 _MOST_TEXT = 4_000_000
 _MOST_OCTETS = 64 << 20
@@ -62,10 +63,23 @@ def _office(content: bytes) -> str:
 
 def _mail(content: bytes) -> str:
     letter = email.message_from_bytes(content, policy=email.policy.default)
-    heads = [f"{name}: {letter[name]}" for name in ("From", "To", "Date", "Subject") if letter[name]]
+    heads = [f"{name}: {_as_written(value)}" for name, value in letter.raw_items() if _is_shown(name)]
     body = letter.get_body(preferencelist=("plain", "html"))
     words = body.get_content() if body is not None else ""
     return "\n".join([*heads, "", str(words)])
+
+
+def _is_shown(name: str) -> bool:
+    """Also a line that no mail has: somebody wrote it to be read."""
+    return name.title() in SHOWN_HEADERS or not is_of_the_way(name)
+
+
+def _as_written(value: object) -> str:
+    text = str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    try:
+        return as_read(text)
+    except ValueError:
+        return " ".join(text.split())
 
 
 def _plain(content: bytes) -> str:

@@ -188,7 +188,8 @@ def test_without_the_tool_the_first_bytes_still_tell_the_family() -> None:
         (b'{"a": [1, 2]}', "application/json"),
         (b"{ this is no JSON", "text/plain"),
         (b"[" * 50_000, "text/plain"),
-        (b"From: a@b\r\nSubject: x\r\nDate: y\r\n\r\nText", "message/rfc822"),
+        (b"From: a@b\r\nSubject: x\r\nDate: y\r\n\r\nText", "text/plain"),  # as people write on top of notes
+        (b"From: a@b\r\nSubject: x\r\nDate: y\r\nMessage-ID: <1@b>\r\n\r\nText", "message/rfc822"),
         (b"From: the start of a letter\n\nText", "text/plain"),
         (b"WARC/1.1\r\nWARC-Type: warcinfo\r\n", "application/warc"),
     ],
