@@ -10,7 +10,7 @@ from archive.catalogue.incidents import incident_by_number
 from archive.durable import write_durably
 from archive.errors import LockedError, NotFoundError
 from cli import Rooms
-from commands.door import GivenPath, GivenText, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, refuse_output
 from commands.drop_rooms import DropRooms
 from commands.plan import only_planned, plannable
 from commands.senders import ask, received, told
@@ -62,7 +62,7 @@ def drop_new(
     """
     talk = Talk(rooms.asked)
     if card is not None:
-        refuse_unwritable(card)
+        refuse_output(rooms, card)
     terms = Terms(
         days=days,
         most_octets=quota_mib * _MIB,
@@ -203,7 +203,7 @@ def drop_card(rooms: Rooms, code: str, destination: Path) -> int:
       testigo drop card QK7M2P card.html
     """
     talk = Talk(rooms.asked)
-    refuse_unwritable(destination)
+    refuse_output(rooms, destination)
     if DropRooms(rooms).links.belongs(code) is None:
         raise NotFoundError("drop/no-such-link", "There is no such drop link. `testigo drop ls` lists them.")
     write_durably(destination, _card(rooms, tidy_code(code)).encode("utf-8"), mode=0o600)
