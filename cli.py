@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archive.catalogue.database import Database
     from archive.jobs import JobQueue
     from archive.keyfiles import KeyFiles
+    from archive.places import Places
     from archive.settings import Settings
     from archive.store.directory import DirectoryStore
     from archive.types import Actor
@@ -58,9 +59,6 @@ EXIT_CODES: dict[type[errors.TestigoError], int] = {
     errors.IntegrityError: 4,
 }
 EXIT_BY_CODE = {"archive/no-archive": 10, "archive/not-initialised": 10, "archive/held": 11, "keys/agent-running": 11}
-CATALOGUE_MISSING = (
-    "There is a store or key folder here without its catalogue. Nothing was changed. Run `testigo rebuild`."
-)
 DONE_IN_PART = 3
 INTERRUPTED = 130
 
@@ -85,11 +83,18 @@ class Asked:
 
 
 class Rooms:
-    """The rooms of one archive, each built when it is first needed."""
+    """The rooms of one archive, each built when it is first needed; `at` says where, while it is being set up."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, *, at: "Places | None" = None) -> None:
         self.asked = asked
-        self.home = asked.home
+        self.home = at.home if at is not None else asked.home
+        self._at = at
+        self.catalogue_path = self.home / "catalogue.sqlite"
+        self.signing_keys_path = self.home / "secrets" / "log-signing-keys"
+        self.run_folder = self.home / "run"
+        self.log_lock = self.run_folder / "log.lock"
+        # Where unfinished uploads wait, sealed: beside the store and the keys, in neither.
+        self.uploads_folder = self.home / "uploads"
         self.clock = utc_now
         self.new_id = uuid4
 
@@ -99,41 +104,23 @@ class Rooms:
 
         if self.asked.config is not None and not self.asked.config.is_file():
             raise errors.ConfigError("config/unreadable", "There is no settings file at the path given by --config.")
-        return load_settings(self.asked.config or self.home / "config.toml")
+        return load_settings(self._settings_file)
 
     @property
-    def catalogue_path(self) -> Path:
-        return self.home / "catalogue.sqlite"
+    def _settings_file(self) -> Path:
+        return self.asked.config or self.asked.home / "config.toml"
 
-    @property
-    def run_folder(self) -> Path:
-        return self.home / "run"
+    @cached_property
+    def places(self) -> "Places":
+        from archive.places import Places
 
-    @property
-    def uploads_folder(self) -> Path:
-        """Where unfinished uploads wait, sealed: beside the store and the keys, in neither."""
-        return self.home / "uploads"
-
-    @property
-    def log_lock(self) -> Path:
-        return self.run_folder / "log.lock"
-
-    @property
-    def signing_keys_path(self) -> Path:
-        return self.home / "secrets" / "log-signing-keys"
+        return self._at or Places.of(self.home, self.settings, self._settings_file)
 
     @cached_property
     def database(self) -> "Database":
         from archive.catalogue.database import Database
 
-        if not self.catalogue_path.is_file():
-            if (self.home / "store").exists() or (self.home / "keys").exists():
-                raise errors.ConfigError("archive/catalogue-missing", CATALOGUE_MISSING)
-            raise errors.ConfigError(
-                "archive/no-archive",
-                f"There is no archive in {self.home}. Set one up with `testigo init`, or name another with --home.",
-            )
-        _ = self.settings  # A misspelt key stops every command, also one that would not look at it.
+        self.places.refuse_none()
         with suppress(OSError):  # Where nothing can be written there is also nothing to lock.
             self.run_folder.mkdir(mode=0o700, exist_ok=True)  # Nothing lasting lies in it, so no backup holds it.
         database = Database(self.catalogue_path)
@@ -154,7 +141,7 @@ class Rooms:
     def store(self) -> "DirectoryStore":
         from archive.store.directory import DirectoryStore
 
-        root = self.home / self.settings.archive.store
+        root = self.places.store
         if not (root / "log").is_dir():
             self._refuse_absent("store")
         return DirectoryStore(root)
@@ -163,7 +150,7 @@ class Rooms:
     def key_files(self) -> "KeyFiles":
         from archive.keyfiles import KeyFiles
 
-        return KeyFiles(self.home / self.settings.archive.keys, work_factor=self.settings.keys.scrypt_work_factor)
+        return KeyFiles(self.places.keys, work_factor=self.settings.keys.scrypt_work_factor)
 
     @property
     def present_key_files(self) -> "KeyFiles":
@@ -215,10 +202,19 @@ class Rooms:
         return tuple(map(VerifierKey.parse, self.store.read(VERIFIER_KEYS).decode("utf-8", "replace").splitlines()))
 
     @cached_property
-    def authorities(self) -> "tuple[Authority, ...]":
-        from custody.timestamps import load_authority
+    def _authorities(self) -> "tuple[tuple[Authority, ...], dict[str, errors.ConfigError]]":
+        from custody.timestamps import load_authorities
 
-        return tuple(load_authority(one) for one in self.settings.custody.authorities)
+        return load_authorities(self.settings.custody.authorities)
+
+    @cached_property
+    def authorities(self) -> "tuple[Authority, ...]":
+        return self._authorities[0]
+
+    @property
+    def unusable_authorities(self) -> "dict[str, errors.ConfigError]":
+        """What is wrong with those that the settings name and that cannot be used, by their names."""
+        return self._authorities[1]
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -272,7 +268,13 @@ class Rooms:
     def stamping(self) -> "Stamping":
         from custody.stamping import Stamping
 
-        return Stamping(database=self.database, store=self.store, jobs=self.jobs, authorities=self.authorities)
+        return Stamping(
+            database=self.database,
+            store=self.store,
+            jobs=self.jobs,
+            authorities=self.authorities,
+            unusable=self.unusable_authorities,
+        )
 
     @cached_property
     def workers(self) -> "Workers":
@@ -290,6 +292,7 @@ class Rooms:
             key_files=self.key_files,
             verifier_keys=self.verifier_keys,
             authorities=self.authorities,
+            unusable=self.unusable_authorities,
             log_lock=self.log_lock,
             threads=os.cpu_count() or 1,
         )
@@ -334,7 +337,7 @@ class Rooms:
             database=self.database,
             settings=self.settings.ingest,
             locks=self.run_folder,
-            free_octets=lambda: shutil.disk_usage(self.home / self.settings.archive.store).free,
+            free_octets=lambda: shutil.disk_usage(self.places.store).free,
             clock=self.clock,
             new_id=self.new_id,
         )
@@ -351,7 +354,7 @@ class Rooms:
             stamping=self.workers.stamping,
             register=self.register,
             database=self.database,
-            home=self.home,
+            places=self.places,
             house=House(
                 organisation=self.settings.archive.organisation,
                 contact=self.settings.export.contact,

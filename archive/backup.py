@@ -22,6 +22,8 @@ from archive.catalogue.database import Database
 from archive.durable import make_folder_durably, storage_errors, sync, sync_folder, write_durably
 from archive.errors import ConfigError, ConflictError, InputError, NotFoundError, UnavailableError
 from archive.keyfiles import KeyFiles
+from archive.places import Places, lies_in
+from archive.settings_copy import copy_settings
 from archive.store.directory import DirectoryStore
 from archive.store.port import Store
 
@@ -33,27 +35,31 @@ _TILE = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupMade:
-    """What one run copied: store files and their octets, and key files."""
+    """What one run copied: store files and their octets, and key files.
+
+    `lacking` are files that the settings name and nobody can read.
+    """
 
     objects: int
     octets: int
     keys: int
+    lacking: tuple[Path, ...]
 
 
-def check_places(home: Path, destination: Path, keys_to: Path | None, *, store: Store, database: Database) -> None:
+def check_places(places: Places, destination: Path, keys_to: Path | None, *, store: Store, database: Database) -> None:
     """Make sure that a copy may go there; write nothing.
 
     Raises: InputError `backup/inside-archive`, `backup/keys-not-apart`, `backup/not-a-folder`, `backup/not-a-backup`,
     `backup/other-archive`; ConflictError `backup/copy-is-longer`.
     """
     for place in (destination, keys_to):
-        if place is not None and _within(place, home):
+        if place is not None and _meets(place, places):
             raise InputError(
-                "backup/inside-archive", "A backup must lie outside the archive's folder. Nothing was copied."
+                "backup/inside-archive", "A backup must lie outside the archive's folders. Nothing was copied."
             )
         if place is not None and place.exists() and not place.is_dir():
             raise InputError("backup/not-a-folder", "That place is not a folder. Nothing was copied.")
-    if keys_to is not None and (_within(keys_to, destination) or _within(destination, keys_to)):
+    if keys_to is not None and (lies_in(keys_to, destination) or lies_in(destination, keys_to)):
         raise InputError(
             "backup/keys-not-apart", "Key files must lie apart from the copy that they open. Nothing was copied."
         )
@@ -72,7 +78,7 @@ def check_places(home: Path, destination: Path, keys_to: Path | None, *, store: 
 
 
 def copy_archive(
-    home: Path,
+    places: Places,
     destination: Path,
     keys_to: Path | None,
     *,
@@ -85,13 +91,13 @@ def copy_archive(
 
     Raises: as `check_places`; UnavailableError `backup/no-room`; InputError `backup/not-writable`; as `storage_errors`.
     """
-    check_places(home, destination, keys_to, store=store, database=database)
+    check_places(places, destination, keys_to, store=store, database=database)
     with _told_of_the_copy():
-        return _copy(home, destination, keys_to, store, database, key_files, log_lock)
+        return _copy(places, destination, keys_to, store, database, key_files, log_lock)
 
 
 def _copy(  # noqa: PLR0913, PLR0917 - as the function above, whose rest it is
-    home: Path,
+    places: Places,
     destination: Path,
     keys_to: Path | None,
     store: Store,
@@ -111,12 +117,24 @@ def _copy(  # noqa: PLR0913, PLR0917 - as the function above, whose rest it is
         copied += _copy_missing(store, copy, store.list(""), size)
         if note:
             copy.put(_CHECKPOINT, note, replace=True)
+    lacking = _copy_beside(places, destination)
+    keys = _copy_keys(key_files, keys_to)
+    return BackupMade(objects=len(copied), octets=sum(copied), keys=keys, lacking=lacking)
+
+
+def _copy_beside(places: Places, destination: Path) -> tuple[Path, ...]:
+    """Copy the signing keys, and the settings with the files that they name; return which of these are not there."""
+    secrets = places.signing_keys.parent
     make_folder_durably(destination / "secrets")
     with storage_errors():
-        for place in [*sorted((home / "secrets").iterdir()), home / "config.toml"]:
+        for place in sorted(secrets.iterdir()):
             if place.is_file():
-                write_durably(destination / place.relative_to(home), place.read_bytes())
-    return BackupMade(objects=len(copied), octets=sum(copied), keys=_copy_keys(key_files, keys_to))
+                write_durably(destination / "secrets" / place.name, place.read_bytes())
+        settings = copy_settings(places, to_itself=True)
+    for name, content in settings.files.items():
+        make_folder_durably((destination / name).parent)
+        write_durably(destination / name, content)
+    return settings.lacking
 
 
 def log_reach(name: str) -> int:
@@ -287,5 +305,6 @@ def _copy_keys(key_files: KeyFiles, keys_to: Path | None) -> int:
     return count
 
 
-def _within(place: Path, folder: Path) -> bool:
-    return place.resolve().is_relative_to(folder.resolve())
+def _meets(place: Path, places: Places) -> bool:
+    """Tell whether a place lies in the archive's folders or one of these in it: a store may lie anywhere."""
+    return places.hold(place) or any(lies_in(folder, place) for folder in places.folders)

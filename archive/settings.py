@@ -177,8 +177,8 @@ def load_settings(path: Path | None) -> Settings:
     """Read the settings file; a path of None, or one where nothing lies, gives the defaults.
 
     Raises: ConfigError `config/unreadable`, `config/not-toml`, `config/unknown-key`, `config/missing-key`,
-    `config/wrong-type`, `config/out-of-range`, `config/bad-origin`, `config/keys-inside-store`,
-    `config/two-authorities-one-name`, `config/no-such-time-zone`.
+    `config/wrong-type`, `config/out-of-range`, `config/bad-origin`, `config/two-authorities-one-name`,
+    `config/no-such-time-zone`.
     """
     if path is None:
         return Settings()
@@ -294,9 +294,6 @@ def _check_together(settings: Settings) -> None:
     # C2SP signed-note: a key name must be non-empty and hold neither spaces nor plus signs.
     if not archive.origin or any(mark.isspace() or mark == "+" for mark in archive.origin):
         raise ConfigError("config/bad-origin", "archive.origin must be non-empty, without spaces and plus signs.")
-    # formats 2.4: destroying a key must not be stopped by the retention of the objects beside it.
-    if archive.keys == archive.store or archive.store in archive.keys.parents or archive.keys in archive.store.parents:
-        raise ConfigError("config/keys-inside-store", "archive.keys and archive.store must lie apart.")
     names = [authority.name for authority in settings.custody.authorities]
     if len(names) != len(set(names)):
         raise ConfigError("config/two-authorities-one-name", "Each time-stamp authority needs a name of its own.")

@@ -8,7 +8,7 @@ import click
 from archive.access import Action, require
 from archive.durable import write_durably
 from cli import Rooms
-from commands.door import GivenPath, common, printable, refuse_unwritable
+from commands.door import GivenPath, common, printable, refuse_output
 from commands.talk import Talk, counted
 from custody.checkpoint import Checkpoint
 from custody.outside_files import read_outside
@@ -41,6 +41,8 @@ def show(rooms: Rooms, output: Path | None) -> int:
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.READ_LOG)
+    if output is not None:
+        refuse_output(rooms, output)
     note = newest_note(rooms.store)
     _give(talk, note, output)
     newest = Checkpoint.parse(SignedNote.parse(note).text)
@@ -86,6 +88,8 @@ def prove(rooms: Rooms, since: Path, until: Path | None, output: Path | None) ->
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.READ_LOG)
+    if output is not None:
+        refuse_output(rooms, output)
     other = read_outside(until) if until is not None else None
     proof = prove_consistency(rooms.store, rooms.verifier_keys, read_outside(since), other)
     _give(talk, proof.to_lines(), output)
@@ -110,7 +114,6 @@ def _document(proof: ConsistencyProof, output: Path | None) -> dict[str, object]
 
 def _give(talk: Talk, content: bytes, output: Path | None) -> None:
     if output is not None:
-        refuse_unwritable(output)
         write_durably(output, content)
         talk.say(f"Written to {printable(str(output))}")
     elif not talk.speaks_json:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from archive.errors import TestigoError
+from archive.places import lies_in
 from cli import Rooms
 from commands.talk import counted, octets
 from media.confinement import probe_confinement
@@ -42,7 +43,7 @@ class Checked:
 def examine(rooms: Rooms) -> list[Checked]:
     """Look at everything; never stop at the first problem."""
     found: list[Checked] = []
-    for check in (_tools, _confinement, _swap, _memory_lock, _disk, _home, _clock, _agent, _languages, _speed):
+    for check in _CHECKS:
         found += check(rooms)
     return found
 
@@ -120,6 +121,24 @@ def _home(rooms: Rooms) -> Iterator[Checked]:
     )
 
 
+def _places(rooms: Rooms) -> Iterator[Checked]:
+    try:
+        places = rooms.places
+    except TestigoError as error:
+        yield Checked(check="places", verdict=Verdict.FAIL, words=error.message)
+        return
+    elsewhere = [str(each) for each in (places.store, places.keys) if not lies_in(each, places.home)]
+    words = f"also outside the archive's folder: {', '.join(elsewhere)}" if elsewhere else "all in the archive's folder"
+    yield Checked(check="places", verdict=Verdict.GOOD, words=words)
+
+
+def _authorities(rooms: Rooms) -> Iterator[Checked]:
+    """Say of each time-stamp authority that the settings name whether it can be asked and its word be judged."""
+    for name, error in rooms.unusable_authorities.items():
+        told = "; ".join(f"{key}: {value}" for key, value in error.evidence.items() if key != "authority")
+        yield Checked(check=f"authority {name}", verdict=Verdict.FAIL, words=f"{error.message} {told}")
+
+
 def _clock(rooms: Rooms) -> Iterator[Checked]:
     if not rooms.catalogue_path.is_file():
         return
@@ -165,3 +184,19 @@ def _speed(_rooms: Rooms) -> Iterator[Checked]:
     sha256(block).digest()
     seconds = time.perf_counter() - started
     yield _checked("speed", True, f"SHA-256 runs at {16 / seconds:.0f} MiB/s here; imports follow it")
+
+
+_CHECKS = (
+    _tools,
+    _confinement,
+    _swap,
+    _memory_lock,
+    _disk,
+    _home,
+    _places,
+    _authorities,
+    _clock,
+    _agent,
+    _languages,
+    _speed,
+)

@@ -14,8 +14,9 @@ import click
 from archive import errors
 from cli import EXIT_BY_CODE, EXIT_CODES, INTERRUPTED, Asked, Rooms
 from commands.group import GivenPath, GivenText, Moment, common_options, given_before
+from commands.output import OutputLostError, silence
 
-__all__ = ["GivenPath", "GivenText", "Interrupted", "Moment", "common", "exit_code", "printable", "refuse_unwritable"]
+__all__ = ["GivenPath", "GivenText", "Interrupted", "Moment", "common", "exit_code", "printable", "refuse_output"]
 
 _TRACEBACK_VARIABLE = "TESTIGO_TRACEBACK"
 _COMMON = ("home", "config", "as_json", "quiet", "verbose", "no_color", "yes")
@@ -58,10 +59,12 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
             sys.stderr.write("Stopped. What was acknowledged is in; nothing half-done was left.\n")
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence()
             sys.exit(1)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except OutputLostError:
+            raise  # Told where it is watched, for `--help` too.
         except Exception as error:  # The door: what no room foresaw must still end in words and a known exit code.
             _report_unforeseen(error, rooms)
         finally:
@@ -71,11 +74,12 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
     return wrapped
 
 
-def refuse_unwritable(path: Path) -> None:
-    """Refuse a place for a result before anything is done that could not be told again.
+def refuse_output(rooms: Rooms, path: Path) -> None:
+    """Refuse a place for a result before anything is done that could not be told again: every `-o` comes through here.
 
-    Raises: InputError `cli/cannot-write`.
+    Raises: InputError `cli/cannot-write`; as `Places.refuse_output`.
     """
+    rooms.places.refuse_output(path)
     if path.is_dir() or not os.access(path.absolute().parent, os.W_OK | os.X_OK):
         raise errors.InputError("cli/cannot-write", f"{printable(str(path))} cannot be written. Nothing was done.")
 

@@ -10,7 +10,7 @@ from archive.catalogue.incidents import incident_by_number
 from archive.durable import write_durably
 from archive.errors import ConflictError, LockedError, NotFoundError
 from cli import Rooms
-from commands.door import GivenPath, GivenText, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, refuse_output
 from commands.drop_rooms import DropRooms
 from commands.plan import only_planned, plannable
 from commands.senders import ask, received, told
@@ -67,7 +67,7 @@ def drop_new(
     """
     talk = Talk(rooms.asked)
     if card is not None:
-        refuse_unwritable(card)
+        refuse_output(rooms, card)
     terms = Terms(
         days=days,
         most_octets=quota_mib * _MIB,
@@ -208,7 +208,7 @@ def drop_card(rooms: Rooms, code: str, destination: Path) -> int:
       testigo drop card QK7M2P card.html
     """
     talk = Talk(rooms.asked)
-    refuse_unwritable(destination)
+    refuse_output(rooms, destination)
     links = DropRooms(rooms).links
     link = links.belongs(code)
     if link is None:

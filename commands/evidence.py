@@ -13,7 +13,7 @@ from archive.catalogue.incidents import import_by_number, incident_by_number, in
 from archive.durable import write_durably
 from archive.errors import ConflictError, InputError, LockedError, UnavailableError
 from cli import INTERRUPTED, Rooms
-from commands.door import GivenPath, GivenText, Interrupted, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, Interrupted, common, refuse_output
 from commands.importing import Progress, forecast, report
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted
@@ -207,7 +207,7 @@ def import_(  # noqa: PLR0913 - one parameter an option
     if is_planned:
         return forecast(rooms, talk, request)
     if receipt_file is not None:
-        refuse_unwritable(receipt_file)  # A receipt can be made only in this run.
+        refuse_output(rooms, receipt_file)  # A receipt can be made only in this run.
     batch = rooms.batch_import.begin(request)
     talk.aside(f"Import {batch.number}" + ("" if resume is None else ", going on"))
     line = _resume_line(request.source, batch.number)
@@ -329,7 +329,7 @@ def _request(
 
 def _refuse_own_folders(rooms: Rooms, source: Path) -> None:
     """Refuse to take the archive into itself: its keys would become evidence, and the import would never end."""
-    for folder in (rooms.home, rooms.home / rooms.settings.archive.store, rooms.home / rooms.settings.archive.keys):
+    for folder in rooms.places.folders:
         ours = folder.resolve()
         if source.is_relative_to(ours) or ours.is_relative_to(source):
             raise InputError(

@@ -5,6 +5,7 @@ The common options may stand before a command, after it, or between a group and 
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from commands.output import OutputLostError, end_without_output, silence, watched_output
 from commands.summaries import SUMMARIES
 
 _BEFORE = "testigo.before"
@@ -145,6 +147,19 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _take_common_options(self)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with watched_output():
+            try:
+                try:
+                    return super().main(*args, **kwargs)
+                finally:
+                    sys.stdout.flush()  # Here, where it can still be told that nobody will read it.
+            except OutputLostError as error:
+                end_without_output(error)
+            except BrokenPipeError:
+                silence()
+                sys.exit(1)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -1,18 +1,16 @@
 """The operator's own list of places, read where the settings say that it lies."""
 
-from pathlib import Path
-
 from archive.errors import ConfigError
-from archive.settings import Settings
+from archive.places import Places
 from media.places import Place, parse_places
 
 
-def places_of(settings: Settings, home: Path) -> tuple[Place, ...]:
+def places_of(places: Places) -> tuple[Place, ...]:
     """Read the operator's list of places, where there is one. Raises: ConfigError `config/bad-places`."""
-    if not settings.media.places:
+    if places.known is None:
         return ()
     try:
-        return parse_places((home / settings.media.places).read_text(encoding="utf-8"))
+        return parse_places(places.known.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             "config/bad-places",

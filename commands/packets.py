@@ -12,7 +12,7 @@ from archive.age.passphrase import ScryptIdentity
 from archive.age.recipients import parse_identity
 from archive.age.seekable import SeekableReader
 from archive.age.wrapping import Identity, unwrap_file_key
-from archive.errors import NotFoundError, TestigoError
+from archive.errors import InputError, NotFoundError, TestigoError
 from cli import DONE_IN_PART, Rooms
 from commands.door import GivenText, common, printable
 from commands.plan import given
@@ -303,7 +303,10 @@ def _identities(key_file: Path | None, passphrase_file: Path | None) -> list[Ide
         return [ScryptIdentity(read_passphrase(passphrase_file))]
     if key_file is None:
         raise click.UsageError("That is a sealed packet: give --key-file or --passphrase-file.")
-    lines = [line.strip() for line in read_passphrase(key_file).splitlines()]
+    try:
+        lines = [line.strip() for line in key_file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cli/unreadable-file", "The key file cannot be read. Nothing was checked.") from error
     return [parse_identity(line) for line in lines if line and not line.startswith("#")]
 
 

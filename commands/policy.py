@@ -13,7 +13,7 @@ from archive.errors import InputError, TestigoError
 from archive.types import Audience, EvidenceKind, Handling
 from cli import Rooms
 from commands.clear_copy import ClearCopy
-from commands.door import GivenPath, GivenText, common, printable, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, printable, refuse_output
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted, octets
 from custody.clean_copies import record_clean_copy
@@ -239,7 +239,7 @@ def clean(
     """
     if (item is None) == (file is None):
         raise click.UsageError("Give either an item or --file.")
-    refuse_unwritable(output)
+    refuse_output(rooms, output)
     if rooms.asked.dry_run or rooms.asked.explain:
         return _plan_clean(rooms, item, Audience(audience), output)
     talk, ticked = Talk(rooms.asked), frozenset(map(MetadataClass, tick))

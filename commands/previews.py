@@ -11,11 +11,10 @@ from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.jobs import JobKind
 from cli import Rooms
 from commands.clear_copy import ClearCopy
-from commands.door import GivenPath, GivenText, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, common, refuse_output
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, octets
 from custody.reading import refuse_no_preview
-from export.packaging import refuse_inside
 
 _COPIED_OCTETS = 1 << 20
 
@@ -43,8 +42,7 @@ def preview(rooms: Rooms, number: str, kind: str | None, output: Path | None, ma
         raise click.UsageError("To put a preview into a file, name both: --kind and -o.")
     if kind is None or output is None:
         return _list(rooms, talk, number, make)
-    refuse_inside(rooms.home, output)
-    refuse_unwritable(output)
+    refuse_output(rooms, output)
     if rooms.asked.dry_run or rooms.asked.explain:
         require(rooms.actor, Action.OPEN_RECORD)
         with rooms.database.reading() as session:

@@ -53,6 +53,7 @@ def rebuild(rooms: Rooms, recovery: tuple[Path, ...], passphrase_file: Path | No
             "archive/catalogue-there",
             "There is a catalogue here. Nothing was changed. Move it away first, and keep it.",
         )
+    rooms.places.refuse_absent()  # Before the store is opened, which would begin it anew where its disk is not mounted.
     if only_planned(rooms, f"make {rooms.catalogue_path} anew from store and keys", ["1 rebuild"]):
         return 0
     opener: StaffId | None = None

@@ -19,7 +19,7 @@ from archive.durable import write_durably
 from archive.errors import TestigoError
 from cli import Rooms
 from commands.assessment_page import assessment
-from commands.door import GivenPath, GivenText, Moment, common, refuse_unwritable
+from commands.door import GivenPath, GivenText, Moment, common, refuse_output
 from commands.known_places import places_of
 from commands.plan import only_planned, plannable
 from commands.record_page import print_item, what_for
@@ -126,7 +126,7 @@ def show(rooms: Rooms, number: str, metadata: bool, as_of: datetime | None, reas
         came = [_came_with(session, visit) for visit in visits_of_item(session, opened.item.id)]
         main_id = opened.item.companion_id
         main = items_by_id(session, [main_id]).get(main_id) if main_id is not None else None
-    places = places_of(rooms.settings, rooms.home)
+    places = places_of(rooms.places)
     talk.document({**_item_document(opened, incident, holds, places), "handed_over": came})
     if not rooms.asked.json:
         print_item(talk, opened, incident=incident.number, holds=holds, came_with=came, main=main, places=places)
@@ -144,7 +144,7 @@ def _show_as_of(rooms: Rooms, talk: Talk, number: str, reason: str, moment: date
         incident = incidents_by_id(session)[opened.item.incident_id]
         main_id = opened.item.companion_id
         main = items_by_id(session, [main_id]).get(main_id) if main_id is not None else None
-    places = places_of(rooms.settings, rooms.home)
+    places = places_of(rooms.places)
     document = _item_document(opened, incident, holds, places)
     talk.document({**document, "as_of": moment.isoformat(), "last_entry": then.last})
     if not rooms.asked.json:
@@ -314,7 +314,7 @@ def item_destroy(rooms: Rooms, number: str, reason: str, certificate: Path | Non
     """
     talk = Talk(rooms.asked)
     if certificate is not None:
-        refuse_unwritable(certificate)
+        refuse_output(rooms, certificate)
     if rooms.asked.dry_run or rooms.asked.explain:
         require(rooms.actor, Action.DESTROY)
         with rooms.database.reading() as session:

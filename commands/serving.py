@@ -17,7 +17,7 @@ from archive.errors import ConfigError, InputError
 from cli import Asked, Rooms
 from commands.door import common
 from commands.drop_rooms import DropRooms
-from commands.setting_up import is_bare, own_folder
+from commands.setting_up import own_folder
 from commands.talk import Talk
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def serve(rooms: Rooms, listen: str | None, threads: int | None, set_up_from_net
     talk = Talk(rooms.asked)
     web = rooms.settings.web
     address = listen or web.listen
-    if is_bare(rooms.home):
+    if not rooms.places.has_begun():
         return _first_start(rooms, address, threads or web.threads, from_network=set_up_from_network)
     require(rooms.actor, Action.RUN_JOBS)
     if not address.startswith(_LOOPBACK):

@@ -59,7 +59,7 @@ def init(
     talk = Talk(rooms.asked)
     shares = _shares(split_text)
     if rooms.asked.dry_run or rooms.asked.explain:
-        refuse_occupied(rooms.home)
+        refuse_occupied(rooms.places)
     would = f"set up an archive in {rooms.home}, with you as its first account ({role})"
     if only_planned(rooms, would, ["1 metadata modification: the organisation, its keyrings and your account"]):
         return 0
@@ -69,7 +69,7 @@ def init(
             "The recovery key is shown once and stdout is no terminal. Nothing was made. Run this on a terminal, "
             "or give --print-recovery if a printer or a person reads the output.",
         )
-    refuse_occupied(rooms.home)
+    refuse_occupied(rooms.places)
     with _new_folder(rooms.home):
         question = "Choose a passphrase (12 characters or 5 words): "
         passphrase = ask_passphrase(passphrase_file, twice=True, prompt=question)

@@ -17,7 +17,7 @@ from archive.jobs import Job, JobKind, JobState
 from archive.types import Outcome
 from cli import DONE_IN_PART, Rooms
 from commands.approvals import say_waiting
-from commands.door import GivenPath, common
+from commands.door import GivenPath, common, printable
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted, octets
 from custody.drafts import Draft
@@ -175,7 +175,7 @@ def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.BACK_UP)
     key_files = rooms.present_key_files
-    check_places(rooms.home, destination, keys_to, store=rooms.store, database=rooms.database)
+    check_places(rooms.places, destination, keys_to, store=rooms.store, database=rooms.database)
     apart = "key files apart" if keys_to is not None else "no key files"
     if only_planned(rooms, f"copy catalogue, store and signing keys; {apart}", ["1 backup"]):
         return 0
@@ -183,7 +183,7 @@ def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
     rooms.publisher.publish()
     try:
         made = copy_archive(
-            rooms.home,
+            rooms.places,
             destination,
             keys_to,
             store=rooms.store,
@@ -198,6 +198,8 @@ def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
         raise
     new = counted(made.objects, "new object or log file", "new objects and log files")
     talk.say(f"{new}, {octets(made.octets)}; the catalogue as of now.")
+    for place in made.lacking:
+        talk.warn(f"{printable(str(place))}, which the settings name, cannot be read and is not in the copy.")
     days = counted(rooms.settings.archive.backup_days_max, "day")
     if keys_to is None:
         talk.say(f"No key files were copied: give --keys-to, on another medium, and delete each copy within {days}.")
@@ -205,7 +207,14 @@ def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
         count = counted(made.keys, "key file")
         talk.say(f"{count} in {keys_to}. Delete this copy within {days}: a destroyed key lives on in it.")
     talk.document(
-        {"message_type": "summary", "ok": True, "files": made.objects, "octets": made.octets, "keys": made.keys}
+        {
+            "message_type": "summary",
+            "ok": True,
+            "files": made.objects,
+            "octets": made.octets,
+            "keys": made.keys,
+            "not_copied": [str(place) for place in made.lacking],
+        }
     )
     return 0
 

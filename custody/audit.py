@@ -19,7 +19,7 @@ from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
 from archive.catalogue.items import items_by_id, totals
 from archive.catalogue.models import CheckpointRow, EntryRow, EntrySubjectRow, ItemRow
-from archive.errors import IntegrityError
+from archive.errors import ConfigError, IntegrityError
 from archive.keyfiles import KeyFiles
 from archive.store.port import Store
 from archive.types import Finding
@@ -62,7 +62,8 @@ class Audit:
     """The room object for checking.
 
     `log_lock` is the publisher's: while the log is read, nothing is published, so that catalogue and store are of one
-    moment. It may be missing (a copy on a read-only medium).
+    moment. It may be missing (a copy on a read-only medium). `unusable` says of authorities, by name, why the settings'
+    word of them cannot be used: that is told, and ends no check.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Audit:
         key_files: KeyFiles,
         verifier_keys: Sequence[VerifierKey],
         authorities: Sequence[Authority],
+        unusable: Mapping[str, ConfigError],
         log_lock: Path,
         threads: int,
     ) -> None:
@@ -81,6 +83,7 @@ class Audit:
         self._key_files = key_files
         self._keys = tuple(verifier_keys)
         self._authorities = tuple(authorities)
+        self._unusable = dict(unusable)
         self._log_lock = log_lock
         self._threads = threads
 
@@ -120,7 +123,8 @@ class Audit:
         with self._holding_publication(), self._database.reading() as session:
             audit = LogAudit(session, self._store, self._keys, watch)
             found += surviving(audit.run(), subject="log")
-            found += surviving(check_tokens(session, self._store, self._authorities), subject="time-stamps")
+            tokens = check_tokens(session, self._store, self._authorities, self._unusable)
+            found += surviving(tokens, subject="time-stamps")
             found += surviving(check_outside(outside, audit.tree, session, self._keys), subject="log")
             numbers = {item: number for piece in outside for item, number in piece.numbers.items()}
             found += surviving(check_recorded(session, numbers), subject="catalogue")

@@ -1,12 +1,12 @@
 """Time-stamp tokens: each is verified over its checkpoint, and compared with its copy in the store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archive.catalogue.models import CheckpointRow, JobRow, TimestampTokenRow
-from archive.errors import IntegrityError, NotFoundError
+from archive.errors import ConfigError, IntegrityError, NotFoundError
 from archive.jobs import JobKind, JobState
 from archive.store.port import Store
 from archive.types import Finding, utc_text
@@ -15,10 +15,16 @@ from custody.publication import timestamp_name
 from custody.timestamps import Authority, verify_token
 
 _FOLDER = "log/timestamps/"
+_UNKNOWN = "custody/authority-unknown"
 
 
-def check_tokens(session: Session, store: Store, authorities: Sequence[Authority]) -> Iterator[Found]:
-    """Verify every token, and say which authority has not yet attested the newest checkpoint."""
+def check_tokens(
+    session: Session, store: Store, authorities: Sequence[Authority], unusable: Mapping[str, ConfigError]
+) -> Iterator[Found]:
+    """Verify every token, and say which authority has not yet attested the newest checkpoint.
+
+    Of one that is `unusable` the tokens are checked as far as that goes without its roots, and one finding says so.
+    """
     known = {authority.name: authority for authority in authorities}
     token = TimestampTokenRow
     good = 0
@@ -36,9 +42,18 @@ def check_tokens(session: Session, store: Store, authorities: Sequence[Authority
             yield differs("custody/checkpoint-missing", words, subject=subject)
             continue
         found = list(_verify(known.get(name), octets, note, chain, utc_text(attested_time), subject))
+        if name in unusable:  # Said once for all of them, below.
+            found = [each for each in found if each.code != _UNKNOWN]
         found += _copies(store, size, name, octets, chain, subject)
-        good += not found
+        good += not found and name not in unusable
         yield from found
+    for name, error in unusable.items():
+        words = (
+            "The settings' word of this authority cannot be used (its root certificate is not there, or its section "
+            "is wrong). Its time-stamps were checked without it, so who signed them is not proved; nor is it asked for "
+            "new ones. `testigo doctor` says what to correct."
+        )
+        yield unknown(error.code, words, subject=f"time-stamp authority {name}", **error.evidence)
     yield from _unrecorded(session, sorted(in_store))
     yield from _pending(session, authorities)
     if good:
@@ -91,7 +106,7 @@ def _verify(
         )
     if attested.trust is not Finding.MATCHES:
         yield unknown(
-            "custody/authority-unknown",
+            _UNKNOWN,
             "It is rightly signed, but the settings name no root certificate for this authority, so who signed it is "
             "not proved.",
             subject=subject,

@@ -1,12 +1,12 @@
 """Getting time-stamps on checkpoints, when authorities answer: the work behind the queue's `timestamp` jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, insert, select
 
 from archive.catalogue.database import Database
 from archive.catalogue.models import CheckpointRow, TimestampTokenRow
-from archive.errors import IntegrityError
+from archive.errors import ConfigError, IntegrityError
 from archive.jobs import Job, JobQueue, JobState
 from archive.store.port import Store
 from archive.worker import Done, Lease, NotDone
@@ -17,15 +17,26 @@ from custody.timestamps import AttestedTime, Authority, attest, chain_pem
 class Stamping:
     """A handler of jobs: asks the authority, verifies the token, keeps it with its chain."""
 
-    def __init__(self, *, database: Database, store: Store, jobs: JobQueue, authorities: Sequence[Authority]) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: Store,
+        jobs: JobQueue,
+        authorities: Sequence[Authority],
+        unusable: Mapping[str, ConfigError],
+    ) -> None:
         self._database = database
         self._store = store
         self._jobs = jobs
         self._authorities = {authority.name: authority for authority in authorities}
+        self._unusable = dict(unusable)
 
     def work(self, job: Job, _lease: Lease) -> Done | NotDone:
         """Get the token that a job asks for. Raises: UnavailableError as `attest`."""
         size_text, _, name = job.subject.partition("/")
+        if name in self._unusable:  # Not final: it is asked once the settings are right again.
+            return NotDone(words="this authority cannot be used as the settings name it; `testigo doctor` says why")
         authority = self._authorities.get(name)
         if authority is None:
             return NotDone(words="the settings no longer name this authority", final=True)

@@ -12,6 +12,7 @@ certificates.
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -145,6 +146,20 @@ def load_authority(settings: AuthoritySettings) -> Authority:
     return Authority(
         name=settings.name, url=settings.url, roots=roots, policy=settings.policy, timeout_s=settings.timeout_s
     )
+
+
+def load_authorities(
+    settings: Sequence[AuthoritySettings],
+) -> tuple[tuple[Authority, ...], dict[str, ConfigError]]:
+    """Load those that can be used, and say by name what is wrong with the others: one must not end the use of all."""
+    usable: list[Authority] = []
+    unusable: dict[str, ConfigError] = {}
+    for one in settings:
+        try:
+            usable.append(load_authority(one))
+        except ConfigError as error:
+            unusable[one.name] = error
+    return tuple(usable), unusable
 
 
 def build_request(checkpoint: bytes, *, policy: str | None = None) -> TimestampRequest:

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from uuid import UUID
 
 from archive.access import Action, require
@@ -25,6 +24,7 @@ from archive.catalogue.database import Database
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Packet
 from archive.errors import AccessError, DisclosureError, IntegrityError, LockedError, TestigoError
+from archive.places import Places
 from archive.types import NewId, Outcome, Owner, OwnerKind
 from archive.vault import Vault
 from archive.worker import Worker
@@ -37,7 +37,7 @@ from custody.register import Register
 from export.exhibits import Exhibit, read_exhibits
 from export.explanation import Facts
 from export.extract import read_extract
-from export.packaging import ClearPackaging, Packaging, SealedPackaging, refuse_inside, refuse_occupied
+from export.packaging import ClearPackaging, Packaging, SealedPackaging, refuse_occupied
 from export.packet import (
     TYPE,
     Payload,
@@ -90,7 +90,7 @@ class Disclosure:
         stamping: Worker,
         register: Register,
         database: Database,
-        home: Path,
+        places: Places,
         house: House,
         new_id: NewId,
     ) -> None:
@@ -100,7 +100,7 @@ class Disclosure:
         self._stamping = stamping
         self._register = register
         self._database = database
-        self._home = home
+        self._places = places
         self._house = house
         self._new_id = new_id
 
@@ -139,7 +139,7 @@ class Disclosure:
         """Build a packet for counsel: originals, their whole custody log, and what proves both.
 
         Raises: AccessError `access/not-permitted`; LockedError `archive/locked`; DisclosureError
-        `export/may-not-leave`; InputError `export/inside-archive`; ConflictError `export/packet-exists`;
+        `export/may-not-leave`; InputError as `Places.refuse_output`; ConflictError `export/packet-exists`;
         UnavailableError `export/cannot-write`; IntegrityError `export/object-missing`, `export/digest-mismatch`,
         `export/packet-differs`; as `select_items`. None leaves a packet behind.
         """
@@ -160,7 +160,7 @@ class Disclosure:
         try:
             require(request.actor, Action.BUILD_PACKET)
             selection = select_items(self._database, request)
-            refuse_inside(self._home, request.destination)
+            self._places.refuse_output(request.destination)
             refuse_occupied(request.destination)
             refuse_what_may_not_leave(selection.items, self._vault.key_files)
             refuse_incomplete(self._database, selection.items, self._vault.store)

@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol, Self
 from archive.age.seekable import SeekableReader
 from archive.age.stream import StreamWriter
 from archive.durable import sync_folder_plainly, sync_plainly
-from archive.errors import ConflictError, InputError, IntegrityError, UnavailableError
+from archive.errors import ConflictError, IntegrityError, UnavailableError
 from archive.types import Digest, DigestAlgorithm
 from export.bag import DECLARATION, BagWriter, PayloadFile, PayloadManifests, manifest_of, writing
 from export.packet_verifier import PACKET_DIGESTS
@@ -46,16 +46,6 @@ class Packaging(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None, /
     ) -> None: ...
-
-
-def refuse_inside(home: Path, destination: Path) -> None:
-    """Raises: InputError `export/inside-archive`: nothing in clear rests in the archive's own folders."""
-    if destination.absolute().parent.resolve().is_relative_to(home.resolve()):
-        raise InputError(
-            "export/inside-archive",
-            "That place lies inside the archive's own folder, where nothing may rest in clear. Nothing was written. "
-            "Name a place outside it.",
-        )
 
 
 def refuse_occupied(destination: Path) -> None:

@@ -60,9 +60,7 @@ def enter_going_on(ledger: Ledger, batch: ImportBatch, request: ImportRequest, l
         transaction.record(_draft("import gone on with", request, transaction, ours, (("going_on", going_on),)))
 
 
-def _draft(
-    purpose: str, request: ImportRequest, transaction: Transaction, ours: Organisation, values: Values
-) -> Draft:
+def _draft(purpose: str, request: ImportRequest, transaction: Transaction, ours: Organisation, values: Values) -> Draft:
     reason: Values = (("reason", safe_text(request.reason)),) if request.reason else ()
     return Draft(
         event=EventKind.IMPORT,

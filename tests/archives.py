@@ -102,7 +102,7 @@ class SmallArchive:
         asked = Asked(home=self.home, config=None, json=False, quiet=True, yes=True, dry_run=False, explain=False)
         rooms = Rooms(asked)
         rooms.clock = self.clock
-        rooms.key_files = KeyFiles(self.home / rooms.settings.archive.keys, work_factor=WORK_FACTOR)
+        rooms.key_files = KeyFiles(rooms.places.keys, work_factor=WORK_FACTOR)
         return rooms
 
     def reopen(self) -> Rooms:

@@ -34,7 +34,7 @@ def small(tmp_path: Path) -> Iterator[SmallArchive]:
 
 def _copy(rooms: Rooms, destination: Path, keys_to: Path | None = None) -> BackupMade:
     return copy_archive(
-        rooms.home,
+        rooms.places,
         destination,
         keys_to,
         store=rooms.store,

@@ -106,8 +106,6 @@ def test_a_misspelt_section_is_refused_with_the_right_one() -> None:
         ("[[custody.authorities]]\nname = 'one'\n", "config/missing-key"),
         (ONE_AUTHORITY + "colour = 'red'\n", "config/unknown-key"),
         (ONE_AUTHORITY + ONE_AUTHORITY, "config/two-authorities-one-name"),
-        ("[archive]\nkeys = 'store/keys'\n", "config/keys-inside-store"),
-        ("[archive]\nstore = 'same'\nkeys = 'same'\n", "config/keys-inside-store"),
         ("[archive]\norigin = 'two words'\n", "config/bad-origin"),
         ("[archive]\norigin = ''\n", "config/bad-origin"),
         ("[web]\ntime_zone = 'Mars'\n", "config/no-such-time-zone"),

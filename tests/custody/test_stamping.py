@@ -128,7 +128,7 @@ def test_a_tried_job_ends_with_its_reason_and_stays_in_sight(archive: SmallArchi
 
 def test_an_authority_that_is_no_longer_named_ends_its_jobs_with_that_reason(archive: SmallArchive) -> None:
     rooms = archive.rooms
-    rooms.stamping = Stamping(database=rooms.database, store=rooms.store, jobs=rooms.jobs, authorities=())
+    rooms.stamping = Stamping(database=rooms.database, store=rooms.store, jobs=rooms.jobs, authorities=(), unusable={})
     told = _work(archive)
     assert told == [(JobState.FAILED, "the settings no longer name this authority")] * 2
 

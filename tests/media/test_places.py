@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from archive.errors import ConfigError
+from archive.places import Places
 from archive.settings import parse_settings
 from commands.known_places import places_of
 from media.places import nearest, parse_places
@@ -49,10 +50,13 @@ def test_a_file_that_says_where_it_was_taken_is_said_to_be_near_a_place() -> Non
 
 
 def test_the_list_lies_where_the_settings_say_or_there_is_none(tmp_path: Path) -> None:
-    settings = parse_settings('[media]\nplaces = "places.txt"\n', folder=tmp_path)
+    def lying(settings: str) -> Places:
+        return Places.of(tmp_path, parse_settings(settings, folder=tmp_path), tmp_path / "config.toml")
+
+    ours = lying('[media]\nplaces = "places.txt"\n')
     with pytest.raises(ConfigError) as caught:
-        places_of(settings, tmp_path)
+        places_of(ours)
     assert caught.value.code == "config/bad-places"
     (tmp_path / "places.txt").write_text(LIST, encoding="utf-8")
-    assert len(places_of(settings, tmp_path)) == 3
-    assert places_of(parse_settings("", folder=tmp_path), tmp_path) == ()
+    assert len(places_of(ours)) == 3
+    assert places_of(lying("")) == ()
