@@ -16,6 +16,7 @@ from archive.age.recipients import KeyIdentity
 from archive.age.seekable import SeekableReader
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
+from archive.catalogue.drops import senders_of
 from archive.catalogue.holds import holds_on
 from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.catalogue.records import Hold, Item, Json, StoredObject
@@ -209,10 +210,11 @@ class ReadingRoom:
     ) -> tuple[dict[UUID, KeyIdentity], LoggedAccess]:
         with self._database.reading() as session:
             staff = Owner(kind=OwnerKind.STAFF, id=organisation(session).id)
+            senders = senders_of(session, [item.id for item in items])
         owners = [*(Owner(kind=OwnerKind.ITEM, id=item.id) for item in items), staff]
         recipients = {item.id: item.recipient for item in items}
         try:
-            access = self._ledger.record_access(actor, owners, purpose, recipients=recipients)
+            access = self._ledger.record_access(actor, [*owners, *senders], purpose, recipients=recipients)
             return self._vault.unwrap(access, [owner.id for owner in owners]), access
         except TestigoError as error:
             self._ledger.record_refusal(actor, action, error)

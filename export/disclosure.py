@@ -21,6 +21,7 @@ from uuid import UUID
 from archive.access import Action, require
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
+from archive.catalogue.drops import senders_of
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Packet
 from archive.errors import AccessError, DisclosureError, IntegrityError, LockedError, TestigoError
@@ -236,10 +237,12 @@ class Disclosure:
         selection = begun.selection
         staff = Owner(kind=OwnerKind.STAFF, id=selection.organisation.id)
         items = [Owner(kind=OwnerKind.ITEM, id=item.id) for item in selection.items]
+        with self._database.reading() as session:
+            senders = senders_of(session, [item.id for item in selection.items])
         incidents = [Owner(kind=OwnerKind.INCIDENT, id=incident.id) for incident in selection.incidents]
         access = self._ledger.record_access(
             request.actor,
-            [*items, *incidents, staff],
+            [*items, *incidents, staff, *senders],
             f"packet {begun.number}",
             recipients={item.id: item.recipient for item in selection.items},
             values=_reason(request),

@@ -20,6 +20,9 @@ from ingest.visits import sender
 
 ANSWERS = ("when", "where", "filmed_by_you", "language")
 
+_AT_ONCE = 500
+"""Of an item an entry commits to two values, its place in the item's run and the use; more would not fit in one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -54,7 +57,9 @@ def record_use(
     new_id: NewId,
     choice: Choice | None = None,
 ) -> None:
-    """Enter a version of the consent, in the log of each item that it is about."""
+    """Enter a version of the consent, in the log of each item that it is about: the record first, and the first items
+    with it; many items take several entries, of the same transaction.
+    """
     session = transaction.session
     before = newest_consent(session, visit.id)
     consent = Consent(
@@ -68,15 +73,19 @@ def record_use(
         given_time=transaction.now,
     )
     values = (("purpose", purpose), ("record", visit.to_log()), ("record", consent.to_log()))
+    items = _use_of_items(session, visit, consent)
     transaction.record(
         Draft(
             event=EventKind.POLICY_ASSIGNMENT,
             actor=sender(visit.id),
             values=values,
-            items=_use_of_items(session, visit, consent),
+            items=items[:_AT_ONCE],
             owned=_written(transaction, visit, choice) if choice is not None else (),
         )
     )
+    for start in range(_AT_ONCE, len(items), _AT_ONCE):
+        some, more = items[start : start + _AT_ONCE], (("purpose", f"{purpose}, to more of its items"),)
+        transaction.record(Draft(event=EventKind.POLICY_ASSIGNMENT, actor=sender(visit.id), values=more, items=some))
 
 
 def record_more(transaction: Transaction, visit: Visit, choice: Choice) -> None:

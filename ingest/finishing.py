@@ -172,6 +172,7 @@ class Finishing:
                 visit=visit, upload=bytes.fromhex(name), told=told, declared=declared, why=why, opens=opens
             ),
             begun=begun,
+            within=visit.id.bytes,
         )
         try:
             (result,) = self._intake.receive(reception, [arrival])

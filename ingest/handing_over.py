@@ -229,6 +229,7 @@ class HandingOver:
             claims={**told.claims(), "language": choice.language},
             bearer=bearer,
             written=True,
+            within=visit.id.bytes,
         )
         reception = Reception(actor=sender(visit.id), organisation=ours, incident=incident, method=METHOD)
         (result,) = self._intake.receive(reception, [arrival])

@@ -172,7 +172,9 @@ class Preparing:
         original = taken_in.original
         if many:
             original.staged.close()
-        mac = content_mac(self._intake_key, original.sealed.sha256.value) if self._intake_key is not None else None
+        mac = None
+        if self._intake_key is not None:
+            mac = content_mac(self._intake_key, original.sealed.sha256.value, arrival.within)
         return Taken(
             arrival=arrival,
             key=key,
@@ -267,6 +269,10 @@ def _digest_of(stored: StoredObject) -> Digest:
     return Digest(DigestAlgorithm.BLAKE3, stored.blake3)
 
 
-def content_mac(intake_key: bytes, sha256: bytes) -> bytes:
-    """Give the value by which equal content is found while locked, without its digest standing in the catalogue."""
-    return hmac.digest(intake_key, b"testigo content\0" + sha256, hashlib.sha256)
+def content_mac(intake_key: bytes, sha256: bytes, within: bytes = b"") -> bytes:
+    """Give the value by which equal content is found while locked, without its digest standing in the catalogue.
+
+    What one sender brings is equal to nothing that others brought: nobody learns from a drop link what is here already,
+    and each sending has its own consent, its own receipt and its own key to destroy.
+    """
+    return hmac.digest(intake_key, b"testigo content\0" + sha256 + within, hashlib.sha256)

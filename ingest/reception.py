@@ -77,7 +77,8 @@ class Arrival:
     """One file on its way in. Names and paths are what the sender says: untrusted, kept whole, never used as paths.
 
     `open` gives the stream; it is read once, from its start to its end. `path_mac` tells this file from every other of
-    the same import. `claims` are what the sender says about this file. `main` is the place, in the same group, of the
+    the same import. Equal content is linked only where it came `within` the same: one sending, or, empty, the archive's
+    own imports. `claims` are what the sender says about this file. `main` is the place, in the same group, of the
     file that this one is a companion of. Where the stream was `begun` on, it is not opened again. `written` says that
     it is a statement that was written down here as text: that is known, and not guessed from its bytes.
     """
@@ -91,6 +92,7 @@ class Arrival:
     bearer: Bearer | None = None
     begun: Begun | None = None
     written: bool = False
+    within: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

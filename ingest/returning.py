@@ -19,16 +19,16 @@ from archive.catalogue.drops import (
     deliveries_of,
     newest_consent,
     questions_of,
-    sender_compartment,
+    sender_owner,
     slips_of,
     visit_by_code,
     visit_by_id,
     visit_by_number,
 )
 from archive.catalogue.models import EntryRow, EntrySubjectRow
-from archive.catalogue.records import Question, Visit
+from archive.catalogue.records import Delivery, Question, Visit
 from archive.errors import InputError, NotFoundError
-from archive.types import Actor, NewId, Owner, OwnerKind
+from archive.types import Actor, NewId, Outcome
 from archive.vault import open_value
 from custody.canonical import Json, parse_canonical
 from custody.drafts import Draft, OwnedPart
@@ -128,13 +128,12 @@ class Returning:
             deliveries = deliveries_of(session, visit.id)
             slips = open_slips(session, deliveries, returned.identity)
             consent = newest_consent(session, visit.id)
-            items = [delivery.item_id for delivery in deliveries if delivery.item_id is not None]
-            events = _events_of(session, items)
+            looked_at, used = _acts_on(session, visit.id)
             asked = questions_of(session, visit.id)
         state = "received" if not deliveries else "checked"
-        if EventKind.ACCESS in events:
+        if looked_at or asked:
             state = "in review"
-        if EventKind.DISSEMINATION in events:
+        if used:
             state = "used"
         if visit.status == STOPPED:
             state = "stopped"
@@ -175,7 +174,9 @@ class Returning:
                     event=EventKind.METADATA_MODIFICATION,
                     actor=actor,
                     values=(("purpose", "question to a sender"), ("record", question.to_log({"text": text}))),
-                    owned=(OwnedPart(owner=sender_owner(visit), recipients=recipients, values=(("question", words),)),),
+                    owned=(
+                        OwnedPart(owner=sender_owner(visit.id), recipients=recipients, values=(("question", words),)),
+                    ),
                 )
             )
         self._publisher.publish()
@@ -213,7 +214,7 @@ class Returning:
     ) -> tuple[AskedQuestion, ...]:
         if not asked:
             return ()
-        owner = sender_owner(visit)
+        owner = sender_owner(visit.id)
         seqs = self._register.seqs_of(owner.id)
         texts = {
             UUID(words["question"]): str(words["text"])
@@ -226,19 +227,25 @@ class Returning:
         )
 
 
-def _events_of(session: Session, items: Sequence[UUID]) -> set[EventKind]:
-    statement = (
-        select(EntryRow.leaf)
-        .join(EntrySubjectRow, EntrySubjectRow.seq == EntryRow.seq)
-        .where(EntrySubjectRow.owner_id.in_(items))
-    )
-    return {Entry.parse(leaf).event for leaf in session.execute(statement).scalars()}
+def _acts_on(session: Session, visit_id: UUID) -> tuple[bool, bool]:
+    """Tell whether a person looked at what a visit brought, and whether any of it was released since it came.
+
+    Only where a person looks does the entry name the sender (`senders_of`); a release is never a machine's.
+    """
+    looks = select(EntryRow.leaf).join(EntrySubjectRow, EntrySubjectRow.seq == EntryRow.seq)
+    looks = looks.where(EntrySubjectRow.owner_id == sender_owner(visit_id).id)
+    ours = Delivery.table.c
+    later = (EntrySubjectRow.owner_id == ours.item_id) & (EntrySubjectRow.seq > ours.record_seq)
+    acts = select(EntryRow.leaf).join(EntrySubjectRow, EntrySubjectRow.seq == EntryRow.seq)
+    acts = acts.join(Delivery.table, later).where(ours.visit_id == visit_id)
+    looked_at = any(_is(leaf, EventKind.ACCESS) for leaf in session.execute(looks).scalars())
+    return looked_at, any(_is(leaf, EventKind.DISSEMINATION) for leaf in session.execute(acts).scalars())
+
+
+def _is(leaf: bytes, event: EventKind) -> bool:
+    entry = Entry.parse(leaf)
+    return entry.event is event and entry.outcome is Outcome.SUCCESS
 
 
 def _fresh(session: Session, visit: Visit) -> Visit:
     return visit_by_id(session, visit.id) or visit
-
-
-def sender_owner(visit: Visit) -> Owner:
-    """The sender's own compartment has an id of its own, for the office opens the visit's with another key."""
-    return Owner(kind=OwnerKind.SENDER, id=sender_compartment(visit.id))

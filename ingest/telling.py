@@ -14,7 +14,14 @@ from archive.access import Action, require
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
-from archive.catalogue.drops import deliveries_of, list_visits, newest_consent, questions_of, visit_by_number
+from archive.catalogue.drops import (
+    deliveries_of,
+    list_visits,
+    newest_consent,
+    questions_of,
+    sender_owner,
+    visit_by_number,
+)
 from archive.catalogue.incidents import incident_by_number
 from archive.catalogue.items import items_by_id
 from archive.catalogue.records import Question, Visit
@@ -25,7 +32,6 @@ from custody.ledger import Ledger
 from custody.register import OpenedEntry, Register
 from ingest.choices import visit_owner
 from ingest.consents import Rung, rung_of
-from ingest.returning import sender_owner
 from ingest.visits import DIFFERS, REFUSED
 
 
@@ -101,15 +107,15 @@ class TellingRoom:
             (found,) = (_hand_over(session, *each) for each in list_visits(session, visit.id))
             questions = [question for question, _ in questions_of(session, visit.id)]
             staff = Owner(kind=OwnerKind.STAFF, id=organisation(session).id)
-        keys = self._keys(actor, [visit_owner(visit), staff], purpose)
+        keys = self._keys(actor, [visit_owner(visit), staff], sender_owner(visit.id), purpose)
         entries = self._register.open(self._register.seqs_of(visit.id), keys)
-        asked = self._register.open(self._register.seqs_of(sender_owner(visit).id), keys) if questions else []
+        asked = self._register.open(self._register.seqs_of(sender_owner(visit.id).id), keys) if questions else []
         answers = tuple(value for entry in entries for value in entry.all("answers"))
         return Told(hand_over=found, answers=answers, replies=_replies(questions, asked, entries))
 
-    def _keys(self, actor: Actor, owners: Sequence[Owner], purpose: str) -> dict[UUID, KeyIdentity]:
+    def _keys(self, actor: Actor, owners: Sequence[Owner], sender: Owner, purpose: str) -> dict[UUID, KeyIdentity]:
         try:
-            access = self._ledger.record_access(actor, owners, purpose, recipients={})
+            access = self._ledger.record_access(actor, [*owners, sender], purpose, recipients={})
             return self._vault.unwrap(access, [owner.id for owner in owners])
         except TestigoError as error:
             self._ledger.record_refusal(actor, Action.READ_TOLD, error)

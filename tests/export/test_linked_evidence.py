@@ -148,7 +148,7 @@ def test_what_was_linked_can_be_left_out_by_its_number_and_the_page_counts_it(ar
     assert "1 item of the incident, by choice" in page
 
 
-def test_what_an_observer_brings_again_is_evidence_of_their_incident_too_and_held_with_it(
+def test_what_an_observer_brings_again_is_an_item_of_their_incident_alone_and_held_with_it(
     archive: WayIn, tmp_path: Path
 ) -> None:
     second = archive.incident("A second incident")
@@ -159,8 +159,9 @@ def test_what_an_observer_brings_again_is_evidence_of_their_incident_too_and_hel
     drop.uploads.receive_whole(os.urandom(32), code, Told(name="phone-7.txt"), Brought(b"the same\n"), 1000)
     hold = archive.rooms.acts.place_hold(archive.actor, second, title="Doe v. Noem", trigger="filed_case")
     with archive.rooms.database.reading() as session:
-        assert [item.id for item, _ in items_of_incident(session, second.id)] == [shared.id]
-        assert holds_on(session, shared) == [hold]
+        (brought,) = [item for item, _ in items_of_incident(session, second.id)]
+        assert brought.id != shared.id
+        assert (holds_on(session, brought), holds_on(session, shared)) == ([hold], [])
     build(archive, tmp_path / "packet", incident=second)
     said = everything_in(tmp_path / "packet")
     assert "phone-7.txt" in said
