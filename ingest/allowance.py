@@ -3,10 +3,11 @@
 What was declared and never came closes the door for nobody else. What arrives is held against the limits again.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Lock
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -16,13 +17,14 @@ from archive.catalogue.drops import (
     files_through,
     link_by_id,
     octets_through,
-    oldest_empty,
     open_uploads,
     promised_by,
     room_promised,
+    uploads_of_closed_links,
+    uploads_that_give_way,
 )
 from archive.catalogue.records import DropLink, Visit
-from archive.errors import ConflictError, UnavailableError
+from archive.errors import ConflictError, NotFoundError, UnavailableError
 from archive.settings import IngestSettings
 from archive.types import Clock
 from ingest.finishing import Finishing
@@ -30,7 +32,9 @@ from ingest.finishing import Finishing
 STEP_OCTETS = 8 << 20
 """Room is looked at before each so many octets."""
 
-_EMPTY_FOR = timedelta(seconds=30)
+_OF_A_VISIT = 64
+_LINKS_SHARE = 4
+"""A quarter of all places is for one link, or so many as for a visit where that is more."""
 _LET_GO_AT_ONCE = 50
 _MIB = 1 << 20
 
@@ -54,13 +58,15 @@ class Allowance:
         self._clock = clock
         self._lock = Lock()
         self._granted = 0
+        self._quota_lock = Lock()
+        self._coming: dict[UUID, list[_Coming]] = {}
 
-    def before_new(self, declared: int) -> None:
+    def before_new(self, visit: Visit, declared: int) -> None:
         """Raises: UnavailableError `uploads/no-room`."""
         with self._database.reading() as session:
             promised = room_promised(session, STEP_OCTETS)
         self._refuse_without(promised + 2 * declared)
-        self._let_empty_ones_go()
+        self._make_way(visit)
 
     def refuse_new(self, session: Session, visit: Visit, link: DropLink, declared: int) -> None:
         """Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`."""
@@ -68,7 +74,7 @@ class Allowance:
         left = link.most_octets - octets_through(session, link.id) - octets
         if declared > left or files_through(session, link.id) + files >= link.most_files:
             raise _quota()
-        if open_uploads(session) >= self._settings.open_uploads:
+        if any(open_uploads(session, **of) >= most for of, most in self._most_open(visit)):
             raise UnavailableError("uploads/no-room", "Too many uploads wait at once. Try again in some minutes.")
 
     @contextmanager
@@ -79,17 +85,53 @@ class Allowance:
 
         Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`.
         """
-        left = row.declared - row.received
+        coming = row.declared - row.received
+        coming = coming if length is None else min(length, coming)
+        granted = Granted(self)
+        with self._under_the_quota(row, coming):
+            try:
+                granted.next_step(coming)
+                yield granted
+            finally:
+                granted.give_back()
+
+    @contextmanager
+    def _under_the_quota(self, row: Upload, coming: int) -> Iterator[None]:
+        """Count a request for its link until what it brought is written down: of many at once none goes beyond.
+
+        Raises: ConflictError `uploads/quota`.
+        """
+        me = _Coming(upload=row.name, octets=coming, is_new=not row.received)
+        with self._quota_lock:
+            requests = self._coming.setdefault(row.drop_link_id, [])
+            before = tuple(requests)
+            requests.append(me)
+        try:
+            # What others bring may be in the catalogue since: counted twice it is looked at again, one by one.
+            if not self._fits(row, me, before):
+                with self._quota_lock:
+                    requests.remove(me)
+                    if not self._fits(row, me, tuple(requests)):
+                        raise _quota()
+                    requests.append(me)
+            yield
+        finally:
+            with self._quota_lock:
+                if me in requests:
+                    requests.remove(me)
+                if not requests:
+                    self._coming.pop(row.drop_link_id, None)
+
+    def _fits(self, row: Upload, me: "_Coming", before: "Sequence[_Coming]") -> bool:
+        """Tell whether a link takes what a request brings, beside what others are bringing."""
+        # An older request of the same upload brings the same octets.
+        all_ = [me, *(other for other in before if other.upload != row.name)]
         with self._database.reading() as session:
             link = link_by_id(session, row.drop_link_id)
-            if octets_through(session, link.id) + min(length or 0, left) > link.most_octets:
-                raise _quota()
-        granted = Granted(self)
-        try:
-            granted.next_step(left if length is None else min(length, left))
-            yield granted
-        finally:
-            granted.give_back()
+            if octets_through(session, link.id) + sum(each.octets for each in all_) > link.most_octets:
+                return False
+            files = sum(each.is_new for each in all_)
+            return not me.is_new or files_through(session, link.id) + files <= link.most_files
 
     def grant(self, instead_of: int, needed: int) -> None:
         """Hold room for octets `instead_of` those held before. Raises: UnavailableError `uploads/no-room`."""
@@ -106,15 +148,43 @@ class Allowance:
                 "uploads/no-room", "The archive has no room just now. What arrived is kept. Try again later."
             )
 
-    def _let_empty_ones_go(self) -> None:
-        """Where too many uploads are open, those give way that have brought nothing, the oldest first."""
+    def _most_open(self, visit: Visit) -> tuple[tuple[dict[str, UUID], int], ...]:
+        """Say how many uploads may be open of a visit, of a link and in all: one code has not all places."""
+        of_all = self._settings.open_uploads
+        of_a_link = max(_OF_A_VISIT, of_all // _LINKS_SHARE)
+        return (
+            ({"visit_id": visit.id}, _OF_A_VISIT),
+            ({"link_id": visit.drop_link_id}, of_a_link),
+            ({}, of_all),
+        )
+
+    def _make_way(self, visit: Visit) -> None:
+        """Close the uploads of closed links; where too many are open, those that bring least give way.
+
+        What arrived of them waits for an unlock and becomes an incomplete item; their senders begin anew.
+        """
+        now = self._clock()
         with self._database.reading() as session:
-            if open_uploads(session) < self._settings.open_uploads:
-                return
-            names = oldest_empty(session, self._clock() - _EMPTY_FOR, _LET_GO_AT_ONCE)
-        for name in names:
-            if not self._finishing.close_upload(name.hex()):
-                self._finishing.clean_up(name.hex())
+            names = uploads_of_closed_links(session, now, _LET_GO_AT_ONCE)
+            for of, most in self._most_open(visit):
+                too_many = open_uploads(session, **of) - most + 1
+                if too_many > 0:
+                    found = uploads_that_give_way(session, now, _LET_GO_AT_ONCE, **of)
+                    # Of those that brought anything no more than needed: their senders may only be out of reach.
+                    names += [name for at, (name, received) in enumerate(found) if not received or at < too_many]
+        for name in dict.fromkeys(names):
+            with suppress(NotFoundError):  # Another request has closed it, too, and nothing of it had come.
+                if not self._finishing.close_upload(name.hex()):
+                    self._finishing.clean_up(name.hex())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Coming:
+    """What one request brings: its octets, and whether they are the first of their file."""
+
+    upload: bytes
+    octets: int
+    is_new: bool
 
 
 class Granted:

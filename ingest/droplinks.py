@@ -18,7 +18,9 @@ from archive.age.recipients import X25519Identity
 from archive.catalogue.accounts import organisation, read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.drops import (
+    close_uploads_of,
     files_through,
+    link_by_id,
     link_by_mac,
     link_by_number,
     list_links,
@@ -52,6 +54,8 @@ class OpenLink:
     label: str
     octets_left: int
     files_left: int
+    closed: bool = False
+    """It takes no more files; whoever has sent some may still write words and finish."""
     seal_to: str = ""
     """The age recipients that the phone seals its waiting copies to, this archive's arrival key first; or empty."""
 
@@ -182,7 +186,7 @@ class DropLinks:
         return "expired" if link.expires_time <= self._clock() else "open"
 
     def revoke(self, actor: Actor, number: str, *, reason: str) -> DropLink:
-        """Close a link; what came through it stays.
+        """Close a link and what is under way through it; what came stays, of unfinished files as incomplete items.
 
         Raises: NotFoundError `drop/no-such-link`; ConflictError `drop/revoked`.
         """
@@ -192,9 +196,19 @@ class DropLinks:
             if link.status != "open":
                 raise ConflictError("drop/revoked", "This drop link was revoked before. Nothing was changed.")
             closed = replace(link, status="revoked")
+            close_uploads_of(transaction.session, link.id)
             values = (("purpose", "drop link revoked"), ("reason", reason), ("record", closed.to_log()))
             transaction.record(Draft(event=EventKind.METADATA_MODIFICATION, actor=actor, values=values))
         return closed
+
+    def refuse_used_up(self, session: Session, link: DropLink) -> None:
+        """Look once more in the transaction that begins a visit: of many at once a link for one observer takes one.
+
+        Raises: NotFoundError `drop/no-such-code`.
+        """
+        left = self._left(session, link_by_id(session, link.id))
+        if left is None or left[0] <= 0 or left[1] <= 0:
+            raise no_such_code()
 
     def _left(self, session: Session, link: DropLink) -> tuple[int, int] | None:
         """Return the octets and files that a link still takes; None where it takes nothing more."""

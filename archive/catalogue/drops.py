@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import Session
 
 from archive.catalogue.drop_models import SlipRow, UploadRow
@@ -18,6 +18,12 @@ RECEIVING = "receiving"
 CLOSING = "closing"
 """Takes no more octets; what arrived is about to become an item."""
 ENDED = "ended"
+DAMAGED = "damaged"
+"""Takes no more octets either: some of those that it had do not open any more. People were told to look."""
+WAITING = (RECEIVING, CLOSING, DAMAGED)
+SILENT_FOR = timedelta(seconds=30)
+SLOW_FOR, SLOW_OCTETS = timedelta(minutes=10), 64 << 10
+"""Whoever brings less than so much in such a while keeps a place with an octet now and then."""
 
 _link = DropLink.table.c
 _visit = Visit.table.c
@@ -112,23 +118,23 @@ def octets_through(session: Session, link_id: UUID) -> int:
         .where(_visit.drop_link_id == link_id)
     )
     waiting = select(func.coalesce(func.sum(UploadRow.received), 0)).where(
-        UploadRow.drop_link_id == link_id, UploadRow.state.in_([RECEIVING, CLOSING]), ~_is_delivered()
+        UploadRow.drop_link_id == link_id, UploadRow.state.in_(WAITING), ~_is_delivered()
     )
     return int(session.execute(delivered).scalar() or 0) + int(session.execute(waiting).scalar() or 0)
 
 
 def files_through(session: Session, link_id: UUID) -> int:
-    """Count the files of which anything arrived through a link."""
-    statement = select(func.count()).select_from(UploadRow)
-    return session.execute(statement.where(UploadRow.drop_link_id == link_id, UploadRow.received > 0)).scalar() or 0
+    """Count the files of which anything arrived through a link, and those that are empty."""
+    came = (UploadRow.drop_link_id == link_id) & ((UploadRow.received > 0) | (UploadRow.declared == 0))
+    return session.execute(select(func.count()).select_from(UploadRow).where(came)).scalar() or 0
 
 
 def promised_by(session: Session, visit_id: UUID) -> tuple[int, int]:
     """Return the octets that a visit's uploads have yet to bring, and the files of it of which nothing came."""
     left = func.coalesce(func.sum(UploadRow.declared - UploadRow.received), 0)
     coming = select(left).where(UploadRow.visit_id == visit_id, UploadRow.state == RECEIVING)
-    of_it = (UploadRow.visit_id == visit_id) & (UploadRow.received == 0)
-    empty = select(func.count()).select_from(UploadRow).where(of_it, (UploadRow.state == RECEIVING) | _is_delivered())
+    of_it = (UploadRow.visit_id == visit_id) & (UploadRow.received == 0) & (UploadRow.declared > 0)
+    empty = select(func.count()).select_from(UploadRow).where(of_it, UploadRow.state == RECEIVING)
     return int(session.execute(coming).scalar() or 0), session.execute(empty).scalar() or 0
 
 
@@ -140,40 +146,73 @@ def room_promised(session: Session, share: int) -> int:
     """
     left, most = UploadRow.declared - UploadRow.received, UploadRow.received + share
     coming = case((left < most, left), else_=most)
-    open_ = UploadRow.state.in_([RECEIVING, CLOSING])
+    open_ = UploadRow.state.in_(WAITING)
     total = select(func.coalesce(func.sum(UploadRow.received + 2 * coming), 0)).where(open_)
     return int(session.execute(total).scalar() or 0)
 
 
-def oldest_empty(session: Session, before: datetime, most: int) -> list[bytes]:
-    """Return the names of the oldest uploads that have brought nothing."""
-    empty = (UploadRow.state == RECEIVING) & (UploadRow.received == 0) & (UploadRow.created_time < before)
-    statement = select(UploadRow.name).where(empty).order_by(UploadRow.created_time).limit(most)
-    return list(session.execute(statement).scalars())
+def uploads_that_give_way(
+    session: Session, now: datetime, most: int, *, link_id: UUID | None = None, visit_id: UUID | None = None
+) -> list[tuple[bytes, int]]:
+    """Return the open uploads that nobody sends, or that hardly move, and the octets that each has: the smallest first,
+    then the oldest."""
+    silent = UploadRow.changed_time < now - SILENT_FOR
+    slow = (UploadRow.created_time < now - SLOW_FOR) & (UploadRow.received < SLOW_OCTETS)
+    where = _open(link_id, visit_id) & (silent | slow)
+    statement = select(UploadRow.name, UploadRow.received).where(where)
+    smallest = statement.order_by(UploadRow.received, UploadRow.changed_time).limit(most)
+    return [(row[0], row[1]) for row in session.execute(smallest)]
+
+
+def uploads_of_closed_links(session: Session, now: datetime, most: int) -> list[bytes]:
+    """Return the names of open uploads whose link was revoked, or has expired while nobody sent them."""
+    expired = (_link.expires_time <= now) & (UploadRow.changed_time < now - SLOW_FOR)
+    statement = (
+        select(UploadRow.name)
+        .join(DropLink.table, _link.id == UploadRow.drop_link_id)
+        .where(_open() & ((_link.status != "open") | expired))
+        .order_by(UploadRow.changed_time)
+    )
+    return list(session.execute(statement.limit(most)).scalars())
+
+
+def close_uploads_of(session: Session, link_id: UUID) -> None:
+    """Have the open uploads of a link take no more; what arrived of them waits to become items."""
+    session.execute(update(UploadRow).where(_open(link_id)).values(state=CLOSING))
+
+
+def _open(link_id: UUID | None = None, visit_id: UUID | None = None) -> ColumnElement[bool]:
+    its = (UploadRow.state == RECEIVING) & (UploadRow.received < UploadRow.declared)
+    if link_id is not None:
+        its &= UploadRow.drop_link_id == link_id
+    return its if visit_id is None else its & (UploadRow.visit_id == visit_id)
 
 
 def _is_delivered() -> ColumnElement[bool]:
     return select(_delivery.id).where(_delivery.upload == UploadRow.name).exists()
 
 
-def open_uploads(session: Session) -> int:
-    statement = select(func.count()).select_from(UploadRow).where(UploadRow.state == RECEIVING)
+def open_uploads(session: Session, *, link_id: UUID | None = None, visit_id: UUID | None = None) -> int:
+    statement = select(func.count()).select_from(UploadRow).where(_open(link_id, visit_id))
     return session.execute(statement).scalar() or 0
 
 
 def unfinished_uploads(session: Session) -> list[Upload]:
     """Return the uploads that are no items yet, the oldest first."""
-    statement = (
-        select(UploadRow)
-        .where(UploadRow.state.in_([RECEIVING, CLOSING]))
-        .order_by(UploadRow.changed_time, UploadRow.name)
-    )
+    statement = select(UploadRow).where(UploadRow.state.in_(WAITING)).order_by(UploadRow.changed_time, UploadRow.name)
     return [_upload(row) for row in session.execute(statement).scalars()]
 
 
 def uploads_of(session: Session, visit_id: UUID) -> list[Upload]:
     statement = select(UploadRow).where(UploadRow.visit_id == visit_id).order_by(UploadRow.created_time, UploadRow.name)
     return [_upload(row) for row in session.execute(statement).scalars()]
+
+
+def has_brought(session: Session, visit_id: UUID) -> bool:
+    """Tell whether anything arrived of a visit, in whatever state it is."""
+    came = select(UploadRow.name).where(UploadRow.visit_id == visit_id, UploadRow.received > 0)
+    delivered = select(_delivery.id).where(_delivery.visit_id == visit_id)
+    return any(session.execute(each.limit(1)).first() is not None for each in (came, delivered))
 
 
 def visit_by_id(session: Session, visit_id: UUID) -> Visit | None:
