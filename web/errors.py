@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, jsonify, make_response, render_template, request, url_for
 from flask_babel import lazy_gettext as _l
 from werkzeug.exceptions import HTTPException
 
@@ -135,6 +135,7 @@ WORDS: dict[str, Any] = {
     "web/wrong-method": _l("This page cannot be used in this way. Nothing was changed. Open it again from its start."),
     "web/unforeseen": _l("Something went wrong on our side. What you sent is kept. Try again in a few minutes."),
 }
+_SAYINGS = {**WORDS, **{kind.__name__: words for kind, words in WORDS_BY_CLASS.items()}}
 _BY_STATUS = {404: "web/no-such-page", 405: "web/wrong-method"}
 _KEY = "testigo-errors"
 _TRACEBACK_VARIABLE = "TESTIGO_TRACEBACK"
@@ -150,9 +151,18 @@ def status_of(error: errors.TestigoError) -> int:
 
 def words_of(error: errors.TestigoError) -> str:
     """Say what happened in the reader's language."""
+    return str(_SAYINGS[_saying_of(error)])
+
+
+def words_again(saying: str) -> str | None:
+    """Say the same once more, in the language of this request; None where nothing is said by that name."""
+    return str(_SAYINGS[saying]) if saying in _SAYINGS else None
+
+
+def _saying_of(error: errors.TestigoError) -> str:
     if error.code in WORDS:
-        return str(WORDS[error.code])
-    return str(next(words for kind, words in WORDS_BY_CLASS.items() if isinstance(error, kind)))
+        return error.code
+    return next(kind.__name__ for kind in WORDS_BY_CLASS if isinstance(error, kind))
 
 
 def wire(app: Flask, *, template: str = "observer/problem.html", words: Words | None = None) -> None:
@@ -168,7 +178,7 @@ def _ours(error: errors.TestigoError) -> Response:
     status = status_of(error)
     if status >= 500:
         _log.error("%s: %s", error.code, error.message)
-    return _answer(status, error.code, _own_words(error.code) or words_of(error))
+    return _answer(status, error.code, _own_words(error.code) or words_of(error), saying=_saying_of(error))
 
 
 def _of_the_protocol(error: HTTPException) -> Response:
@@ -202,14 +212,22 @@ def wants_json() -> bool:
     return accepted.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def _answer(status: int, code: str, words: str) -> Response:
+def _answer(status: int, code: str, words: str, saying: str = "") -> Response:
     if wants_json():
         response = jsonify(ok=False, status=status, error=words, errors=[], code=code)
     else:
         template, _ = current_app.extensions[_KEY]
-        response = make_response(render_template(template, status=status, code=code, words=words))
+        here = _address_again(status, saying or code)
+        response = make_response(render_template(template, status=status, code=code, words=words, **here))
     response.status = f"{status} {_phrase(status)}"
     return response
+
+
+def _address_again(status: int, saying: str) -> dict[str, str]:
+    """Where the same words stand in another language: what a form is sent to may be no page that can be opened."""
+    if request.method in ("GET", "HEAD") or "observer.problem" not in current_app.view_functions:
+        return {}
+    return {"here": url_for("observer.problem", status=status, saying=saying)}
 
 
 def _own_words(code: str) -> str | None:

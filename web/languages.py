@@ -53,6 +53,7 @@ def shared() -> dict[str, Any]:
     theme = request.cookies.get("theme", "auto")
     return {
         "lang": tag(),
+        "here": "",  # The address of this page, where another than that of the request.
         "languages": [(code.replace("_", "-"), name) for code, name in _offered().items()],
         "direction": Locale.parse(chosen()).text_direction,
         "theme": theme if theme in _THEMES else "auto",

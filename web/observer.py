@@ -6,13 +6,14 @@ the archive keeps only what is derived from it.
 
 import os
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from archive.access import Action
 from ingest.consents import Rung
 from web.client import known_tokens, same_pace, token_octets, visit_through
 from web.compression import travels_compressed
+from web.errors import words_again
 from web.rooms import rooms, settings
 from web.security import OPEN_TO_THE_LENS, proves_itself, requires
 
@@ -113,6 +114,16 @@ def forget() -> AnyResponse:
 @requires(Action.VISIT)
 def forgotten() -> str:
     return render_template("observer/forgotten.html")
+
+
+@blueprint.get("/problem/<int:status>/<path:saying>")
+@requires(Action.VISIT)
+def problem(status: int, saying: str) -> str:
+    """Say once more, in another language, what went wrong with a form that was sent."""
+    words = words_again(saying)
+    if words is None:
+        abort(404)
+    return render_template("observer/problem.html", status=status, code=saying, words=words)
 
 
 @blueprint.post("/theme")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -80,8 +81,6 @@ def files_and_code(browser: Browser) -> tuple[str, str]:
 
 
 def post(browser: Browser, path: str, page: str, **fields: str) -> int:
-    from urllib.parse import urlencode
-
     body = urlencode({"csrf_token": token_in(page), **fields}).encode()
     return browser.post(path, body, "application/x-www-form-urlencoded").status
 
@@ -285,6 +284,31 @@ def test_words_are_a_statement_in_plain_text_whatever_they_look_like(served: Ser
     formats = [archive.log_of(item)[0].get("format") for item in items]
     archive.rooms.close()
     assert {(each["mime_type"], each["kind"]) for each in formats if each} == {("text/plain", "statement")}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/r/me/answer", 404), ("/r/me/use", 403), ("/r/me/stop", 403), ("/r/out", 409), ("/forget", 409)],
+)
+def test_what_went_wrong_with_a_form_can_be_read_in_every_language(served: Served, path: str, status: int) -> None:
+    browser = Browser(served)
+    token = "" if status == 409 else token_in(browser.get("/r").text)
+    answer = browser.post(path, urlencode({"csrf_token": token}).encode(), "application/x-www-form-urlencoded")
+    assert answer.status == status, answer.text
+    links = re.findall(r'<a href="([^"]*\?lang=[^"]+)" lang="([^"]+)"', answer.text)
+    assert len(links) == 5
+    said = set()
+    for link, language in links:
+        page = browser.get(link)
+        assert (page.status, f'<html lang="{language}"' in page.text) == (200, True), link
+        alert = re.search(r'role="alert"><h1>(.*?)</p>', page.text, re.DOTALL)
+        assert alert
+        said.add(alert[1])
+        assert f"({status})" in page.text
+    assert len(said) == 5, "the same in five languages, not five times in one"
+    assert re.search(r'role="alert"><h1>(.*?)</p>', answer.text, re.DOTALL)[1] in said  # type: ignore[index]
+    for nonsense in ("/problem/409/no/such", "/problem/409/<b>", "/problem/x/visits/stopped"):
+        assert browser.get(nonsense).status == 404
 
 
 def test_a_code_that_was_used_is_shown_no_more(served: Served) -> None:

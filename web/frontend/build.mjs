@@ -53,7 +53,8 @@ for (const name of await readdir(out)) await rm(join(out, name));
 
 await bundle("testigo.css", { ...common, entryPoints: ["style/testigo.css"], target: ["chrome111", "firefox113", "safari16.4"] });
 await bundle("old.js", { ...worker, entryPoints: ["drop/old.js"], target: ["es5"], metafile: true });
-await bundle("drop.js", { ...page, entryPoints: ["drop/main.js"], metafile: true });
+const native = { "url-parse": "./drop/native-url.js", "js-base64": "./drop/native-base64.js" };
+await bundle("drop.js", { ...page, entryPoints: ["drop/main.js"], metafile: true, alias: native });
 await bundle("code.js", { ...page, entryPoints: ["drop/code.js"], metafile: true });
 await bundle("receipt.js", { ...page, entryPoints: ["drop/receipt.js"], metafile: true });
 await bundle("check.js", { ...page, entryPoints: ["check/main.js"], metafile: true });

@@ -15,6 +15,7 @@ let visit = form.elements.visit.value;
 const AGAIN = "-"; // in place of a code: the visit that this browser came back to
 const MOST_PROBLEMS = 5;
 const TOGETHER = 50;
+const SEALER_MS = 10_000;
 const files = new Map();
 const rate = new Rate();
 let records = [];
@@ -259,8 +260,13 @@ async function start() {
   await begun;
   await changed(true);
   sender.wake();
+  setTimeout(fetchAhead, sealTo ? SEALER_MS : 0);
+}
+
+// The script that copies, before it is needed: a signal that goes between opening the page and choosing must not cost the
+// copy. The sealing one is larger than the page: it comes when the page has been looked at for a while, or a file is chosen.
+function fetchAhead() {
   copier.ready();
-  // The sealing script is too large for everybody's first load; where it is used it must be there without a signal too.
   if (sealTo) globalThis.caches?.open("testigo-files").then(async (kept) => (await kept.match(spool)) || kept.add(spool)).catch(() => {});
 }
 

@@ -1,6 +1,6 @@
 // Sends the queue, one file at a time, until the archive says of each that it is the same on its side. It retries for ever.
 // One tab of a browser sends; the server itself retires an older request when a newer one comes for the same upload.
-import * as tus from "tus-js-client";
+import { newUpload } from "./tus.js";
 import { BEGUN_ANEW, SENT, change, isWaiting, removeCopy } from "./queue.js";
 import { withLock } from "./alone.js";
 import { canRead, isSealed, knowsDigest, metadataOf, sourceOf, wordsOf } from "./source.js";
@@ -177,7 +177,7 @@ export class Sender {
           this.changed();
         }
       }, 500);
-      const upload = new tus.Upload(body, {
+      const upload = newUpload(body, {
         // With an address of its own an upload is never begun anew behind our back.
         endpoint: record.url ? null : this.endpoint,
         uploadUrl: record.url ?? null,
@@ -185,7 +185,6 @@ export class Sender {
         retryDelays: null,
         storeFingerprintForResuming: false,
         metadata: metadataOf(record, file),
-        ...(isSealed(record) && { fileReader: { openFile: async () => body } }),
         onBeforeRequest: async (request) => {
           if (!going.stopped) await this.#tellDigest(request, { record, upload, hear, going });
           if (going.stopped) throw STOPPED; // aborting ends what runs, not what is about to
