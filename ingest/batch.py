@@ -107,7 +107,7 @@ class BatchImport:
     def begin(self, request: ImportRequest) -> ImportBatch:
         """Open an import: enter a new one, or go on with the one that `request.resume` names.
 
-        Raises: ConflictError `batch/other-import` where `request.resume` names none
+        Raises: InputError `batch/nothing-there`; ConflictError `batch/other-import` where `request.resume` names none
         of this source and incident that is unfinished; ConflictError `archive/held` where another process imports from
         the same source just now. Nothing is entered then.
         """
