@@ -24,7 +24,7 @@ from archive.catalogue.records import ImportBatch
 from archive.errors import AccessError, ConflictError, InputError, UnavailableError
 from ingest.held import hold_import
 from ingest.listed import Macs
-from ingest.manifest import read_manifest
+from ingest.manifest import RESERVED, read_manifest
 from ingest.progress import Step
 from ingest.reception import Linked, Refused, Result, Stored
 from ingest.reconciliation import ImportRequest, Reconciliation
@@ -117,6 +117,7 @@ def test_a_sidecar_is_tied_to_its_file_and_each_file_keeps_its_claimed_time(arch
     assert sidecar.item.companion_id == main.item.id
     claims = archive.log_of(main.item)[0].get("claims")["sender"]
     assert claims == {"file_modified": "2023-11-14T22:13:20.123456789Z"}
+    assert set(claims) == RESERVED, "a manifest that claims one of these is refused, and nothing of it is overwritten"
 
 
 def test_a_second_run_links_everything_and_copies_nothing(archive: WayIn, card: Path) -> None:
