@@ -41,8 +41,8 @@ def read_manifest(path: Path) -> Claims:
             raise _bad(f"{place} names no path")
         if taken := sorted(RESERVED & row.keys()):
             raise _bad(
-                f"{place} claims `{taken[0]}`, under which the time that the file system gives is kept; give it another "
-                f"name, such as `{taken[0]}_told`"
+                f"{place} claims `{taken[0]}`, under which the time that the file system gives is kept; give it "
+                f"another name, such as `{taken[0]}_told`"
             )
         if name in claims:
             raise _bad(f"{place} names a path for the second time")
