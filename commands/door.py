@@ -77,9 +77,14 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
 def refuse_output(rooms: Rooms, path: Path) -> None:
     """Refuse a place for a result before anything is done that could not be told again: every `-o` comes through here.
 
-    Raises: InputError `cli/cannot-write`; as `Places.refuse_output`.
+    Raises: InputError `cli/cannot-write`, `cli/something-there`; as `Places.refuse_output`.
     """
     rooms.places.refuse_output(path)
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise errors.InputError(
+            "cli/something-there",
+            f"{printable(str(path))} is there already, and was kept as it is. Nothing was done. Name another place.",
+        )
     if path.is_dir() or not os.access(path.absolute().parent, os.W_OK | os.X_OK):
         raise errors.InputError("cli/cannot-write", f"{printable(str(path))} cannot be written. Nothing was done.")
 

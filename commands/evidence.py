@@ -10,18 +10,19 @@ import click
 
 from archive.access import Action, require
 from archive.catalogue.incidents import import_by_number, incident_by_number, incidents_by_id, list_incidents
-from archive.durable import write_durably
+from archive.catalogue.records import ImportBatch
 from archive.errors import ConflictError, InputError, LockedError, UnavailableError
+from archive.places import lies_in
 from cli import INTERRUPTED, Rooms
 from commands.door import GivenPath, GivenText, Interrupted, common, refuse_output
+from commands.import_receipt import write_receipt
 from commands.importing import Progress, forecast, report
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted
 from custody.incidents import Judgement, judge_report, open_incident, refuse_judged_so, told_of
-from custody.receipt_office import issue_receipt
 from ingest.folder import look_at
 from ingest.manifest import read_manifest
-from ingest.reception import Linked, Stored
+from ingest.reception import Result
 from ingest.reconciliation import ImportRequest, Reconciliation
 
 _TOLD = {"place": "where, as told", "started_claim": "since, as told", "title": "title"}
@@ -199,6 +200,8 @@ def import_(  # noqa: PLR0913 - one parameter an option
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.RECEIVE)
     is_planned = rooms.asked.dry_run or rooms.asked.explain
+    if receipt_file is not None:
+        refuse_output(rooms, receipt_file)  # A receipt can be made only in this run.
     source, listed = _where_from(rooms, source, resume, is_planned)
     request = _request(rooms, source, number, resume, manifest, custodian, device, write_blocker, reason)
     request = replace(request, listed=listed)
@@ -206,43 +209,53 @@ def import_(  # noqa: PLR0913 - one parameter an option
         _tell_unfinished(rooms, talk, request.source)
     if is_planned:
         return forecast(rooms, talk, request)
-    if receipt_file is not None:
-        refuse_output(rooms, receipt_file)  # A receipt can be made only in this run.
     batch = rooms.batch_import.begin(request)
     talk.aside(f"Import {batch.number}" + ("" if resume is None else ", going on"))
+    closing = _run(rooms, talk, batch, request, receipt_file)
+    if receipt_file is None:
+        return report(talk, closing)
+    try:
+        write_receipt(rooms, talk, closing.number, [result for _, result in closing.results], receipt_file)
+    finally:
+        status = report(talk, closing)
+    return status
+
+
+def _run(
+    rooms: Rooms, talk: Talk, batch: ImportBatch, request: ImportRequest, receipt_file: Path | None
+) -> Reconciliation:
+    """Run an import; where it is broken off, give the receipt for what is in, and the line that goes on."""
     line = _resume_line(request.source, batch.number)
+    results: list[tuple[str, Result]] = []
     with Progress(talk) as progress:
         try:
-            closing = rooms.batch_import.run(batch, request, progress.watch)
+            return rooms.batch_import.run(batch, request, progress.watch, results)
         except KeyboardInterrupt:
             progress.stop()
             ended = counted(progress.ended, "file is", "files are")
             talk.insist(f"Stopped. {ended} in and checked; what was in hand was dropped whole.")
+            _give_early(rooms, talk, batch, results, receipt_file)
             talk.insist(f"To go on: {line}")
             talk.document({"message_type": "interrupted", "import": batch.number, "resume": line, "exit": INTERRUPTED})
             raise Interrupted from None
         except UnavailableError as error:
             progress.stop()
+            _give_early(rooms, talk, batch, results, receipt_file)
             raise UnavailableError(error.code, f"{error.message} To go on: {line}", evidence=error.evidence) from error
-    if receipt_file is not None:
-        _write_receipt(rooms, talk, closing, receipt_file)
-    return report(talk, closing)
 
 
-def _write_receipt(rooms: Rooms, talk: Talk, closing: Reconciliation, path: Path) -> None:
-    """Write a receipt for what this run took in; it can be made only while the entries' salts are in memory.
-
-    So the authorities are asked before: whoever keeps the receipt then has their word on the time.
-    """
-    results = [result for _, result in closing.results]
-    items = [(r.item.number, r.entry, r.sha256, r.item.size) for r in results if isinstance(r, Stored)]
-    items += [(r.item_number, r.entry, r.sha256, r.size) for r in results if isinstance(r, Linked)]
-    if not items:
-        talk.aside("No receipt: this run took nothing in.")
+def _give_early(
+    rooms: Rooms, talk: Talk, batch: ImportBatch, results: Sequence[tuple[str, Result]], receipt_file: Path | None
+) -> None:
+    """Give the receipt for what a broken-off run took in: the run that goes on can give none for it."""
+    if receipt_file is None:
         return
-    rooms.workers.stamping.work(lambda job, _, words: talk.aside(f"Time-stamp {job.subject}: {words}"))
-    write_durably(path, issue_receipt(rooms.publisher, closing.number, rooms.clock(), items))
-    talk.aside(f"Receipt: {path}")
+    try:
+        write_receipt(rooms, talk, batch.number, [result for _, result in results], receipt_file, ask=False)
+    except UnavailableError as error:
+        talk.warn(error.message)
+    else:
+        talk.insist("A receipt names what one run took in. To have one when going on, name another file.")
 
 
 def _where_from(
@@ -329,9 +342,8 @@ def _request(
 
 def _refuse_own_folders(rooms: Rooms, source: Path) -> None:
     """Refuse to take the archive into itself: its keys would become evidence, and the import would never end."""
-    for folder in rooms.places.folders:
-        ours = folder.resolve()
-        if source.is_relative_to(ours) or ours.is_relative_to(source):
+    for ours in rooms.places.folders:
+        if lies_in(source, ours) or lies_in(ours, source):
             raise InputError(
                 "batch/inside-archive",
                 "The source holds this archive's own folders, or lies in them. Nothing was imported.",

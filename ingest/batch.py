@@ -107,7 +107,7 @@ class BatchImport:
     def begin(self, request: ImportRequest) -> ImportBatch:
         """Open an import: enter a new one, or go on with the one that `request.resume` names.
 
-        Raises: ConflictError `batch/other-import` where `request.resume` names none
+        Raises: InputError `batch/nothing-there`; ConflictError `batch/other-import` where `request.resume` names none
         of this source and incident that is unfinished; ConflictError `archive/held` where another process imports from
         the same source just now. Nothing is entered then.
         """
@@ -122,9 +122,12 @@ class BatchImport:
             key = read_secret(session, "intake-key")
         return enter_new(self._ledger, self._locks, key, self._new_id(), request, listing)
 
-    def run(self, batch: ImportBatch, request: ImportRequest, watch: Watch) -> Reconciliation:
+    def run(
+        self, batch: ImportBatch, request: ImportRequest, watch: Watch, results: list[tuple[str, Result]] | None = None
+    ) -> Reconciliation:
         """Take in whatever of the source is not in yet, then close the import.
 
+        `results` is filled as files end, each before `watch` hears of it, for whoever must know them where this raises.
         Raises: ConflictError `archive/held` where another process works on the same import, `batch/ended` where it
         ended it meanwhile; the errors of the archive itself (a full disk): then what was acknowledged is in, and the
         same call goes on later.
@@ -160,13 +163,14 @@ class BatchImport:
                 files=(len(ended), listing.seen + len(standing.gone)),
                 octets=(sum(file.size for file in listing.files if file.path in ended), listing.size),
             )
-            results: list[tuple[str, Result]] = []
+            results = [] if results is None else results
             groups = self._with_room(self._groups(listing, request, standing, tally))
             with closing(self._intake.receive_groups(reception, groups)) as received:
                 for group, ends in received:
-                    for arrival, result in zip(group, ends, strict=True):
-                        results.append((arrival.untrusted_path, result))
-                        tally.end(arrival.untrusted_path, result)
+                    ended_now = [(each.untrusted_path, result) for each, result in zip(group, ends, strict=True)]
+                    results += ended_now
+                    for path, result in ended_now:
+                        tally.end(path, result)
             return self._close(batch, request, listing, standing, results)
 
     def _close(

@@ -78,7 +78,7 @@ class Listing:
 def list_source(source: Path, *, max_file_octets: int) -> Listing:
     """List a folder (or take one file by itself) without opening any of its files.
 
-    Raises: as `look_at`.
+    Raises: as `look_at`; InputError `batch/nothing-there`.
     """
     state, read_only = look_at(source)
     files: list[FoundFile] = []
@@ -92,6 +92,12 @@ def list_source(source: Path, *, max_file_octets: int) -> Listing:
             else:
                 skipped.append(found)
     seen = len(files) + len(skipped)
+    if not seen:
+        raise InputError(
+            "batch/nothing-there",
+            "Nothing lies there: no file in that folder or below it. Nothing was imported. Is the card mounted? "
+            "`findmnt` shows what is.",
+        )
     fitting = [file for file in files if file.size <= max_file_octets]
     skipped += [_refuse(file.path, "ingest/too-large") for file in files if file.size > max_file_octets]
     return Listing(files=tuple(put_in_order(fitting)), skipped=tuple(skipped), mounted_read_only=read_only, seen=seen)

@@ -101,8 +101,22 @@ class Intake:
                 check_proofs(group.fresh, taken, self._vault, self._rooms.workbench)
                 self._vault.publish([each.metadata for each in group.fresh if each.metadata is not None])
                 results = self._commit(reception, group)
-                self._publisher.publish()
+                interrupt = self._publish_surely()
                 yield group.arrivals, results
+                if interrupt is not None:
+                    raise interrupt
+
+    def _publish_surely(self) -> KeyboardInterrupt | None:
+        """Publish what was committed; return an interrupt that came meanwhile.
+
+        What is in must be told before the interrupt goes on: its receipt can be made from these results alone.
+        """
+        try:
+            self._publisher.publish()
+        except KeyboardInterrupt as interrupt:
+            self._publisher.publish()
+            return interrupt
+        return None
 
     @property
     def keeps_whole(self) -> bool:

@@ -15,6 +15,9 @@ _MOST_OCTETS = 64 * 1024 * 1024
 _MOST_CLAIMS = 64
 _LONGEST = 20_000
 
+RESERVED = frozenset({"file_modified"})
+"""What an import itself claims of each file under these names: the time that the source's file system gives it."""
+
 Claims = dict[str, dict[str, str]]
 """Claims by path: name to text."""
 
@@ -36,6 +39,11 @@ def read_manifest(path: Path) -> Claims:
         name = row.pop("path", "").removeprefix("./")
         if not name:
             raise _bad(f"{place} names no path")
+        if taken := sorted(RESERVED & row.keys()):
+            raise _bad(
+                f"{place} claims `{taken[0]}`, under which the time that the file system gives is kept; give it "
+                f"another name, such as `{taken[0]}_told`"
+            )
         if name in claims:
             raise _bad(f"{place} names a path for the second time")
         if not all(_is_text(each) for pair in (("path", name), *row.items()) for each in pair):

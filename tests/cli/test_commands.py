@@ -156,6 +156,7 @@ def test_an_import_says_in_json_lines_what_became_of_each_file(run: Run, tmp_pat
         "linked": 1,
         "refused": 1,
         "claims_without_file": [],
+        "list_was_here": True,
         "exit": 3,
     }
 

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from archive.catalogue.records import ImportBatch
 from archive.errors import AccessError, ConflictError, InputError, UnavailableError
 from ingest.held import hold_import
 from ingest.listed import Macs
-from ingest.manifest import read_manifest
+from ingest.manifest import RESERVED, read_manifest
 from ingest.progress import Step
 from ingest.reception import Linked, Refused, Result, Stored
 from ingest.reconciliation import ImportRequest, Reconciliation
@@ -116,6 +117,7 @@ def test_a_sidecar_is_tied_to_its_file_and_each_file_keeps_its_claimed_time(arch
     assert sidecar.item.companion_id == main.item.id
     claims = archive.log_of(main.item)[0].get("claims")["sender"]
     assert claims == {"file_modified": "2023-11-14T22:13:20.123456789Z"}
+    assert set(claims) == RESERVED, "a manifest that claims one of these is refused, and nothing of it is overwritten"
 
 
 def test_a_second_run_links_everything_and_copies_nothing(archive: WayIn, card: Path) -> None:
@@ -407,6 +409,24 @@ def test_a_source_that_is_none_is_told_before_anything_is_entered(archive: WayIn
     assert archive.rooms.ledger.size() == size
 
 
+def test_where_nothing_lies_nothing_is_begun_or_gone_on_with(tmp_path: Path, card: Path) -> None:
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        batch = _break_off(archive, _request(archive, card))
+        shutil.rmtree(card)
+        (card / "DCIM" / "100").mkdir(parents=True)
+        before = archive.rooms.ledger.size()
+        for resume in (None, batch.number):
+            request = _request(archive, card, resume=resume)
+            for attempt in (
+                archive.rooms.batch_import.begin,
+                partial(archive.rooms.batch_import.forecast, watch=print),
+            ):
+                with pytest.raises(InputError, match="Is the card mounted") as raised:
+                    attempt(request)
+                assert raised.value.code == "batch/nothing-there"
+        assert archive.rooms.ledger.size() == before
+
+
 # ── in a process of its own ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -659,6 +679,17 @@ def test_a_file_that_the_card_cannot_give_is_refused_with_3_and_the_others_are_i
     assert again.returncode == 0, again.stderr
     assert (_told(again.stdout)[-1]["stored"], _told(again.stdout)[-1]["linked"]) == (1, 3)
     assert set(digests) == {str(each["path"]) for each in _told(again.stdout) if each["message_type"] == "file"}
+
+
+def test_an_empty_folder_ends_with_1_and_asks_for_the_card(at_rest: Path, tmp_path: Path) -> None:
+    done = run_testigo(at_rest, "import", str(tmp_path / "card"), "-i", f"I-{YEAR}-0001")
+    assert (done.returncode, "There is nothing at that path" in done.stderr) == (1, True)
+    (tmp_path / "card").mkdir()
+    for more in ((), ("--dry-run",)):
+        done = run_testigo(at_rest, "import", str(tmp_path / "card"), "-i", f"I-{YEAR}-0001", *more)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "Nothing lies there" in done.stderr
+        assert "Is the card mounted?" in done.stderr
 
 
 def test_two_processes_on_one_import_and_the_second_ends_with_11(at_rest: Path, tmp_path: Path) -> None:

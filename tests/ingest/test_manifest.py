@@ -47,6 +47,15 @@ def test_a_broken_json_is_refused_whole(tmp_path: Path, text: str) -> None:
     _refused(tmp_path / "m.json")
 
 
+def test_a_name_under_which_an_import_claims_something_itself_is_refused_and_another_is_offered(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,file_modified\na.jpg,2026-11-21 05:40\n")
+    (tmp_path / "m.json").write_text('[{"path":"b.jpg"},{"path":"a.jpg","file_modified":"2026-11-21 05:40"}]')
+    assert "line 2 claims `file_modified`" in _refused(tmp_path / "m.csv")
+    told = _refused(tmp_path / "m.json")
+    assert "entry 2 claims `file_modified`" in told
+    assert "`file_modified_told`" in told
+
+
 def test_a_missing_manifest_is_no_traceback(tmp_path: Path) -> None:
     _refused(tmp_path / "none.csv")
 

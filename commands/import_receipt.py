@@ -1,0 +1,67 @@
+"""The receipt of an import: for what one run took in, also where that run was broken off.
+
+It can be made only while the entries' salts are in memory, so whatever happens to the place that was asked for, or in
+the terminal, it is written somewhere and the place is said.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from archive.durable import write_durably
+from archive.errors import TestigoError, UnavailableError
+from cli import Rooms
+from commands.door import printable
+from commands.talk import Talk
+from custody.receipt_office import issue_receipt
+from ingest.reception import Linked, Result, Stored
+
+
+def write_receipt(
+    rooms: Rooms, talk: Talk, number: str, results: Sequence[Result], path: Path, *, ask: bool = True
+) -> None:
+    """Write a receipt for these results; the authorities are asked first, so that it bears their word on the time.
+
+    Promises: an interrupt while they are asked, or while it is written, leaves it written.
+    Raises: UnavailableError `cli/receipt-not-written`.
+    """
+    items = [(r.item.number, r.entry, r.sha256, r.item.size) for r in results if isinstance(r, Stored)]
+    items += [(r.item_number, r.entry, r.sha256, r.size) for r in results if isinstance(r, Linked)]
+    if not items:
+        talk.aside("No receipt: this run took nothing in.")
+        return
+    if ask:
+        try:
+            rooms.workers.stamping.work(lambda job, _, words: talk.aside(f"Time-stamp {job.subject}: {words}"))
+        except KeyboardInterrupt:
+            talk.insist("Stopped asking the time-stamp authorities; the receipt is written without waiting for them.")
+
+    def put() -> None:
+        _put(rooms, talk, issue_receipt(rooms.publisher, number, rooms.clock(), items), number, path)
+
+    try:
+        put()
+    except KeyboardInterrupt:
+        put()
+        raise
+
+
+def _put(rooms: Rooms, talk: Talk, content: bytes, number: str, path: Path) -> None:
+    """Write it where it was asked for; where that can no longer be, beside it, or in the folder we were started in."""
+    named = f"{path.stem}-{number}{path.suffix}"
+    for place in (path, path.with_name(named), Path.cwd() / named):
+        # What came there since the import began may be another receipt.
+        if place.exists() or place.is_symlink() or rooms.places.hold(place):
+            continue
+        with suppress(TestigoError):
+            write_durably(place, content)
+            if place == path:
+                talk.aside(f"Receipt: {path}")
+            else:
+                talk.warn(f"The receipt could not be put at {printable(str(path))}; it is at {printable(str(place))}")
+            return
+    raise UnavailableError(
+        "cli/receipt-not-written",
+        "All that is named is in and stays so, but its receipt could be written neither where it was asked for nor in "
+        "this folder, and cannot be made again.",
+    )
