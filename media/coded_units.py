@@ -192,9 +192,14 @@ def strange_units(copy: RangeSource, track: CodedTrack, *, deadline: float) -> I
 
 def _is_filler(copy: RangeSource, at: int, length: int, coding: Coding) -> bool:
     found = copy.read_range(at, length)
-    expected = bytearray(length)
-    _fill(memoryview(expected), 0, length, coding, found[: coding.head])
-    return found == expected
+    return found == filler_for(found, coding)
+
+
+def filler_for(unit: bytes, coding: Coding) -> bytes:
+    """Give what a unit is filled to."""
+    filled = bytearray(len(unit))
+    _fill(memoryview(filled), 0, len(unit), coding, unit[: coding.head])
+    return bytes(filled)
 
 
 def bad_units() -> InputError:

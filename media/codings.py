@@ -74,16 +74,17 @@ def coding_of(stsd: bytes) -> tuple[Coding, int, list[tuple[int, int]]] | None:
             return None
         content = stsd[place + 8 : place + size]
         if kind == b"avcC":
-            return (H264, (content[4] & 3) + 1, []) if _plain_avcc(content) else None
+            return (H264, (content[4] & 3) + 1, []) if is_plain_avcc(content) else None
         if kind == b"hvcC":
-            found = _messages_of_hvcc(content)
+            found = messages_of_hvcc(content)
             moved = [(place + 8 + begin, place + 8 + end) for begin, end in found or ()]
             return (HEVC, (content[21] & 3) + 1, moved) if found is not None else None
         place += size
     return None
 
 
-def _plain_avcc(content: bytes) -> bool:
+def is_plain_avcc(content: bytes) -> bool:
+    """Tell whether an `avcC` holds its sets of parameters and no more."""
     try:
         place = _after_sets(content, 6, content[5] & 0x1F, 7)
         place = _after_sets(content, place + 1, content[place], 8)
@@ -105,7 +106,7 @@ def _after_sets(content: bytes, place: int, count: int, kind: int) -> int:
     return place
 
 
-def _messages_of_hvcc(content: bytes) -> list[tuple[int, int]] | None:
+def messages_of_hvcc(content: bytes) -> list[tuple[int, int]] | None:
     """Give where messages lie; None for what is no list of parameters and messages."""
     found = []
     try:

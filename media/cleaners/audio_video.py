@@ -17,6 +17,7 @@ import ffmpeg
 from archive.errors import InputError, TestigoError
 from media.boxes import tracks
 from media.cleaners.port import Cleaned, CleanRequest, Sink
+from media.cleaners.quiet_tracks import QuietTracks
 from media.coded_units import Blanked, coded_track
 from media.confinement import Confinement, find_tool
 from media.doors import TARGET
@@ -107,7 +108,10 @@ class AudioVideoCleaner:
         again = [each for each in wanted if numbers.get(each.index) in hidden]
         filled = None if picture is None or picture in again else numbers.get(picture.index)
         source = self._blanked(request, filled)
-        options = _options(container, picture, sound, again, filtering=source is request.source)
+        blanked = source is not request.source
+        if container.muxer in ("matroska", "webm"):
+            source = QuietTracks(request.source)
+        options = _options(container, picture, sound, again, filtering=not blanked)
         tool = _TOOL + (f" ({' and '.join(each.kind for each in again)} encoded anew)" if again else "")
         run = Run(
             build=lambda given: ffmpeg.output(*(given[str(each.index)] for each in wanted), TARGET, **options),
@@ -120,7 +124,7 @@ class AudioVideoCleaner:
                 request.source, [numbers[each.index] for each in wanted if each not in again] if numbers else []
             )
             if (
-                source is not request.source
+                blanked
                 and not again
                 and self._past_ffmpeg(source, [numbers[each.index] for each in wanted], run, options, sink)
             ):

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from media.cleaners.audio_video import CONTAINERS
-from media.cleaners.media_walks import walk_boxes, walk_ebml, walk_flac, walk_mp3, walk_ogg, walk_riff
+from media.cleaners.ebml_walk import walk_ebml
+from media.cleaners.media_walks import walk_boxes, walk_flac, walk_mp3, walk_ogg, walk_riff
 from media.cleaners.motion_jpeg import words_in_any_jpeg
 from media.confinement import Confinement, find_tool
 from media.identify import Format

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from media.cleaners.motion_jpeg import words_in_jpeg
+from media.cleaners.picture_parameters import is_plain_mpeg4
 from media.cleaners.track_parameters import words_in
 from media.ranges import RangeSource
 
@@ -32,8 +33,7 @@ def strange_pictures(copy: RangeSource, begin: int, end: int, depth: int = 0) ->
             return
         elif kind == b"strf":
             found = copy.read_range(start, min(until - start, _LONGEST_PARAMETERS))
-            coding = found[16:20].upper()
-            if until - start > _LONGEST_PARAMETERS or _strange(coding, found[_BITMAP_OCTETS:]):
+            if until - start > _LONGEST_PARAMETERS or strange_bitmap(found):
                 yield "more beside the format of the pictures than a format"
         elif kind[2:] in (b"dc", b"db"):
             picture = copy.read_range(start, until - start)
@@ -51,13 +51,14 @@ def _chunks(copy: RangeSource, place: int, end: int) -> Iterator[tuple[bytes, in
         place += 8 + size + size % 2
 
 
-def _strange(coding: bytes, parameters: bytes) -> bool:
+def strange_bitmap(description: bytes) -> bool:
     """Say whether what stands behind a bitmap's header is anything but the parameters of its coding."""
+    coding, parameters = description[16:20].upper(), description[_BITMAP_OCTETS:]
     left = parameters.rstrip(b"\0")
     if not left:
         return False
     if coding in _MPEG4:
-        return left[:3] != b"\0\0\x01" or words_in(parameters)
+        return not is_plain_mpeg4(parameters)
     if coding in _H264:
         kinds = {found[1][0] & 0x1F for found in _UNIT.finditer(parameters)}
         return not kinds or not kinds <= _PARAMETER_SETS

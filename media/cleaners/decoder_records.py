@@ -1,4 +1,4 @@
-"""What tells a decoder of ALAC, AC-3, VP9, Opus, AMR and H.263 how to begin: a fixed structure, or refused. No I/O.
+"""What tells a decoder of ALAC, AC-3, AV1, VP9, Opus, AMR and H.263 how to begin: fixed structures, or refused. No I/O.
 
 ExifTool gives these boxes as octets without a meaning, so a copy's inspector reads them. Whatever is longer than its
 own fields, or sets what is reserved, is named.
@@ -9,6 +9,8 @@ format binding 1.0; Encapsulation of Opus in ISO BMFF 0.8.1, 4.3.2; 3GPP TS 26.2
 
 import struct
 from collections.abc import Callable, Mapping
+
+from media.cleaners.picture_parameters import is_plain_av1
 
 _OUR_VENDOR = b"FFMP"  # what the muxer of our own copies signs with; a phone's would tell of the phone
 _AMR_RECORD = _OUR_VENDOR + bytes.fromhex("00 81ff 00 01")
@@ -64,6 +66,7 @@ def _damr(octets: bytes) -> bool:
 
 _RECORDS: Mapping[bytes, Callable[[bytes], bool]] = {
     b"alac": _alac,
+    b"av1C": is_plain_av1,
     b"dac3": _dac3,
     b"dec3": _dec3,
     b"vpcC": _vpcc,

@@ -15,6 +15,8 @@ _SENTENCES = {
     "external-file": "a part of it lies in another file.",
     "hidden-data": "it holds what nobody sees (hidden sheets, rows, text, slides, or the data behind a pivot table), "
     "which what is seen may depend on. Remove it, or print it to PDF.",
+    "hidden-form-value": "it is a form with something filled in where nobody sees it. Clear that field, or print it to "
+    "PDF.",
     "hidden-layers": "it has layers that are switched off. Flatten it, or print it to PDF.",
     "linked-picture": "a picture in it lies elsewhere and is only linked. Put it into the document first.",
     "macros": "it holds programs (macros).",

@@ -1,4 +1,4 @@
-"""Walking finished copies of video and sound piece by piece: boxes, EBML elements, RIFF chunks, Ogg pages, FLAC blocks.
+"""Walking finished copies of video and sound piece by piece: boxes, RIFF chunks, Ogg pages, FLAC blocks.
 
 Every piece that is not on the list of what our own copies are made of is named, and so are octets outside all pieces.
 The code shares nothing with FFmpeg, which made the copies. Does no I/O of its own.
@@ -10,11 +10,14 @@ from collections.abc import Iterator
 
 from archive.errors import InputError
 from media.boxes import Track, tracks, walk
+from media.cleaners.avi_lists import is_filling, strange_lists
 from media.cleaners.avi_walk import strange_pictures
 from media.cleaners.motion_jpeg import strange_samples
-from media.cleaners.mp3 import frames, holds_a_tag
+from media.cleaners.mp3 import blanked, frames, holds_a_tag
 from media.cleaners.sample_entries import strange_entry
+from media.cleaners.sound_parameters import is_plain_wave_format
 from media.cleaners.track_parameters import strange_parameters
+from media.cleaners.xiph_headers import headers_of, strange_headers
 from media.coded_units import coded_track, has_units, strange_units
 from media.ranges import RangeSource
 from media.sample_tables import only_what_is_played, samples, tables_of
@@ -25,16 +28,11 @@ _BOXES = frozenset(
 )
 _MOTION_JPEG = frozenset((b"jpeg", b"mjpa", b"MJPG", b"AVDJ", b"dmb1"))
 _EMPTY_META_OCTETS = 80
-_TAGS, _TAG, _SIMPLE_TAG, _TAG_NAME = 0x1254C367, 0x7373, 0x67C8, 0x45A3
-_EBML = {
-    0x1A45DFA3: "header", 0x18538067: "segment", 0x114D9B74: "seek head", 0x1549A966: "info", 0x1654AE6B: "tracks",
-    0x1F43B675: "cluster", 0x1C53BB6B: "cues", 0xEC: "void", 0xBF: "CRC-32", 0x1254C367: "tags",
-}  # fmt: skip
 _RIFF = frozenset((b"fmt ", b"data", b"fact", b"idx1", b"JUNK", b"movi", b"hdrl"))
-_OGG_COMMENTS = ((b"\x03vorbis", 7), (b"OpusTags", 8), (b"\x81theora", 7), (b"\x7fFLAC", None))
-_FLAC_BLOCKS = {0: "stream info", 1: "padding", 3: "seek table", 4: "comments"}
-_MOST_PIECES = 1_000_000
-_LONGEST_FORMAT = 50  # of Microsoft's ADPCM, with its coefficients
+_FLAC_INFORMATION, _FLAC_PADDING, _FLAC_COMMENTS = 0, 1, 4
+_INFORMATION_OCTETS = 34
+_PIECE = 1 << 16
+_FACT_OCTETS = 4
 
 
 def walk_boxes(copy: RangeSource, deadline: float = math.inf) -> Iterator[str]:
@@ -45,7 +43,7 @@ def walk_boxes(copy: RangeSource, deadline: float = math.inf) -> Iterator[str]:
                 yield f"an unknown box {box.kind.decode('latin-1')!r}"
             elif box.kind == b"meta" and box.end - box.begin > _EMPTY_META_OCTETS:
                 yield "a box of metadata that is not empty"
-            elif box.kind in (b"free", b"wide") and any(copy.read_range(box.begin, min(box.end - box.begin, 1 << 16))):
+            elif box.kind in (b"free", b"wide") and not _is_empty(copy, box.begin, box.end - box.begin):
                 yield "a filling box that is not empty"
             elif box.kind in (b"mvhd", b"tkhd", b"mdhd") and _moments(copy.read_range(box.begin, 20)):
                 yield f"a time in the box {box.kind.decode()}"
@@ -82,59 +80,6 @@ def _moments(head: bytes) -> bool:
     return any(head[4:20] if head[:1] == b"\x01" else head[4:12])
 
 
-def walk_ebml(copy: RangeSource) -> Iterator[str]:
-    """Name what no Matroska or WebM copy of ours holds; tags, chapters and attachments are elements of their own."""
-    place, inside = 0, copy.size
-    for _ in range(_MOST_PIECES):
-        if place >= inside:
-            if inside < copy.size:
-                yield "bytes after the end of the file's one segment"
-            return
-        head = copy.read_range(place, min(12, copy.size - place))
-        kind, used = _vint(head, marker=True)
-        size, more = _vint(head[used:], marker=False)
-        if kind is None or size is None:
-            yield "bytes that are no element"
-            return
-        if kind not in _EBML:
-            yield f"an unknown element {kind:X}"
-        elif kind == _TAGS:
-            yield from _tags(copy.read_range(place + used + more, min(size, 1 << 16)))
-        if kind == 0x18538067:
-            place += used + more
-            if size != (1 << 7 * more) - 1:
-                inside = min(copy.size, place + size)
-        else:
-            place += used + more + size
-    yield "more elements than can be walked"
-
-
-def _tags(content: bytes) -> Iterator[str]:
-    """Name every tag but the length of a track, which the muxer writes."""
-    place = 0
-    while place < len(content):
-        kind, used = _vint(content[place:], marker=True)
-        size, more = _vint(content[place + used :], marker=False)
-        if kind is None or size is None:
-            yield "bytes that are no tag"
-            return
-        place += used + more
-        if kind == _TAG_NAME and content[place : place + size] != b"DURATION":
-            yield "a tag"
-        if kind not in (_TAG, _SIMPLE_TAG):
-            place += size
-
-
-def _vint(octets: bytes, *, marker: bool) -> tuple[int | None, int]:
-    if not octets or not octets[0]:
-        return None, 0
-    length = 9 - octets[0].bit_length()
-    if len(octets) < length:
-        return None, 0
-    value = int.from_bytes(octets[:length], "big")
-    return (value if marker else value & (1 << 7 * length) - 1), length
-
-
 def walk_riff(copy: RangeSource) -> Iterator[str]:
     """Name what no WAV or AVI copy of ours holds."""
     place = 0
@@ -146,6 +91,7 @@ def walk_riff(copy: RangeSource) -> Iterator[str]:
         end = place + 8 + struct.unpack_from("<I", head, 4)[0]
         yield from _riff_chunks(copy, place + 12, min(end, copy.size))
         if head[8:] in (b"AVI ", b"AVIX"):
+            yield from strange_lists(copy, place + 12, min(end, copy.size))
             yield from strange_pictures(copy, place + 12, min(end, copy.size))
         place = end + end % 2
 
@@ -157,9 +103,11 @@ def _riff_chunks(copy: RangeSource, place: int, end: int) -> Iterator[str]:
             kind = copy.read_range(place + 8, 4)
         if kind not in _RIFF:
             yield f"an unknown chunk {kind.decode('latin-1')!r}"
-        elif kind == b"fmt " and size > _LONGEST_FORMAT:
+        elif kind == b"fmt " and not is_plain_wave_format(copy.read_range(place + 8, min(size, _PIECE))):
             yield "more beside the format of the sound than a format"
-        elif kind == b"JUNK" and any(copy.read_range(place + 8, min(size, 1 << 16))):
+        elif kind == b"fact" and size != _FACT_OCTETS:
+            yield "more than a length where the length of the sound stands"
+        elif kind == b"JUNK" and not is_filling(copy, place + 8, min(end, place + 8 + size)):
             yield "a filling chunk that is not empty"
         place += 8 + size + size % 2
 
@@ -173,18 +121,20 @@ def walk_flac(copy: RangeSource) -> Iterator[str]:
     while not last and place < copy.size:
         head = copy.read_range(place, 4)
         last, kind, size = bool(head[0] & 0x80), head[0] & 0x7F, int.from_bytes(head[1:], "big")
-        content = copy.read_range(place + 4, min(size, 1 << 16))
-        if kind not in _FLAC_BLOCKS:
+        if kind not in (_FLAC_INFORMATION, _FLAC_PADDING, _FLAC_COMMENTS):
             yield f"a block of kind {kind}"
-        elif kind == 1 and any(content):
+        elif kind == _FLAC_INFORMATION and size != _INFORMATION_OCTETS:
+            yield "more than what a stream of FLAC says of itself"
+        elif kind == _FLAC_PADDING and not _is_empty(copy, place + 4, size):
             yield "padding that is not empty"
-        elif kind == 4 and _comments(content):
+        elif kind == _FLAC_COMMENTS and _comments(copy.read_range(place + 4, min(size, _PIECE))):
             yield "comments"
         place += 4 + size
 
 
 def walk_ogg(copy: RangeSource) -> Iterator[str]:
-    """Name what no Ogg copy of ours holds: comments, or octets outside all pages."""
+    """Name what no Ogg copy of ours holds: more in the headers than a decoder needs, or octets outside all pages."""
+    heads: dict[bytes, _Heads] = {}
     place = 0
     while place < copy.size:
         head = copy.read_range(place, 27)
@@ -193,27 +143,58 @@ def walk_ogg(copy: RangeSource) -> Iterator[str]:
             return
         table = copy.read_range(place + 27, head[26])
         begin, size = place + 27 + head[26], sum(table)
-        start = copy.read_range(begin, min(size, 1 << 16))
-        for mark, skipped in _OGG_COMMENTS:
-            if skipped is not None and start.startswith(mark) and _comments(start[skipped:]):
-                yield "comments"
+        stream = heads.setdefault(head[14:18], _Heads())
+        if not stream.are_whole():
+            stream.add(table, copy.read_range(begin, size))
         place = begin + size
+    for stream in heads.values():
+        strange = strange_headers(stream.packets)
+        if strange is not None:
+            yield strange
+
+
+class _Heads:
+    """The first packets of a stream, gathered from its pages."""
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+        self._begun = bytearray()
+
+    def are_whole(self) -> bool:
+        return bool(self.packets) and len(self.packets) >= headers_of(self.packets[0])
+
+    def add(self, table: bytes, content: bytes) -> None:
+        place = 0
+        for length in table:
+            self._begun += content[place : place + length]
+            place += length
+            if length < 255:
+                self.packets.append(bytes(self._begun))
+                self._begun.clear()
+                if self.are_whole():
+                    return
 
 
 def _comments(block: bytes) -> bool:
-    """Say whether a Vorbis comment holds any; the muxer's own name before them is always there."""
+    """Say whether a Vorbis comment holds any, or words behind; the muxer's own name before them is always there."""
     if len(block) < 8:
         return True
     vendor = struct.unpack_from("<I", block)[0]
-    if len(block) < 8 + vendor or block[4 : 4 + vendor] not in (b"ffmpeg", b"Lavf"):
-        return True
-    return bool(struct.unpack_from("<I", block, 4 + vendor)[0])
+    return block[4 : 4 + vendor] not in (b"ffmpeg", b"Lavf") or block[4 + vendor :] != bytes(4)
+
+
+def _is_empty(copy: RangeSource, place: int, size: int) -> bool:
+    """Tell whether a stretch of a file holds nothing but zeros."""
+    end = min(copy.size, place + size)
+    return not any(any(copy.read_range(at, min(_PIECE, end - at))) for at in range(place, end, _PIECE))
 
 
 def walk_mp3(copy: RangeSource) -> Iterator[str]:
     """Name octets of an MP3 copy that are not part of its frames."""
     octets = 0
     for frame in frames(copy):
+        if not octets and blanked(frame) != frame:
+            yield "more in the frame that tells of the sound than a player needs"
         octets += len(frame)
         if holds_a_tag(frame):
             yield "a tag inside the sound"

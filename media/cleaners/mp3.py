@@ -6,6 +6,7 @@ in it are blanked. Does no I/O of its own. Standard: ISO/IEC 11172-3, 2.4.1.3 (h
 """
 
 import re
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -32,8 +33,10 @@ _NAME = b"LAME     "
 _FILLED = re.compile(rb"(?:LAME\d\.\d+[a-z]?(?: \([a-z]+\))?)+")
 _TAG_INSIDE = re.compile(rb"ID3[\x02-\x04][\x00-\x0f].[\x00-\x7f]{4}[A-Z]{3}|APETAGEX|LYRICSBEGIN", re.DOTALL)
 _LEAST_HEAD = 4
-_NAME_AT, _DELAY_AT, _CRC_AT, _TAG_OCTETS = 120, 141, 154, 156
-"""Places in an Xing frame, counted from its mark."""
+_DELAY_AT, _CRC_AT, _TAG_OCTETS = 21, 34, 36
+"""Places in the LAME tag, counted from its beginning, which is where the fields of an Xing frame end."""
+_ALL_FIELDS, _TABLE_OCTETS = 0xF, 100
+_VBRI_AT = 36
 
 
 class _Header(NamedTuple):
@@ -62,7 +65,7 @@ class Mp3Cleaner:
                     "media/cannot-clean",
                     "This file cannot be cleaned: a tag lies inside its sound. The original is kept as it is.",
                 )
-            sink.write(_without_name(_blanked(frame) if count == 0 else frame))
+            sink.write(_without_name(blanked(frame) if count == 0 else frame))
             count += 1
         if count == 0:
             raise InputError(
@@ -178,19 +181,34 @@ def _header(octets: bytes) -> _Header | None:
     return _Header(length=length, alike=version << 4 | layer << 2 | sampling, mark_at=4 + side)
 
 
-def _blanked(frame: bytes) -> bytes:
-    """Blank what an information frame says of the encoder; any other frame is given back as it is."""
+def blanked(frame: bytes) -> bytes:
+    """Blank what an information frame says beside what players need; any other frame is given back as it is."""
     header = _header(frame)
-    if header is None or frame[header.mark_at : header.mark_at + 4] not in (b"Xing", b"Info"):
+    if header is None:
         return frame
-    changed, at = bytearray(frame), header.mark_at
-    if len(frame) < at + _TAG_OCTETS or frame[at + _NAME_AT : at + _NAME_AT + 3] not in (b"LAM", b"Lav"):
+    if frame[_VBRI_AT : _VBRI_AT + 4] == b"VBRI":
+        entries, _, octets = struct.unpack_from(">HHH", frame, _VBRI_AT + 18)
+        return frame[: _VBRI_AT + 26 + entries * octets].ljust(len(frame), b"\0")
+    if frame[header.mark_at : header.mark_at + 4] not in (b"Xing", b"Info"):
         return frame
-    delay = changed[at + _DELAY_AT : at + _DELAY_AT + 3]
-    changed[at + _NAME_AT :] = bytes(len(changed) - at - _NAME_AT)
-    changed[at + _NAME_AT : at + _NAME_AT + len(_NAME)] = _NAME
-    changed[at + _DELAY_AT : at + _DELAY_AT + 3] = delay
-    changed[at + _CRC_AT : at + _CRC_AT + 2] = _crc16(bytes(changed[: at + _CRC_AT])).to_bytes(2, "big")
+    return _blanked_xing(bytearray(frame), header.mark_at)
+
+
+def _blanked_xing(changed: bytearray, at: int) -> bytes:
+    """Keep counts, the table of places and the delay; before the mark decoders would find silence."""
+    flags = int.from_bytes(changed[at + 4 : at + 8], "big") & _ALL_FIELDS
+    table = at + 8 + 4 * (flags & 1) + 2 * (flags & 2)
+    end = table + _TABLE_OCTETS * (flags >> 2 & 1) + 4 * (flags >> 3)
+    name, delay = bytes(changed[end : end + 3]), bytes(changed[end + _DELAY_AT : end + _DELAY_AT + 3])
+    changed[4:at] = bytes(at - 4)
+    changed[at + 4 : at + 8] = flags.to_bytes(4, "big")
+    changed[end:] = bytes(max(0, len(changed) - end))
+    if flags & 4 and list(changed[table : table + _TABLE_OCTETS]) != sorted(changed[table : table + _TABLE_OCTETS]):
+        changed[table : table + _TABLE_OCTETS] = bytes(256 * each // 100 for each in range(_TABLE_OCTETS))
+    if name in (b"LAM", b"Lav") and len(changed) >= end + _TAG_OCTETS:
+        changed[end : end + len(_NAME)] = _NAME
+        changed[end + _DELAY_AT : end + _DELAY_AT + 3] = delay
+        changed[end + _CRC_AT : end + _CRC_AT + 2] = _crc16(bytes(changed[: end + _CRC_AT])).to_bytes(2, "big")
     return bytes(changed)
 
 

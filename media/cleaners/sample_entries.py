@@ -13,7 +13,7 @@ _PICTURE_OCTETS = 86
 _SOUND_OCTETS: Mapping[int, int] = {0: 36, 1: 52, 2: 72}
 _PLAIN: Mapping[bytes, int] = {
     b"pasp": 8, b"fiel": 2, b"clap": 32, b"btrt": 12, b"gama": 4, b"clli": 4, b"mdcv": 24, b"SmDm": 28, b"CoLL": 8,
-    b"av1C": 128, b"chan": 24, b"frma": 4, b"enda": 2, b"chrm": 5, b"srat": 8, b"sbtd": 8,
+    b"chan": 24, b"frma": 4, b"enda": 2, b"chrm": 5, b"srat": 8, b"sbtd": 8,
 }  # fmt: skip
 """With the most octets that they have, or that anybody needs."""
 _WALKED = frozenset({b"avcC", b"hvcC", b"esds"}) | RECORDS  # Others read these to their end.

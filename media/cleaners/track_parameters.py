@@ -8,21 +8,21 @@ import re
 import struct
 from collections.abc import Iterator
 
+from media.cleaners.picture_parameters import ENCODER, is_plain_mpeg4
+from media.cleaners.sound_parameters import is_plain_aac
+from media.cleaners.xiph_headers import laced, strange_headers
 from media.ranges import RangeSource
 from media.sample_tables import samples, tables_of
 
-_AAC, _ESCAPE = 0x40, 31
-_LONGEST_OF_AAC = 16
 _USER_WORDS = re.compile(rb"\0\0\x01\xb2((?:(?!\0\0\x01).)*)", re.DOTALL)
-_ENCODER = re.compile(rb"(?:Lavc|XviD|DivX)[\w.]{0,24}\0*")
 
 
 def strange_parameters(copy: RangeSource, number: int) -> Iterator[str]:
     """Name what stands beside the parameters of one track of a finished copy."""
     tables, _ = tables_of(copy, number)
     stsd = tables.get(b"stsd", b"")
-    if any(kind == _AAC and _too_long(content) for kind, content in _parameters(stsd)):
-        yield "more among the parameters of the sound than parameters"
+    if not all(_is_plain(kind, content) for kind, content in _parameters(stsd)):
+        yield "more among the parameters of a coding than parameters"
     if stsd[12:16] == b"mp4v":
         try:
             begins, ends = samples(tables)
@@ -59,16 +59,21 @@ def _opened(octets: bytes, place: int) -> bytes:
     return octets[place : place + length]
 
 
-def _too_long(parameters: bytes) -> bool:
-    """Only a layout of channels of its own (number 0), or a coding that came later, needs more than a few octets."""
-    if len(parameters) <= _LONGEST_OF_AAC:
-        return False
-    bits = int.from_bytes(parameters[:5], "big")
-    coding, rate = bits >> 35, bits >> 31 & 15
-    channels = bits >> 3 & 15 if rate == 15 else bits >> 27 & 15
-    return coding != _ESCAPE and channels != 0
+def _is_plain(kind: int, parameters: bytes) -> bool:
+    match kind:
+        case 0x40 | 0x67:
+            return is_plain_aac(parameters)
+        case 0x20:
+            return is_plain_mpeg4(parameters)
+        case 0xDD:
+            try:
+                return strange_headers([parameters[begin:end] for begin, end in laced(parameters)]) is None
+            except ValueError:
+                return False
+        case _:
+            return not parameters
 
 
 def words_in(piece: bytes) -> bool:
     """Say whether coded MPEG-4 pictures hold words of a user's beside an encoder's name."""
-    return any(not _ENCODER.fullmatch(found[1]) for found in _USER_WORDS.finditer(piece))
+    return any(not ENCODER.fullmatch(found[1]) for found in _USER_WORDS.finditer(piece))

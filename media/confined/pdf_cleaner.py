@@ -13,6 +13,7 @@ from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
 
 from media.confined import pdf_keys as keys
 from media.confined.child import Inputs, Refusal, answer
+from media.confined.pdf_forms import clean_forms
 from media.confined.pdf_places import name_no_places
 from media.confined.pdf_streams import clean_stream, page_descriptions
 from media.confined.pdf_traces import removed_texts, still_there
@@ -97,6 +98,7 @@ def _clean(pdf: Pdf) -> None:
         page.contents_coalesce()  # An operator may stand in another part than its operands.
         _clean_annotations(page.obj)
         _clean_contents(page.obj)
+    clean_forms(pdf)
     for each in list(_dictionaries(pdf)):
         _clean_dictionary(each)
     _only(root, keys.CATALOG)
@@ -176,6 +178,8 @@ def _clean_annotations(page: Object) -> None:
         if subtype not in keys.ANNOTATIONS:
             raise Refusal("unknown-annotation")
         _only(annotation, keys.ANNOTATIONS[subtype])
+        if isinstance(annotation.get("/AP"), Dictionary):
+            _only(annotation.AP, keys.APPEARANCE)
         kept.append(annotation)
     if "/Annots" in page:
         page.Annots = Array(kept)

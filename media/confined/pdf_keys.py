@@ -29,7 +29,7 @@ VIEWER = _keys("HideToolbar HideMenubar FitWindow CenterWindow DisplayDocTitle D
 OUTLINE = _keys("Type Title Parent Prev Next First Last Count Dest A C F")
 
 _ANNOTATION = _keys("Type Subtype Rect P F AP AS Border C CA ca BS BE BM QuadPoints")
-_FIELD = _keys("FT T V DV DA Ff Kids Parent MK H Opt MaxLen Q TU I TI A")
+_FIELD = _keys("FT T V DA Ff Kids Parent MK H Opt MaxLen Q I TI A")
 _MARKUP = _keys("InkList L LE IC Vertices RD Name Sy LL LLE LLO Cap CP CO")
 ANNOTATIONS = {
     "/Link": _ANNOTATION | _keys("A Dest H"),
@@ -41,7 +41,8 @@ ANNOTATIONS = {
         _ANNOTATION | _MARKUP,
     ),
 }
-FIELD = _FIELD
+FIELD_ONLY = _FIELD
+APPEARANCE = _keys("N")
 REMOVED_ANNOTATIONS = _keys("Popup TrapNet")
 MEDIA_ANNOTATIONS = _keys("FileAttachment Sound Movie Screen RichMedia 3D Projection")
 
