@@ -23,6 +23,7 @@ from media.ranges import RangeSource
 from media.second_reader import Reading, SecondReader, traces_of
 
 _COPIED_OCTETS = 1 << 20
+_COURTS = frozenset({Audience.LITIGATION, Audience.COURT, Audience.IMMIGRATION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Verdict:
     """A copy that may go to its audience. `removed` counts the fields that went, by class.
 
     `whole` says that nothing had to go and the copy is the original. `generalised` is told beside the copy and never
-    in it.
+    in it. `tracks_gone` names each track of a film or a sound that was left out.
     """
 
     plan: Plan
@@ -56,6 +57,7 @@ class Verdict:
     version: str
     reader: str
     reader_version: str
+    tracks_gone: tuple[str, ...] = ()
 
     def values(self) -> dict[str, object]:
         """What a record says of it: text, whole numbers and lists only."""
@@ -64,6 +66,7 @@ class Verdict:
             "audience": self.plan.audience.value,
             "whole": self.whole,
             "removed": {about.value: count for about, count in self.removed},
+            "tracks_gone": list(self.tracks_gone),
             "generalised": [{"class": each.about.value, "value": each.text} for each in self.generalised],
             "mime_type": self.mime_type,
             "tool": f"{self.tool} {self.version}",
@@ -124,6 +127,7 @@ class Cleaning:
             deadline=time.monotonic() + seconds,
             traces=traces,
             fields=tuple(fields),
+            for_court=plan.audience in _COURTS,
         )
         cleaned = cleaner.clean(request, copy.sink)
         with copy.reading() as made:
@@ -181,4 +185,5 @@ def _verdict(plan: Plan, fields: Sequence[ClassedTag], cleaned: Cleaned, reading
         version=cleaned.version,
         reader=reading.reader,
         reader_version=reading.version,
+        tracks_gone=cleaned.gone,
     )

@@ -157,7 +157,7 @@ class Workbench:
         self._previews = Previews(self._confinement, settings)
         self._cleaning = Cleaning(
             [make(self._confinement, settings) for make in cleaners],
-            SecondReader([make(self._confinement, settings) for make in inspectors]),
+            SecondReader([make(self._confinement, settings) for make in inspectors], self._probe),
         )
 
     def __enter__(self) -> Self:
