@@ -303,7 +303,7 @@ def _report(talk: Talk, verdict: Verdict, output: Path) -> None:
     else:
         went = ", ".join(f"{about.value.replace('_', ' ')} ({count})" for about, count in verdict.removed)
         talk.field("went", went)
-    for track in verdict.tracks_gone:
+    for track in verdict.parts_gone:
         talk.field("went", track)
     for each in verdict.generalised:
         talk.field("beside it", f"{each.about.value}: {each.text}")

@@ -73,7 +73,7 @@ def _stripped(intake: Json) -> list[str]:
     return [
         "at intake: only this cleaned copy is kept, what was handed in is gone",
         f"went: {went or 'nothing that was told in fields'}",
-        *(f"went: {track}" for track in intake.get("tracks_gone") or ()),
+        *(f"went: {track}" for track in intake.get("parts_gone") or ()),
         f"handed in: {counted(handed['size'], 'octet')}, SHA-256",
         digest[:39],
         digest[40:],

@@ -17,6 +17,7 @@ import ffmpeg
 
 from archive.errors import InputError, TestigoError
 from media.boxes import tracks
+from media.cleaners.bare_frames import BARE, is_all_frames
 from media.cleaners.port import Cleaned, CleanRequest, Sink
 from media.coded_units import Blanked, coded_track
 from media.confinement import Confinement, find_tool
@@ -37,11 +38,13 @@ _TOOL = "ffmpeg"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """How a copy is wrapped."""
+    """How a copy is wrapped; `from_other` says that the original is wrapped in another way, which nothing here reads
+    field by field, and that only sound of these codings goes over from it."""
 
     muxer: str
     mime_type: str
     has_boxes: bool = False
+    from_other: frozenset[str] = frozenset()
 
 
 CONTAINERS: Mapping[str, Container] = {
@@ -64,6 +67,10 @@ CONTAINERS: Mapping[str, Container] = {
     "video/ogg": Container(muxer="ogg", mime_type="video/ogg"),
     "audio/flac": Container(muxer="flac", mime_type="audio/flac"),
     "audio/x-flac": Container(muxer="flac", mime_type="audio/flac"),
+    "audio/aac": Container(muxer="ipod", mime_type="audio/mp4", has_boxes=True, from_other=frozenset({"aac"})),
+    "audio/x-caf": Container(muxer="ipod", mime_type="audio/mp4", has_boxes=True, from_other=frozenset({"alac"})),
+    "audio/amr": Container(muxer="3gp", mime_type="audio/mp4", has_boxes=True, from_other=frozenset({"amr_nb"})),
+    "audio/amr-wb": Container(muxer="3gp", mime_type="audio/mp4", has_boxes=True, from_other=frozenset({"amr_wb"})),
 }
 """By the type of the original."""
 
@@ -103,10 +110,12 @@ class AudioVideoCleaner:
     def clean(self, request: CleanRequest, sink: Sink) -> Cleaned:
         """Copy picture and sound. Removes every class that can be removed, also those that might stay."""
         container = CONTAINERS[request.format.mime_type]
+        if request.format.mime_type in BARE and not is_all_frames(request.source, request.format.mime_type):
+            raise cannot_clean("it holds more than frames of sound, or a frame of it is not whole")
         played, gone = self._wanted(request)
         picture = played.picture
         wanted = [*([] if picture is None else [picture]), *played.sounds]
-        numbers, hidden = _tracks(request.source, wanted) if container.has_boxes else ({}, frozenset[int]())
+        numbers, hidden = _tracks(request.source, wanted) if _holds_boxes(container) else ({}, frozenset[int]())
         again = [each for each in wanted if numbers.get(each.index) in hidden]
         filled = None if picture is None or picture in again else numbers.get(picture.index)
         source = self._blanked(request, filled)
@@ -181,6 +190,12 @@ class AudioVideoCleaner:
                 "it has a sound of a coding that is not known here, which nobody could hear before it leaves. "
                 "Save it with its sound as AAC, or without sound, and hand that in as well"
             )
+        fits = CONTAINERS[request.format.mime_type].from_other
+        if fits and (played.picture is not None or any(each.codec not in fits for each in played.sounds)):
+            raise cannot_clean(
+                f"from a file of this kind ({request.format.name}) only sound coded as {', '.join(sorted(fits))} goes "
+                "over into a copy. Save it as M4A, and hand that in as well"
+            )
         if played.picture is None and not played.sounds:
             raise cannot_clean("it has neither a picture nor a sound that can be copied")
         if request.for_court and played.seen_beside:
@@ -212,9 +227,14 @@ def _tracks(source: RangeSource, wanted: list[Stream]) -> tuple[dict[int, int], 
     return numbers, frozenset(each.number for each in found if each.hides)
 
 
+def _holds_boxes(container: Container) -> bool:
+    """Tell whether the original is made of boxes, like its copy."""
+    return container.has_boxes and not container.from_other
+
+
 def _is_left_out(request: CleanRequest, unread: Stream, played: Played) -> bool:
     """Tell whether a sound that cannot be read may be left out, as another form of one that stays."""
-    if not CONTAINERS[request.format.mime_type].has_boxes:
+    if not _holds_boxes(CONTAINERS[request.format.mime_type]):
         return False
     try:
         return is_another_form(request.source, unread, played)

@@ -19,6 +19,8 @@ from media.options import MediaSettings
 from media.ranges import RangeSource
 
 PATCHABLE_OCTETS = 65_536
+UNTOLD = frozenset({"audio/aac", "audio/x-caf", "audio/amr", "audio/amr-wb"})
+"""Types of which ExifTool can read nothing, and need not: their coded sound alone goes over into another wrapping."""
 
 
 class Sink(Protocol):

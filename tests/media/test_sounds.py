@@ -98,7 +98,7 @@ def test_each_sound_stays_in_a_copy_in_its_order(
     assert len(before) == 2
     verdict, copy = cleaned(workbench, made.read_bytes(), audience)
     assert sounds_of(copy, tmp_path) == before
-    assert verdict.tracks_gone == ()
+    assert verdict.parts_gone == ()
 
 
 def test_two_sounds_of_which_an_edit_list_hides_a_part_are_both_encoded_anew(
@@ -154,8 +154,8 @@ def test_another_form_of_a_sound_goes_and_is_named_only_where_it_is_switched_off
     made, on = tmp_path / "made.mp4", tmp_path / "on.mp4"
     ffmpeg(*PICTURE, *tone(2), *tone(2), *BOTH, "-disposition:a:0", "default", "-disposition:a:1", "0", made)
     verdict, copy = cleaned(workbench, unreadable(made.read_bytes(), which=1), Audience.COURT)
-    assert verdict.tracks_gone == ("another form of the sound, of a coding that is not known here",)
-    assert verdict.values()["tracks_gone"] == list(verdict.tracks_gone)
+    assert verdict.parts_gone == ("another form of the sound, of a coding that is not known here",)
+    assert verdict.values()["parts_gone"] == list(verdict.parts_gone)
     assert sounds_of(copy, tmp_path) == sounds_of(made.read_bytes(), tmp_path)[:1]
     ffmpeg("-i", made, "-map", "0", "-c", "copy", "-disposition:a:0", "default", "-disposition:a:1", "default", on)
     with pytest.raises(InputError, match="a sound of a coding that is not known here"):
@@ -188,7 +188,7 @@ def test_subtitles_go_by_name_and_a_court_gets_no_copy_without_them(
         made,
     )
     verdict, copy = cleaned(workbench, made.read_bytes())
-    assert [each.partition(" (")[0] for each in verdict.tracks_gone] == ["subtitles"]
+    assert [each.partition(" (")[0] for each in verdict.parts_gone] == ["subtitles"]
     assert b"They knock" not in copy
     for audience in (Audience.COURT, Audience.IMMIGRATION):
         with pytest.raises(InputError, match="a viewer may also see subtitles"):
@@ -201,6 +201,6 @@ def test_a_second_picture_goes_by_name_and_a_court_gets_no_copy_without_it(
     made = tmp_path / "two-cameras.mkv"
     ffmpeg(*PICTURE, *PICTURE, *tone(2), "-map", "0", "-map", "1", "-map", "2", *H264, "-c:a", "aac", made)
     verdict, _ = cleaned(workbench, made.read_bytes())
-    assert isinstance(verdict, Verdict) and verdict.tracks_gone == ("another picture (h264)",)
+    assert isinstance(verdict, Verdict) and verdict.parts_gone == ("another picture (h264)",)
     with pytest.raises(InputError, match=r"another picture \(h264\)"):
         cleaned(workbench, made.read_bytes(), Audience.COURT)
