@@ -141,6 +141,8 @@ def policy_test(rooms: Rooms, file: Path, audience: str, tick: tuple[str, ...]) 
             for name, value, stays in mail
         ]
         talk.table(["header", "value", "what happens"], lines)
+    if isinstance(tried, Verdict) and tried.parts_gone:
+        talk.table(["part", "what happens"], [(part, "goes") for part in tried.parts_gone])
     kept = sum(each.field.about in ALWAYS_KEPT for each in told)
     more = counted(kept, "more field says", "more fields say")
     talk.say(f"{more} how it is shown and built, and {'stays' if kept == 1 else 'stay'}.")
