@@ -300,9 +300,9 @@ def _report(talk: Talk, verdict: Verdict, output: Path) -> None:
     talk.field("sha256", verdict.sha256.hex())
     if verdict.whole:
         talk.field("went", "nothing: it is the original, octet for octet")
-    elif not verdict.removed:
+    elif not verdict.removed and not verdict.parts_gone:
         talk.field("went", "no field that a reader could name; the file was made anew all the same")
-    else:
+    elif verdict.removed:
         went = ", ".join(f"{about.value.replace('_', ' ')} ({count})" for about, count in verdict.removed)
         talk.field("went", went)
     for track in verdict.parts_gone:

@@ -205,6 +205,8 @@ def _clean_attributes(each: Element, name: str, marks: frozenset[str], went: Wen
         else:
             del each.attrib[attribute]
             _count(went, _words_for(attribute, name))
+            if attribute == "href" and name == "a":
+                each.set(attribute, "#")  # So that it looks like a link as before.
 
 
 def _is_drawn(each: Element) -> bool:

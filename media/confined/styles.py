@@ -29,6 +29,14 @@ _SHOWING = re.compile(
     re.I,
 )
 _RULE = re.compile(r"([^{}]*)\{([^{}]*)\}")
+_STATE = re.compile(
+    r":(hover|focus|active|checked|visited|link|target|disabled|enabled|open|before|after|placeholder|selection|marker"
+    r"|backdrop|-webkit-|-moz-|-ms-)",
+    re.I,
+)
+_SOMETIMES = re.compile(
+    r"@media[^{]*\b(print|width|height|prefers|orientation|hover|pointer|resolution|device)|@(-\w+-)?key|@page", re.I
+)
 _ONE = re.compile(r"(?:([a-z][\w-]*|\*))?(?:([.#])([\w-]+))?", re.I)
 
 
@@ -64,16 +72,16 @@ def hides(declarations: str) -> bool:
 def hidden_by(sheet: str) -> Iterator[tuple[str, str, str]]:
     """Give tag, mark (`.` or `#`) and name of each selector whose elements a style sheet hides.
 
-    Rules inside conditions (`@media`) hide only from some, so what they hide is shown to others and stays. Raises:
-    Refusal `hidden-data` for a rule that hides by more than can be told here.
+    What rules hide only on paper or on screens of some size is shown to others and stays. Raises: Refusal `hidden-data`
+    for a rule that hides by more than can be told here.
     """
-    for selectors, declarations in _RULE.findall(_without_conditions(_COMMENT.sub("", sheet))):
+    for selectors, declarations in _RULE.findall(_without_conditions(_IMPORT.sub("", _COMMENT.sub("", sheet)))):
         if not hides(declarations):
             continue
         for selector in (each.strip() for each in selectors.split(",")):
             found = _ONE.fullmatch(selector)
-            if ":" in selector and not selector.startswith(":root"):
-                continue  # A state (hovered, checked) or a pseudo-element: it is shown in another one.
+            if _STATE.search(selector):
+                continue  # It is shown in another state, or is no element of the page.
             if found is None or not selector:
                 raise Refusal("hidden-data")
             yield (found[1] or "*").lower(), found[2] or "", found[3] or ""
@@ -95,7 +103,7 @@ def shown_by(sheet: str) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]
 
 
 def _without_conditions(sheet: str) -> str:
-    """Cut out blocks that stand inside other blocks."""
+    """Cut out blocks inside other blocks. Raises: Refusal `hidden-data` where one hides, and not only at times."""
     parts: list[str] = []
     depth, begin, place = 0, 0, 0
     for place, letter in enumerate(sheet):
@@ -107,6 +115,8 @@ def _without_conditions(sheet: str) -> str:
                 block = sheet[begin : place + 1]
                 if block.count("{") == 1 and not block.lstrip().startswith("@"):
                     parts.append(block)
+                elif hides(block) and not _SOMETIMES.match(block.lstrip()):
+                    raise Refusal("hidden-data")
                 begin = place + 1
     return "".join(parts)
 
