@@ -141,6 +141,8 @@ def policy_test(rooms: Rooms, file: Path, audience: str, tick: tuple[str, ...]) 
             for name, value, stays in mail
         ]
         talk.table(["header", "value", "what happens"], lines)
+    if isinstance(tried, Verdict) and tried.parts_gone:
+        talk.table(["part", "what happens"], [(part, "goes") for part in tried.parts_gone])
     kept = sum(each.field.about in ALWAYS_KEPT for each in told)
     more = counted(kept, "more field says", "more fields say")
     talk.say(f"{more} how it is shown and built, and {'stays' if kept == 1 else 'stay'}.")
@@ -298,11 +300,13 @@ def _report(talk: Talk, verdict: Verdict, output: Path) -> None:
     talk.field("sha256", verdict.sha256.hex())
     if verdict.whole:
         talk.field("went", "nothing: it is the original, octet for octet")
-    elif not verdict.removed:
+    elif not verdict.removed and not verdict.parts_gone:
         talk.field("went", "no field that a reader could name; the file was made anew all the same")
-    else:
+    elif verdict.removed:
         went = ", ".join(f"{about.value.replace('_', ' ')} ({count})" for about, count in verdict.removed)
         talk.field("went", went)
+    for track in verdict.parts_gone:
+        talk.field("went", track)
     for each in verdict.generalised:
         talk.field("beside it", f"{each.about.value}: {each.text}")
     if not verdict.whole:

@@ -73,6 +73,7 @@ def _stripped(intake: Json) -> list[str]:
     return [
         "at intake: only this cleaned copy is kept, what was handed in is gone",
         f"went: {went or 'nothing that was told in fields'}",
+        *(f"went: {track}" for track in intake.get("parts_gone") or ()),
         f"handed in: {counted(handed['size'], 'octet')}, SHA-256",
         digest[:39],
         digest[40:],
@@ -125,13 +126,18 @@ def _print_previews(talk: Talk, opened: OpenedItem) -> None:
     """Say which previews there are, and why some could not be made."""
     made = [value for entry in opened.entries for value in entry.all("derivative")]
     missing = [value for entry in opened.entries for value in entry.all("not_processed")]
-    lines = [f"{each['purpose']} ({octets(each['size'])})" for each in made[:_MOST_PREVIEWS]]
+    lines = [f"{each['purpose']} ({octets(each['size'])}{_mixed(each)})" for each in made[:_MOST_PREVIEWS]]
     if len(made) > _MOST_PREVIEWS:
         lines.append(f"… and {len(made) - _MOST_PREVIEWS} more (testigo preview {opened.item.number})")
     lines += [f"not processed: {each['purpose']}: {each['reason']} ({each['code']})" for each in missing]
     if lines:
         talk.say()
         talk.fields("previews", lines)
+
+
+def _mixed(preview: Json) -> str:
+    sounds = (preview.get("facts") or {}).get("sounds_mixed", 0)
+    return f", all {sounds} sounds mixed into one" if sounds > 1 else ""
 
 
 def _print_log(talk: Talk, item: Item, entries: Iterable[OpenedEntry]) -> None:

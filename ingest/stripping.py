@@ -125,6 +125,7 @@ def _told(whole: StagedObject, verdict: Verdict) -> Json:
         "handed_in": {"sha256": whole.sealed.sha256.hex, "size": whole.sealed.size},
         "stored": {"sha256": verdict.sha256.hex(), "size": verdict.size},
         "removed": {about.value: count for about, count in verdict.removed},
+        "parts_gone": list(verdict.parts_gone),
         "tool": f"{verdict.tool} {verdict.version}",
         "second_reader": f"{verdict.reader} {verdict.reader_version}",
     }

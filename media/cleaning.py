@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from archive.errors import InputError
 from archive.types import Audience, EvidenceKind, Handling
 from media.classify import ClassedTag
-from media.cleaners.port import Cleaned, Cleaner, CleanRequest, Copy
+from media.cleaners.port import UNTOLD, Cleaned, Cleaner, CleanRequest, Copy
 from media.generalising import Generalised, generalise
 from media.identify import Format
 from media.metadata_classes import MetadataClass
 from media.metadata_reader import MetadataReader
 from media.policy import ALWAYS_KEPT, Policy
+from media.problems import NOT_READ, Problem
 from media.ranges import RangeSource
 from media.second_reader import Reading, SecondReader, traces_of
 
 _COPIED_OCTETS = 1 << 20
+_COURTS = frozenset({Audience.LITIGATION, Audience.COURT, Audience.IMMIGRATION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Verdict:
     """A copy that may go to its audience. `removed` counts the fields that went, by class.
 
     `whole` says that nothing had to go and the copy is the original. `generalised` is told beside the copy and never
-    in it.
+    in it. `parts_gone` names each track of a film or a sound that was left out.
     """
 
     plan: Plan
@@ -56,6 +58,7 @@ class Verdict:
     version: str
     reader: str
     reader_version: str
+    parts_gone: tuple[str, ...] = ()
 
     def values(self) -> dict[str, object]:
         """What a record says of it: text, whole numbers and lists only."""
@@ -64,6 +67,7 @@ class Verdict:
             "audience": self.plan.audience.value,
             "whole": self.whole,
             "removed": {about.value: count for about, count in self.removed},
+            "parts_gone": list(self.parts_gone),
             "generalised": [{"class": each.about.value, "value": each.text} for each in self.generalised],
             "mime_type": self.mime_type,
             "tool": f"{self.tool} {self.version}",
@@ -93,6 +97,20 @@ class Cleaning:
         self._cleaners = tuple(cleaners)
         self._second_reader = second_reader
 
+    def refuse_unread(self, form: Format, unread: Problem) -> None:
+        """Refuse a file whose fields could not be read, unless its cleaner needs to know of none.
+
+        Raises: InputError `media/cannot-clean`; the reason is that there is no cleaner, where there is none.
+        """
+        if form.mime_type in UNTOLD and unread.code == NOT_READ:
+            return
+        if not any(each.takes(form) for each in self._cleaners):
+            raise _no_cleaner(form)
+        raise InputError(
+            "media/cannot-clean",
+            f"This file cannot be cleaned, because what is in it could not be read: {unread.reason}",
+        )
+
     def clean(
         self,
         source: RangeSource,
@@ -114,7 +132,7 @@ class Cleaning:
             return _whole(source, form, plan, copy)
         cleaner = next((each for each in self._cleaners if each.takes(form)), None)
         if cleaner is None:
-            raise cannot_clean(f"there is no cleaner here for this kind of file ({form.name}).")
+            raise _no_cleaner(form)
         if form.polyglot_signs:
             raise cannot_clean(f"it is also a file of another kind ({', '.join(form.polyglot_signs)}).")
         request = CleanRequest(
@@ -124,6 +142,7 @@ class Cleaning:
             deadline=time.monotonic() + seconds,
             traces=traces,
             fields=tuple(fields),
+            for_court=plan.audience in _COURTS,
         )
         cleaned = cleaner.clean(request, copy.sink)
         with copy.reading() as made:
@@ -141,6 +160,10 @@ class Cleaning:
 def cannot_clean(reason: str) -> InputError:
     """Make the refusal of a file that cannot be cleaned."""
     return InputError("media/cannot-clean", f"This file cannot be cleaned: {reason} The original is kept as it is.")
+
+
+def _no_cleaner(form: Format) -> InputError:
+    return cannot_clean(f"there is no cleaner here for this kind of file ({form.name}).")
 
 
 def _whole(source: RangeSource, form: Format, plan: Plan, copy: Copy) -> Verdict:
@@ -181,4 +204,5 @@ def _verdict(plan: Plan, fields: Sequence[ClassedTag], cleaned: Cleaned, reading
         version=cleaned.version,
         reader=reading.reader,
         reader_version=reading.version,
+        parts_gone=cleaned.gone,
     )

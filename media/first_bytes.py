@@ -6,6 +6,7 @@ Standard: ISO/IEC 14496-12 (brands), Matroska (DocType), ISO 32000, ISO/IEC 1117
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from media.mpeg_frames import adts_length, mpeg_header
 from media.ranges import RangeSource
 from media.signatures import BRANDS, SIGNATURES
 
@@ -77,7 +78,7 @@ def _pdf(head: bytes, _source: RangeSource) -> Guess | None:
     return Guess(mime_type="application/pdf", name="PDF", pronom=_PDF_PUIDS.get(head[5:8]))
 
 
-def _mpeg_audio(head: bytes, _source: RangeSource) -> Guess | None:
+def _mpeg_audio(head: bytes, source: RangeSource) -> Guess | None:
     """MP3, bare or after its ID3 tag; AAC in ADTS frames."""
     if head.startswith(b"ID3") and len(head) > 10 and head[3] < 0xFF and all(octet < 0x80 for octet in head[6:10]):
         length = 10 + sum(octet << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
@@ -85,13 +86,18 @@ def _mpeg_audio(head: bytes, _source: RangeSource) -> Guess | None:
         known = {b"fLaC": ("audio/flac", "FLAC after an ID3 tag"), b"DSD ": ("audio/x-dsf", "DSD Stream File")}
         if after in known:
             return Guess(mime_type=known[after][0], name=known[after][1])
+        if adts_length(source.read_range(length, 7)) is not None:
+            return Guess(mime_type="audio/aac", name="AAC, ADTS, after an ID3 tag")
         return Guess(mime_type="audio/mpeg", name="MPEG audio", pronom="fmt/134")
-    if len(head) < 4 or head[0] != 0xFF:
-        return None
-    if head[1] & 0xF6 == 0xF0 and head[2] >> 2 & 0xF < 13:
+    frame = adts_length(head[:7])
+    if frame is not None and (frame == source.size or adts_length(source.read_range(frame, 7)) is not None):
         return Guess(mime_type="audio/aac", name="AAC, ADTS")
-    layer, rate, frequency = head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
-    if head[1] & 0xE0 == 0xE0 and head[1] >> 3 & 3 != 1 and layer and 0 < rate < 15 and frequency < 3:
+    first = mpeg_header(head[:4])
+    if first is None:
+        return None
+    # A text in UTF-16 begins with the bits of a frame, too; only a second frame tells them apart.
+    second = mpeg_header(source.read_range(first.length, 4))
+    if first.length == source.size or (second is not None and second.alike == first.alike):
         return Guess(mime_type="audio/mpeg", name="MPEG audio", pronom="fmt/134")
     return None
 

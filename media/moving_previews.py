@@ -1,11 +1,12 @@
 """Previews of video and sound: a poster, a strip of key frames, a review copy with its table of frames, a waveform.
 
 The review copy is made for stepping: a constant frame rate, a key frame every 15 frames and none that need a later one.
-Pictures are turned as they are to be seen; high dynamic range is brought to what every screen shows.
+Pictures are turned as they are to be seen; high dynamic range is brought to what every screen shows. Where there are
+several sounds, all are mixed into one, because players play but one of several, and each leaves with a clean copy.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +18,7 @@ from media.doors import TARGET
 from media.ffmpeg import STANDARD_OUTPUT, Ffmpeg, Run
 from media.frame_times import frame_times
 from media.options import MIB
+from media.played import Played, what_is_played
 from media.preview_parts import Facts, NotMade, Part, Preview, Streamed
 from media.problems import Problem
 from media.ranges import RangeSource
@@ -30,6 +32,7 @@ _FASTEST = Fraction(30)
 _SHORT_SIDE = 540
 _SHORT_SECONDS = 20
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_WIDTH = 6, 4, 240
+_IN_TIME = "aresample=async=1:first_pts=0"
 _LISTING_OCTETS = 64 * MIB
 _WHITE = 203
 """The light of white paper in high dynamic range, in candela (ITU-R BT.2408). Darker light stays nearly as it is; the
@@ -45,17 +48,19 @@ class MovingPreviews:
 
     def make(self, source: RangeSource, streams: Streams) -> Iterator[Preview]:
         """Give each preview as it is made; what cannot be made is said."""
-        picture = next((each for each in streams.streams if each.kind == "video" and not each.attached), None)
-        sound = next((each for each in streams.streams if each.kind == "audio"), None)
+        played = what_is_played(streams)
+        picture, sounds = played.picture, played.sounds
         tool = f"{_TOOL} {self._ffmpeg.version}"
         if picture is not None:
             seconds = Fraction(picture.duration or streams.duration or 0)
             to_sdr = _to_sdr(_transfer(streams, picture))
             yield self._poster(source, picture, seconds, to_sdr, tool)
             yield self._sheet(source, picture, seconds, to_sdr, tool)
-            yield self._proxy(source, picture, sound, to_sdr, tool)
-        if sound is not None:
-            yield self._waveform(source, sound, tool)
+            yield self._proxy(source, played, to_sdr, tool)
+        if sounds:
+            yield self._waveform(source, sounds, tool)
+        if played.unread:
+            yield NotMade(purpose="sound" if sounds else "waveform", problem=_unread(played))
 
     def _poster(self, source: RangeSource, picture: Stream, seconds: Fraction, to_sdr: str, tool: str) -> Preview:
         at = min(Fraction(1), seconds / 10)
@@ -96,12 +101,15 @@ class MovingPreviews:
             return NotMade(purpose=purpose, problem=_NOTHING)
         return Part(purpose=purpose, mime_type="image/jpeg", tool=tool, content=content, facts=facts)
 
-    def _proxy(self, source: RangeSource, picture: Stream, sound: Stream | None, to_sdr: str, tool: str) -> Streamed:
+    def _proxy(self, source: RangeSource, played: Played, to_sdr: str, tool: str) -> Streamed:
+        picture = played.picture
+        if picture is None:
+            raise ValueError("a review copy is made of a film")
         rate = proxy_rate(picture.frame_rate)
 
         def write(sink: Sink) -> tuple[Facts, tuple[Part, ...]]:
             run = Run(
-                build=lambda given: _proxy_outputs(given, picture, sound, rate, to_sdr),
+                build=lambda given: _proxy_outputs(given, picture, played.sounds, rate, to_sdr),
                 deadline=self._ffmpeg.deadline(source),
                 most=4 * source.size + 256 * MIB,
                 before={"threads": 2},
@@ -109,6 +117,8 @@ class MovingPreviews:
             listing = self._ffmpeg.write(run, source, sink, listing=_LISTING_OCTETS).output
             table = frame_times(listing, rate)
             facts: Facts = {"frame_rate": f"{rate.numerator}/{rate.denominator}", "frames": len(table.source_frames)}
+            facts["sounds_mixed"] = len(played.sounds)
+            facts["sounds_not_readable"] = len(played.unread)
             times = Part(
                 purpose="proxy-times", mime_type="application/json", tool=tool, content=table.to_json(), facts=facts
             )
@@ -116,11 +126,11 @@ class MovingPreviews:
 
         return Streamed(purpose="proxy", mime_type="video/mp4", tool=tool, write=write)
 
-    def _waveform(self, source: RangeSource, sound: Stream, tool: str) -> Preview:
+    def _waveform(self, source: RangeSource, sounds: Sequence[Stream], tool: str) -> Preview:
         peaks = PeakSink()
         options = {"ac": 1, "ar": SAMPLE_RATE, "f": "s16le", **_SILENT}
         run = Run(
-            build=lambda given: given[str(sound.index)].output(TARGET, **options),
+            build=lambda given: _mixed(given, sounds).output(TARGET, **options),
             deadline=self._ffmpeg.deadline(source),
             most=64 * source.size + 256 * MIB,
         )
@@ -156,17 +166,39 @@ def proxy_options(rate: Fraction, to_sdr: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _proxy_outputs(given: Any, picture: Stream, sound: Stream | None, rate: Fraction, to_sdr: str) -> Any:
+def _proxy_outputs(given: Any, picture: Stream, sounds: Sequence[Stream], rate: Fraction, to_sdr: str) -> Any:
     """Two outputs of one run: the copy, and a listing of the original's frames."""
     options = {**proxy_options(rate, to_sdr), **_SILENT, "bsf:v": "filter_units=remove_types=6"}
     options |= {"metadata:s:v:0": "encoder=H.264", "empty_hdlr_name": 1}  # Or libraries would be named there.
     parts = [given[str(picture.index)]]
-    if sound is not None:
-        parts.append(given[str(sound.index)])
-        options |= {"c:a": "aac", "b:a": "96k", "ac": 2, "ar": 48_000, "af": "aresample=async=1:first_pts=0"}
+    if sounds:
+        parts.append(_mixed(given, sounds))
+        options |= {"c:a": "aac", "b:a": "96k", "ac": 2, "ar": 48_000}
+    if len(sounds) == 1:
+        options["af"] = _IN_TIME
     copy = ffmpeg.output(*parts, TARGET, **options)
     listing = ffmpeg.output(given[str(picture.index)], STANDARD_OUTPUT, c="copy", f="framecrc")
     return ffmpeg.merge_outputs(copy, listing)
+
+
+def _mixed(given: Any, sounds: Sequence[Stream]) -> Any:
+    """Give one sound in which all are heard as loud as they are, each from its own beginning."""
+    if len(sounds) == 1:
+        return given[str(sounds[0].index)]
+    each = [
+        given[str(sound.index)]
+        .filter("aresample", **{"async": 1, "first_pts": 0})
+        .filter("aformat", channel_layouts="stereo")
+        for sound in sounds
+    ]
+    return ffmpeg.filter(each, "amix", inputs=len(each), duration="longest", normalize=0)
+
+
+def _unread(played: Played) -> Problem:
+    what = "One sound of it is" if len(played.unread) == 1 else f"{len(played.unread)} sounds of it are"
+    heard = "what is played here is without it" if played.sounds else "its picture is played here without sound"
+    reason = f"{what} of a coding that is not known here, so {heard}. The original is kept."
+    return Problem(code="media/sound-not-read", reason=reason)
 
 
 def _chain(scale: str, to_sdr: str) -> str:

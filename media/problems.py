@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from archive.errors import TestigoError
 
+NOT_READ = "media/not-read"
+"""The code of a file that ExifTool did not read at all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from archive.errors import InputError
 from media.boxes import tracks
@@ -23,9 +24,11 @@ from media.identify import HEAD_OCTETS, Format, identify
 from media.metadata_classes import MetadataClass
 from media.metadata_reader import Extraction, MetadataReader
 from media.policy import ALWAYS_KEPT
+from media.problems import Problem
 from media.ranges import RangeSource, TakingTurns
 from media.sample_tables import count_of, only_what_is_played
 from media.tags import Tag, parse_tags
+from media.video import StreamProbe
 
 SHORTEST_TRACE = 5
 """Shorter values occur by chance in compressed pictures, so they say nothing."""
@@ -52,8 +55,9 @@ class Reading:
 class SecondReader:
     """Reads what cleaners made."""
 
-    def __init__(self, inspectors: Sequence[Inspector]) -> None:
+    def __init__(self, inspectors: Sequence[Inspector], probe: StreamProbe) -> None:
         self._inspectors = tuple(inspectors)
+        self._probe = probe
 
     def read(
         self,
@@ -99,7 +103,7 @@ class SecondReader:
         tags = parse_tags(extraction.raw)
         form = identify(copy.read_range(0, min(HEAD_OCTETS, copy.size)), copy, tags)
         found += _other_formats(form, cleaned)
-        found += _missing(copy, cleaned)
+        found += _missing(copy, cleaned) + _other_sounds(copy, cleaned, self._probe, deadline)
         classed = classify_all(tags)
         found += _fields_left(classed, keep)
         return extraction, classed, found + self._inspect(copy, form, keep, deadline)
@@ -172,15 +176,28 @@ def _missing(copy: RangeSource, cleaned: Cleaned) -> list[str]:
     if not cleaned.samples:
         return []
     try:
-        there = {each.handler: count_of(copy, each.number) for each in tracks(copy)}
+        there = [(each.handler, count_of(copy, each.number)) for each in tracks(copy)]
     except InputError as error:
         return [error.message]
     words = {"vide": "pictures", "soun": "sound"}
-    return [
-        f"less {words.get(handler, 'of a track')} than in the original"
-        for handler, least in cleaned.samples.items()
-        if (count := there.get(handler, 0)) is not None and count < least
-    ]
+    found = []
+    for handler, wanted in cleaned.samples.items():
+        counts = [count for other, count in there if other == handler]
+        pairs = zip_longest(wanted, counts, fillvalue=0)
+        if len(counts) < len(wanted) or any(count is not None and count < (least or 0) for least, count in pairs):
+            found.append(f"less {words.get(handler, 'of a track')} than in the original")
+    return found
+
+
+def _other_sounds(copy: RangeSource, cleaned: Cleaned, probe: StreamProbe, deadline: float) -> list[str]:
+    """Count the sounds: one that is missing is missed by nobody who hears the copy, one too many was never heard."""
+    if cleaned.sounds is None:
+        return []
+    told = probe.probe(copy, deadline=deadline)
+    if isinstance(told, Problem):
+        return [told.reason]
+    count = sum(each.kind == "audio" for each in told.streams)
+    return [] if count == cleaned.sounds else [f"{count} sounds, where the original has {cleaned.sounds}"]
 
 
 def _fields_left(classed: Sequence[ClassedTag], keep: frozenset[MetadataClass]) -> list[str]:

@@ -57,6 +57,8 @@ class Stream:
     attached: bool = False
     default: bool = False
     id: int | None = None
+    captions: bool = False
+    """Words inside the coded pictures (CEA-608, CEA-708), which a player may show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,7 @@ def _stream(number: int, told: Mapping[str, object]) -> Stream:
         attached=role.get("attached_pic") == 1 or role.get("timed_thumbnails") == 1,
         default=role.get("default") == 1,
         id=_hexadecimal(told.get("id")),
+        captions=told.get("closed_captions") == 1,
     )
 
 

@@ -34,7 +34,7 @@ from media.metadata_reader import ASKED_AT_ONCE, Extraction, MetadataReader, Met
 from media.options import MIB, MediaSettings
 from media.preview_parts import Preview
 from media.previews import Previews
-from media.problems import Problem
+from media.problems import NOT_READ, Problem
 from media.proof_checking import ProofChecker
 from media.proofmode import ProofParts
 from media.ranges import RangeSource, SeekableFile, as_ranges
@@ -157,7 +157,7 @@ class Workbench:
         self._previews = Previews(self._confinement, settings)
         self._cleaning = Cleaning(
             [make(self._confinement, settings) for make in cleaners],
-            SecondReader([make(self._confinement, settings) for make in inspectors]),
+            SecondReader([make(self._confinement, settings) for make in inspectors], self._probe),
         )
 
     def __enter__(self) -> Self:
@@ -254,10 +254,7 @@ class Workbench:
         unread = examination.extraction.problem or problem
         # Where everything may stay that a file of this kind can hold, it need not be understood.
         if unread is not None and not set(MetadataClass) - {MetadataClass.TRANSPORT} <= plan.keep:
-            raise InputError(
-                "media/cannot-clean",
-                f"This file cannot be cleaned, because what is in it could not be read: {unread.reason}",
-            )
+            self._cleaning.refuse_unread(examination.format, unread)
         with self._readers.place() as reader:
             seconds = self._settings.wall_seconds + source.size / self._settings.cleaning_octets_a_second
             return self._cleaning.clean(
@@ -292,5 +289,5 @@ def _read_tags(extraction: Extraction) -> tuple[tuple[Tag, ...], Problem | None]
         return (), Problem.of(error)
     if any(tag.name == "Error" and tag.family == "ExifTool" for tag in tags):
         reason = "ExifTool could not read this kind of file, or found it damaged. The original is kept as it is."
-        return tags, Problem(code="media/not-read", reason=reason)
+        return tags, Problem(code=NOT_READ, reason=reason)
     return tags, None

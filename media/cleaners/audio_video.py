@@ -1,9 +1,10 @@
-"""Cleaning video and sound: FFmpeg copies the one picture and the one sound that people see and hear into a new file.
+"""Cleaning video and sound: FFmpeg copies the one picture and all sounds that people see and hear into a new file.
 
 Nothing else is asked to come along: no metadata, chapters, covers, timed data, subtitles or attachments, no second
-picture. Private messages inside the video (H.264 and HEVC SEI, AV1 metadata) are filtered out, or filled. The coded
-pictures and the sound are copied bit for bit, with one exception: where an edit list hides samples, a copy would keep
-them, so that track is encoded anew and the answer says so. WAV and FLAC are encoded anew as well, which loses nothing.
+picture; each such track is named. A court gets all that a viewer may see, or no copy. Private messages inside the
+video (H.264 and HEVC SEI, AV1 metadata) are filtered out, or filled. The coded pictures and the sound are copied bit
+for bit, with one exception: where an edit list hides samples, a copy would keep them, so that track is encoded anew and
+the answer says so. WAV and FLAC are encoded anew as well, which loses nothing.
 """
 
 import io
@@ -16,6 +17,7 @@ import ffmpeg
 
 from archive.errors import InputError, TestigoError
 from media.boxes import tracks
+from media.cleaners.bare_frames import BARE, is_all_frames
 from media.cleaners.port import Cleaned, CleanRequest, Sink
 from media.cleaners.quiet_tracks import QuietTracks
 from media.coded_units import Blanked, coded_track
@@ -26,6 +28,7 @@ from media.filled_film import filled_film
 from media.hollow_film import hollow_film
 from media.identify import Format
 from media.options import MIB, MediaSettings
+from media.played import Played, in_words, is_another_form, what_is_played
 from media.problems import Problem
 from media.ranges import BytesRanges, RangeSource
 from media.sample_tables import least_samples
@@ -36,11 +39,13 @@ _TOOL = "ffmpeg"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """How a copy is wrapped."""
+    """How a copy is wrapped; `from_other` says that the original is wrapped in another way, which nothing here reads
+    field by field, and that only sound of these codings goes over from it."""
 
     muxer: str
     mime_type: str
     has_boxes: bool = False
+    from_other: frozenset[str] = frozenset()
 
 
 CONTAINERS: Mapping[str, Container] = {
@@ -63,6 +68,10 @@ CONTAINERS: Mapping[str, Container] = {
     "video/ogg": Container(muxer="ogg", mime_type="video/ogg"),
     "audio/flac": Container(muxer="flac", mime_type="audio/flac"),
     "audio/x-flac": Container(muxer="flac", mime_type="audio/flac"),
+    "audio/aac": Container(muxer="ipod", mime_type="audio/mp4", has_boxes=True, from_other=frozenset({"aac"})),
+    "audio/x-caf": Container(muxer="ipod", mime_type="audio/mp4", has_boxes=True, from_other=frozenset({"alac"})),
+    "audio/amr": Container(muxer="3gp", mime_type="audio/mp4", has_boxes=True, from_other=frozenset({"amr_nb"})),
+    "audio/amr-wb": Container(muxer="3gp", mime_type="audio/mp4", has_boxes=True, from_other=frozenset({"amr_wb"})),
 }
 """By the type of the original."""
 
@@ -102,16 +111,19 @@ class AudioVideoCleaner:
     def clean(self, request: CleanRequest, sink: Sink) -> Cleaned:
         """Copy picture and sound. Removes every class that can be removed, also those that might stay."""
         container = CONTAINERS[request.format.mime_type]
-        picture, sound = self._wanted(request)
-        wanted = [each for each in (picture, sound) if each is not None]
-        numbers, hidden = _tracks(request.source, wanted) if container.has_boxes else ({}, frozenset[int]())
+        if request.format.mime_type in BARE and not is_all_frames(request.source, request.format.mime_type):
+            raise cannot_clean("it holds more than frames of sound, or a frame of it is not whole")
+        played, gone = self._wanted(request)
+        picture = played.picture
+        wanted = [*([] if picture is None else [picture]), *played.sounds]
+        numbers, hidden = _tracks(request.source, wanted) if _holds_boxes(container) else ({}, frozenset[int]())
         again = [each for each in wanted if numbers.get(each.index) in hidden]
         filled = None if picture is None or picture in again else numbers.get(picture.index)
         source = self._blanked(request, filled)
         blanked = source is not request.source
         if container.muxer in ("matroska", "webm"):
             source = QuietTracks(request.source)
-        options = _options(container, picture, sound, again, filtering=not blanked)
+        options = _options(container, played, again, filtering=not blanked)
         tool = _TOOL + (f" ({' and '.join(each.kind for each in again)} encoded anew)" if again else "")
         run = Run(
             build=lambda given: ffmpeg.output(*(given[str(each.index)] for each in wanted), TARGET, **options),
@@ -120,9 +132,8 @@ class AudioVideoCleaner:
             whole=True,
         )
         try:
-            samples = _samples(
-                request.source, [numbers[each.index] for each in wanted if each not in again] if numbers else []
-            )
+            copied = {numbers[each.index]: each not in again for each in wanted} if numbers else {}
+            samples = _samples(request.source, copied)
             if (
                 blanked
                 and not again
@@ -133,7 +144,14 @@ class AudioVideoCleaner:
                 self._ffmpeg.write(run, source, sink)
         except InputError as error:
             raise cannot_clean(_in_words(error)) from error
-        return Cleaned(tool=tool, version=self._ffmpeg.version, mime_type=container.mime_type, samples=samples)
+        return Cleaned(
+            tool=tool,
+            version=self._ffmpeg.version,
+            mime_type=container.mime_type,
+            samples=samples,
+            sounds=len(played.sounds),
+            gone=gone,
+        )
 
     def _past_ffmpeg(
         self, source: RangeSource, numbers: list[int], run: Run, options: dict[str, Any], sink: Sink
@@ -162,19 +180,34 @@ class AudioVideoCleaner:
         track = coded_track(request.source, number) if number is not None else None
         return request.source if track is None else Blanked(request.source, track, deadline=request.deadline)
 
-    def _wanted(self, request: CleanRequest) -> tuple[Stream | None, Stream | None]:
+    def _wanted(self, request: CleanRequest) -> tuple[Played, tuple[str, ...]]:
+        """Give what a copy holds, and the names of what it leaves out."""
         told = self._probe.probe(request.source, deadline=request.deadline)
         if isinstance(told, Problem):
             raise cannot_clean(told.reason)
-        pictures = [each for each in told.streams if each.kind == "video" and not each.attached]
-        sounds = [each for each in told.streams if each.kind == "audio" and each.codec != "unknown"]
-        first = next(iter(sorted(pictures, key=lambda each: not each.default)), None)
-        if first is not None and first.codec not in _PICTURES:
-            raise cannot_clean(f"nothing here knows what its pictures ({first.codec}) hold beside what they show")
-        heard = next(iter(sorted(sounds, key=lambda each: not each.default)), None)
-        if first is None and heard is None:
+        played = what_is_played(told)
+        if played.picture is not None and played.picture.codec not in _PICTURES:
+            codec = played.picture.codec
+            raise cannot_clean(f"nothing here knows what its pictures ({codec}) hold beside what they show")
+        if not all(_is_left_out(request, each, played) for each in played.unread):
+            raise cannot_clean(
+                "it has a sound of a coding that is not known here, which nobody could hear before it leaves. "
+                "Save it with its sound as AAC, or without sound, and hand that in as well"
+            )
+        fits = CONTAINERS[request.format.mime_type].from_other
+        if fits and (played.picture is not None or any(each.codec not in fits for each in played.sounds)):
+            raise cannot_clean(
+                f"from a file of this kind ({request.format.name}) only sound coded as {', '.join(sorted(fits))} goes "
+                "over into a copy. Save it as M4A, and hand that in as well"
+            )
+        if played.picture is None and not played.sounds:
             raise cannot_clean("it has neither a picture nor a sound that can be copied")
-        return first, heard
+        if request.for_court and played.seen_beside:
+            raise cannot_clean(
+                f"a viewer may also see {', '.join(played.seen_beside)}, which a copy would be without, and a court is "
+                "to see all. Give the original, or save it without them and hand that in as well"
+            )
+        return played, tuple(in_words(each) for each in (*played.unread, *played.beside)) + played.captions
 
 
 def cannot_clean(reason: str) -> InputError:
@@ -198,16 +231,33 @@ def _tracks(source: RangeSource, wanted: list[Stream]) -> tuple[dict[int, int], 
     return numbers, frozenset(each.number for each in found if each.hides)
 
 
-def _samples(source: RangeSource, numbers: list[int]) -> dict[str, int]:
-    """Give how many samples a copy must have at least, of the tracks that are copied as they are."""
-    handlers = {each.number: each.handler for each in tracks(source)} if numbers else {}
-    least = {handlers.get(number, ""): least_samples(source, number) for number in numbers}
-    return {handler: count for handler, count in least.items() if count}
+def _holds_boxes(container: Container) -> bool:
+    """Tell whether the original is made of boxes, like its copy."""
+    return container.has_boxes and not container.from_other
 
 
-def _options(
-    container: Container, picture: Stream | None, sound: Stream | None, again: list[Stream], *, filtering: bool
-) -> dict[str, Any]:
+def _is_left_out(request: CleanRequest, unread: Stream, played: Played) -> bool:
+    """Tell whether a sound that cannot be read may be left out, as another form of one that stays."""
+    if not _holds_boxes(CONTAINERS[request.format.mime_type]):
+        return False
+    try:
+        return is_another_form(request.source, unread, played)
+    except InputError as error:
+        raise cannot_clean(error.message) from error
+
+
+def _samples(source: RangeSource, copied: Mapping[int, bool]) -> dict[str, tuple[int | None, ...]]:
+    """Give how many samples a copy must have at least, of each track by its number, if it is copied as it is."""
+    handlers = {each.number: each.handler for each in tracks(source)} if copied else {}
+    least: dict[str, tuple[int | None, ...]] = {}
+    for number, as_it_is in copied.items():
+        handler = handlers.get(number, "")
+        least[handler] = (*least.get(handler, ()), (least_samples(source, number) or None) if as_it_is else None)
+    return least
+
+
+def _options(container: Container, played: Played, again: list[Stream], *, filtering: bool) -> dict[str, Any]:
+    picture = played.picture
     options: dict[str, Any] = {
         "map_metadata": -1,
         "map_chapters": -1,
@@ -228,11 +278,14 @@ def _options(
             options["bsf:v"] = _FILTERS[codec]
         if codec == "hevc" and container.has_boxes:
             options["tag:v"] = "hvc1"
-    if sound is not None and sound in again:
-        options |= _SOUND_AGAIN
-    elif sound is not None and container.muxer in ("wav", "flac") and _is_lossless(sound.codec):
-        # Nothing is lost by it, and a copy would keep what lies behind the samples and beside their format.
-        options["c:a"] = sound.codec
+    for number, sound in enumerate(played.sounds):
+        if sound in again:
+            options |= {f"{option}:{number}": value for option, value in _SOUND_AGAIN.items()}
+        elif container.muxer in ("wav", "flac") and _is_lossless(sound.codec):
+            # Nothing is lost by it, and a copy would keep what lies behind the samples and beside their format.
+            options[f"c:a:{number}"] = sound.codec
+        if len(played.sounds) > 1:  # Which one players play; what else its flags say of it goes.
+            options[f"disposition:a:{number}"] = "default" if sound.default else "0"
     return options
 
 

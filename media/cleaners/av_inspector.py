@@ -28,7 +28,7 @@ _WINDOW_OCTETS, _LONGEST_MARK = 1 << 20, 7
 
 
 class AudioVideoInspector:
-    """Knows what copies of video and sound are made of: at most one picture and one sound, and nothing beside."""
+    """Knows what copies of video and sound are made of: at most one picture, sounds, and nothing beside."""
 
     def __init__(self, confinement: Confinement, settings: MediaSettings) -> None:
         self._probe = StreamProbe(find_tool(settings.ffprobe_path), confinement, settings)
@@ -59,7 +59,7 @@ class AudioVideoInspector:
                 found.append("words inside the coded pictures")
         kinds = [each.kind for each in told.streams]
         found += [f"a track of kind {kind}" for kind in kinds if kind not in ("video", "audio")]
-        found += [f"{kinds.count(kind)} tracks of {kind}" for kind in ("video", "audio") if kinds.count(kind) > 1]
+        found += [f"{kinds.count('video')} pictures"] if kinds.count("video") > 1 else []
         found += ["chapters"] if told.chapters else []
         found += ["a cover"] if any(each.attached for each in told.streams) else []
         return found

@@ -4,6 +4,7 @@ Classes are not told apart here: a policy that keeps some of them for a copy get
 inside office files go through the cleaner of pictures, like any other picture.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -27,6 +28,7 @@ _OUTPUT_OCTETS = 2 * LARGEST_DOCUMENT
 _MEMORY_OCTETS = 960 * MIB
 
 _OFFICE_MARKS = ("application/vnd.openxmlformats-officedocument.", "application/vnd.oasis.opendocument.")
+_WENT = re.compile(r"\d{1,9} x [a-z][a-z ,]{3,80} \([a-z]{4,20}\)")
 _TEXTS = MappingProxyType(
     {
         "text/plain": "plain",
@@ -113,8 +115,16 @@ class TextCleaner(_InPython):
         """Rewrite a text. Raises: as `Cleaner.clean`."""
         traces = "\0".join(trace for trace in request.traces if "\0" not in trace).encode("utf-8", "replace")
         kind = _TEXTS[request.format.mime_type]
-        sink.write(self._run("text_cleaner", request, kind, more={"traces": traces}))
-        return Cleaned(tool=TOOL, version=VERSION, mime_type=request.format.mime_type, words_may_stay=True)
+        court = ("court",) if request.for_court else ()
+        made, went = unframed(self._run("text_cleaner", request, kind, *court, more={"traces": traces}))
+        sink.write(made)
+        return Cleaned(
+            tool=TOOL,
+            version=VERSION,
+            mime_type=request.format.mime_type,
+            words_may_stay=True,
+            gone=tuple(line for line in went.decode("utf-8", "replace").splitlines() if _WENT.fullmatch(line)),
+        )
 
 
 class DocumentRefuser:

@@ -8,27 +8,17 @@ in it are blanked. Does no I/O of its own. Standard: ISO/IEC 11172-3, 2.4.1.3 (h
 import re
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from archive.errors import InputError
 from media.cleaners.port import Cleaned, CleanRequest, Sink
 from media.confinement import Confinement
 from media.identify import Format
+from media.mpeg_frames import MpegHeader, mpeg_header
 from media.options import MediaSettings
 from media.ranges import RangeSource
 
 _READ_OCTETS = 1 << 20
 _LONGEST_FRAME = 4096
-_RATES = {
-    (1, 3): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (1, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (1, 1): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (2, 3): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (2, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (2, 1): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-"""Kilobits a second by (1 for MPEG-1, else 2; layer as the header codes it: 3 is I, 2 is II, 1 is III)."""
-_SAMPLING = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _NAME = b"LAME     "
 _FILLED = re.compile(rb"(?:LAME\d\.\d+[a-z]?(?: \([a-z]+\))?)+")
 _TAG_INSIDE = re.compile(rb"ID3[\x02-\x04][\x00-\x0f].[\x00-\x7f]{4}[A-Z]{3}|APETAGEX|LYRICSBEGIN", re.DOTALL)
@@ -37,14 +27,6 @@ _DELAY_AT, _CRC_AT, _TAG_OCTETS = 21, 34, 36
 """Places in the LAME tag, counted from its beginning, which is where the fields of an Xing frame end."""
 _ALL_FIELDS, _TABLE_OCTETS = 0xF, 100
 _VBRI_AT = 36
-
-
-class _Header(NamedTuple):
-    length: int
-    alike: int
-    """Version, layer and sampling rate, which all frames of a stream share."""
-    mark_at: int
-    """Where the mark of an information frame would stand."""
 
 
 class Mp3Cleaner:
@@ -81,9 +63,9 @@ def frames(source: RangeSource) -> Iterator[bytes]:
     A frame counts where another one alike follows it at once, or where the last one did and no other begins inside it;
     so tags that happen to hold the bits of a header are not taken for sound, nor is a frame whose end is missing.
     """
-    place, window, follows = _after_id3v2(source), _Window(source), None
+    place, window, follows = after_id3v2(source), _Window(source), None
     while (at := window.find_sync(place)) is not None:
-        header = _header(window.get(at, 4))
+        header = mpeg_header(window.get(at, 4))
         if header is None:
             place, follows = at + 1, None
             continue
@@ -93,7 +75,7 @@ def frames(source: RangeSource) -> Iterator[bytes]:
                 return
             place, follows = at + 1, None
             continue
-        after = _header(window.get(at + header.length, 4))
+        after = mpeg_header(window.get(at + header.length, 4))
         expected = follows is not None and at == place and follows == header.alike
         goes_on = after is not None and after.alike == header.alike
         if goes_on or (expected and not _overtaken(window, at, header)):
@@ -108,13 +90,13 @@ def holds_a_tag(frame: bytes) -> bool:
     return _TAG_INSIDE.search(frame) is not None
 
 
-def _overtaken(window: "_Window", at: int, header: _Header) -> bool:
+def _overtaken(window: "_Window", at: int, header: MpegHeader) -> bool:
     """Tell whether a frame begins inside another, which is then not whole; players skip such a one."""
     octets = window.get(at, header.length + 4)
     for place in range(1, header.length):
-        inner = _header(octets[place : place + 4]) if octets[place] == 0xFF else None
+        inner = mpeg_header(octets[place : place + 4]) if octets[place] == 0xFF else None
         if inner is not None and inner.alike == header.alike:
-            after = _header(window.get(at + place + inner.length, 4))
+            after = mpeg_header(window.get(at + place + inner.length, 4))
             if after is not None and after.alike == header.alike:
                 return True
     return False
@@ -152,7 +134,8 @@ class _Window:
         return None
 
 
-def _after_id3v2(source: RangeSource) -> int:
+def after_id3v2(source: RangeSource) -> int:
+    """Give the place behind the tags that a file begins with."""
     place = 0
     while len(head := source.read_range(place, 10)) == 10 and head[:3] == b"ID3":
         length = 0
@@ -162,28 +145,9 @@ def _after_id3v2(source: RangeSource) -> int:
     return place
 
 
-def _header(octets: bytes) -> _Header | None:
-    if len(octets) < 4 or octets[0] != 0xFF or octets[1] & 0xE0 != 0xE0:
-        return None
-    version, layer = octets[1] >> 3 & 3, octets[1] >> 1 & 3
-    bitrate, sampling, padding = octets[2] >> 4, octets[2] >> 2 & 3, octets[2] >> 1 & 1
-    if version == 1 or layer == 0 or bitrate in (0, 15) or sampling == 3:
-        return None
-    rate = _RATES[1 if version == 3 else 2, layer][bitrate] * 1000
-    hertz = _SAMPLING[version][sampling]
-    if layer == 3:
-        length = (12 * rate // hertz + padding) * 4
-    else:
-        samples = 72 if layer == 1 and version != 3 else 144
-        length = samples * rate // hertz + padding
-    mono = octets[3] >> 6 == 3
-    side = (17 if mono else 32) if version == 3 else (9 if mono else 17)
-    return _Header(length=length, alike=version << 4 | layer << 2 | sampling, mark_at=4 + side)
-
-
 def blanked(frame: bytes) -> bytes:
     """Blank what an information frame says beside what players need; any other frame is given back as it is."""
-    header = _header(frame)
+    header = mpeg_header(frame)
     if header is None:
         return frame
     if frame[_VBRI_AT : _VBRI_AT + 4] == b"VBRI":

@@ -19,6 +19,8 @@ from media.options import MediaSettings
 from media.ranges import RangeSource
 
 PATCHABLE_OCTETS = 65_536
+UNTOLD = frozenset({"audio/aac", "audio/x-caf", "audio/amr", "audio/amr-wb"})
+"""Types of which ExifTool can read nothing, and need not: their coded sound alone goes over into another wrapping."""
 
 
 class Sink(Protocol):
@@ -39,6 +41,7 @@ class CleanRequest:
     is for a copy that leaves. A cleaner may take out more than it must, never less: one that cannot put single fields
     back simply takes out all. `fields` are all that the original tells. `traces` are values of those that are to go; a
     copy that holds one of them fails, so a cleaner may look where they lie. `deadline` counts as `time.monotonic` does.
+    `for_court` says that nothing that may be seen or heard is left out, or no copy is made.
     """
 
     source: RangeSource
@@ -47,6 +50,7 @@ class CleanRequest:
     deadline: float
     traces: tuple[str, ...] = ()
     fields: tuple[ClassedTag, ...] = ()
+    for_court: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +59,17 @@ class Cleaned:
 
     `words_may_stay` is said of texts and documents, in whose visible words a name may rightly stand: then the copy is
     not searched for the values of the fields that went. `samples` are the least that a copy's tracks must have, by
-    their handler, so that nothing that is seen or heard is missing.
+    their handler and in their order (none where a track was encoded anew), and `sounds` is how many it must have,
+    so that nothing that is seen or heard is missing. `gone` names each track that was left out.
     """
 
     tool: str
     version: str
     mime_type: str
     words_may_stay: bool = False
-    samples: Mapping[str, int] = field(default_factory=dict)
+    samples: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    sounds: int | None = None
+    gone: tuple[str, ...] = ()
 
 
 class Copy(Protocol):

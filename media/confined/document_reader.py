@@ -4,6 +4,7 @@ The standard library alone is used here (`zipfile`, `expat`, `html.parser`), whe
 shared with them but the frame of a child. The answer is a phrase a line; none means that nothing was found.
 """
 
+import email
 import io
 import re
 import zipfile
@@ -82,7 +83,7 @@ def _read_office(content: bytes) -> Iterator[str]:
         yield "bytes that belong to no member"
 
 
-def _read_xml(content: bytes) -> Iterator[str]:
+def _read_xml(content: bytes, *, drawing: bool = False) -> Iterator[str]:
     found: list[str] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
@@ -90,6 +91,10 @@ def _read_xml(content: bytes) -> Iterator[str]:
         if word in _ELEMENTS and not name.startswith(_MATH):
             found.append("an element that tells of people, changes or programs")
         for attribute, value in attributes.items():
+            if drawing and attribute.rpartition("|")[2] == "href" and not value.startswith("#"):
+                found.append("an address elsewhere")
+            if drawing and _IN_STYLE.search(value):
+                found.append("an address that a style fetches from")
             if _ATTRIBUTES.fullmatch(attribute.rpartition("|")[2]) and value:
                 found.append("an attribute that tells of people, changes or programs")
         if attributes.get("TargetMode") == "External" and not _REMOTE.match(attributes.get("Target", "")):
@@ -104,10 +109,33 @@ def _read_xml(content: bytes) -> Iterator[str]:
     yield from found
 
 
+_FETCHING = frozenset(
+    "src srcset action formaction poster background ping cite longdesc data manifest codebase usemap profile".split()
+)
+_FOREIGN = frozenset("base link iframe frame img video audio source track picture param applet".split())
+_IN_STYLE = re.compile(r"url\(\s*(?![\"']?#)|@import|image-set|expression\(|behavior\s*:|-moz-binding", re.I)
+_OUT_OF_SIGHT = re.compile(r"(?<![\w-])(display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+
+
 class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
+        self._style = False
+        self._links: list[tuple[str, list[str]]] = []
+
+    def handle_data(self, data: str) -> None:
+        if self._style and _IN_STYLE.search(data):
+            self.found.append("an address that a style fetches from")
+        for _, words in self._links:
+            words.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._style = False
+        if tag == "a" and self._links:
+            address, words = self._links.pop()
+            if re.sub(r"^(https?://(www\.)?|mailto:|tel:)|/$", "", address) not in "".join(words):
+                self.found.append("an address that the words of its link do not show")
 
     def handle_comment(self, data: str) -> None:
         del data
@@ -119,9 +147,21 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = {name for name, _ in attrs}
+        self._style = tag == "style"
+        if tag == "a":
+            address = dict(attrs).get("href") or ""
+            self._links.append(("" if address.startswith("#") else address.strip(), []))
+        elif any(name.rpartition(":")[2] == "href" and not (value or "").startswith("#") for name, value in attrs):
+            self.found.append("an address elsewhere")
+        if names & _FETCHING or tag in _FOREIGN:
+            self.found.append("an address elsewhere")
+        if any(_IN_STYLE.search(value or "") for _, value in attrs):
+            self.found.append("an address that a style fetches from")
+        if "hidden" in names or ("type", "hidden") in attrs or _OUT_OF_SIGHT.search(dict(attrs).get("style") or ""):
+            self.found.append("a part that is not shown")
         if tag in ("script", "object", "embed", "template"):
             self.found.append("a program")
-        if tag == "meta" and not names & {"charset", "http-equiv"} and ("name", "viewport") not in attrs:
+        if tag == "meta" and "charset" not in names and ("name", "viewport") not in attrs:
             self.found.append("what the head of a page says of it")
         if any(re.fullmatch(r"on[a-z]+|data-.*", name) for name in names):
             self.found.append("an attribute that is not shown")
@@ -135,7 +175,7 @@ def _read_html(content: bytes) -> Iterator[str]:
 
 
 def _read_svg(content: bytes) -> Iterator[str]:
-    yield from _read_xml(content)
+    yield from _read_xml(content, drawing=True)
 
 
 def _read_rich(content: bytes) -> Iterator[str]:
@@ -150,3 +190,7 @@ def _read_mail(content: bytes) -> Iterator[str]:
     for line in re.findall(r"(?m)^([^\s:]+):", head):
         if line.lower() not in _HEADERS:
             yield "a header that only machines read"
+    for part in email.message_from_bytes(content).walk():
+        page = part.get_payload(decode=True)
+        if part.get_content_type() == "text/html" and isinstance(page, bytes):
+            yield from _read_html(page)

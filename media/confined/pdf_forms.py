@@ -1,4 +1,4 @@
-"""Leave of a PDF's form what its pages show: no field that is not seen, no value or name that stands behind one. No I/O.
+"""Leave of a PDF's form what its pages show: no field that is not seen, no value or name behind one. No I/O.
 
 Kept: the widgets on the pages, what is filled in, what a list offers. Names of fields and of a box's states become
 numbers, a list's values the words that it shows. Defaults, tool tips, other appearances than the plain one, and

@@ -1,15 +1,19 @@
 """Clean texts that say something of themselves: HTML, SVG, RTF, e-mail. A plain text is only looked at.
 
-The first argument says which of them the input is; `traces` are values, each ended by a zero, that no copy may hold.
+The first argument says which of them the input is, a second, `court`, that nothing that is seen may be left out;
+`traces` are values, each ended by a zero, that no copy may hold. The answer is the copy and, a line each, what went.
 """
 
 import re
+from collections import Counter
 
 from lxml import etree
 
 from media.confined.child import Inputs, Refusal, answer
+from media.confined.framing import framed
 from media.confined.mail import clean_mail
-from media.confined.markup import clean_html, clean_svg
+from media.confined.markup import clean_svg
+from media.confined.pages import Went, clean_page
 from media.confined.rich_text import clean_rich_text
 
 LONGEST = 64 << 20
@@ -25,15 +29,16 @@ def main(arguments: list[str]) -> int:
 
 
 def work(inputs: Inputs, arguments: list[str]) -> bytes:
-    """Give the cleaned copy of `file`."""
+    """Give the cleaned copy of `file`, and what went."""
     content = bytes(inputs["file"])
     if len(content) > LONGEST:
         raise Refusal("too-large")
-    made = _cleaned(content, arguments)
+    made, went = _cleaned(content, arguments[0], for_court="court" in arguments)
     for trace in (trace for trace in bytes(inputs.get("traces", b"")).split(b"\0") if trace):
         if any(form in made for form in (trace, _in_rich_text(trace))):
             raise Refusal("value-in-text")
-    return made
+    lines = [f"{count} x {words}" for words, count in sorted(went.items())]
+    return framed([made, "\n".join(lines).encode()])
 
 
 def _in_rich_text(trace: bytes) -> bytes:
@@ -43,19 +48,26 @@ def _in_rich_text(trace: bytes) -> bytes:
     )
 
 
-def _cleaned(content: bytes, arguments: list[str]) -> bytes:
+def _cleaned(content: bytes, kind: str, *, for_court: bool) -> tuple[bytes, Went]:
+    went: Went = Counter()
+
+    def of_mail(text: str) -> str:
+        page, gone = clean_page(text, for_court=for_court)
+        went.update(gone)
+        return page.decode()
+
     try:
-        match arguments:
-            case ["plain"]:
-                return clean_plain(content)
-            case ["html"]:
-                return clean_html(decoded(content)[0])
-            case ["svg"]:
+        match kind:
+            case "plain":
+                return clean_plain(content), went
+            case "html":
+                return clean_page(decoded(content)[0], for_court=for_court)
+            case "svg":
                 return clean_svg(content)
-            case ["rtf"]:
-                return clean_rich_text(content)
-            case ["mail"]:
-                return clean_mail(content, lambda text: clean_html(text).decode())
+            case "rtf":
+                return clean_rich_text(content), went
+            case "mail":
+                return clean_mail(content, of_mail), went
             case _:
                 raise ValueError("no such kind of text")
     except (etree.LxmlError, UnicodeError, LookupError):

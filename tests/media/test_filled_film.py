@@ -35,6 +35,7 @@ _COPIES = {
     "first-the-index.mp4": ["-movflags", "+faststart"],
     "first-the-sound.mp4": ["-map", "0:a", "-map", "0:v"],
     "silent.mp4": ["-an"],
+    "two-sounds.mp4": ["-map", "0:v", "-map", "0:a", "-map", "0:a"],
     "telephone.3gp": ["-f", "3gp"],
     "quicktime.mov": ["-color_primaries", "bt709"],
     "odd-times.mp4": ["-video_track_timescale", "90000", "-movie_timescale", "600"],

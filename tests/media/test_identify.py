@@ -182,6 +182,10 @@ def test_without_the_tool_the_first_bytes_still_tell_the_family() -> None:
         (b"Ayer vi a dos hombres.\n", "text/plain"),
         ("Ayer vi una se\u00f1al.\n".encode("latin-1"), "text/plain"),
         ("\ufeffAyer".encode("utf-16"), "text/plain"),
+        ("\ufeffStatement of witness, Señora R.\r\n".encode("utf-16-le"), "text/plain"),  # as Windows' "Unicode"
+        ("\ufeffStatement of witness\r\n".encode("utf-16-be"), "text/plain"),
+        ("\ufeff\u0d53 ".encode("utf-16-le") * 500, "text/plain"),  # begins with all the bits of a frame's head
+        (b"\xff\xfbABCDEFGH" * 3, "text/plain"),
         (b"a" * (HEAD_OCTETS - 1) + "\u00f1".encode() + b"b" * 100, "text/plain"),
         (b"\x00\x01\x02\x03", "application/octet-stream"),
         (b"<?xml version='1.0'?>\n<!-- x -->\n<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
