@@ -146,6 +146,7 @@ class Acts:
             owners.append(Owner(kind=OwnerKind.ITEM, id=subject.id))
             recipients[subject.id] = subject.recipient
         purpose = f"{action}: what the log says of it"
+        self._vault.refuse_closed([owner.id for owner in owners])
         access = self._ledger.record_access(actor, owners, purpose, recipients=recipients)
         return self._vault.unwrap(access, [owner.id for owner in owners])
 
