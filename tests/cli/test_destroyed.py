@@ -136,6 +136,13 @@ def test_what_cannot_be_opened_is_refused_before_any_access_is_entered(
     assert "Traceback" not in result.output
 
 
+def test_a_hold_on_a_destroyed_item_is_refused_with_the_entry(destroyed: Destroyed, run: Run) -> None:
+    result = run("hold", "add", ITEM, "--title", "Doe v. Noem", "--trigger", "subpoena")
+    assert result.exit_code == 8, result.output
+    assert "archive/destroyed-before" in result.stderr and f"entry {destroyed.entry}" in result.stderr
+    assert ITEM not in run("hold", "ls").stdout
+
+
 def test_an_archive_with_a_destroyed_item_is_in_good_order_and_after_a_rebuild_says_the_same(
     unlocked: WayIn, destroyed: Destroyed, run: Run
 ) -> None:
