@@ -258,7 +258,8 @@ class Transaction:
                         return self._staff
             if self._edge.staff is None:
                 raise not_initialised()
-            self._staff = _staff_of(*self._edge.staff)
+            # The row's recipient could be changed and put back; the office would never miss what it closed meanwhile.
+            self._staff = _staff_of(self._edge.staff[0], self.keyrings.standing().staff)
         return self._staff
 
 
