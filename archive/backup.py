@@ -2,8 +2,9 @@
 
 Order: while nobody publishes, the catalogue (SQLite's own online copy, one moment of it) and the log's partial tiles,
 which a later publication removes; then the rest of the store, which by the order of writing holds at least every object
-and every published part of the log that the catalogue names. Key files go to a place of their own. Nothing in the
-destination is deleted or overwritten with other bytes, but the newest checkpoint.
+and every published part of the log that the catalogue names, and may hold more: a mark says so and keeps a sweep away.
+Key files go to a place of their own. Nothing in the destination is deleted or overwritten with other bytes, but the
+newest checkpoint.
 
 What it refuses: to mix with anything else, and to let an archive that was set back take the place of its longer copy.
 """
@@ -29,6 +30,16 @@ from archive.store.port import Store
 
 _CATALOGUE = "catalogue.sqlite"
 _CHECKPOINT = "log/checkpoint"
+COPY_MARK = "this-is-a-copy.txt"
+"""Lies in every copy, and so in whatever archive is brought back from one, until a person removes it."""
+
+_MARK = """This folder is a copy that `testigo backup` made, of an archive that may have been working meanwhile.
+
+Its store and its keys may hold what came in while the copy was made, which its catalogue does not name yet. If the
+archive itself is lost, these are the last copies. So while this file is here, `testigo verify --sweep` removes nothing
+that no record names. Remove this file when it is clear that nobody needs such files: after a later backup was brought
+back over this one, or once the senders and technicians of that day were asked.
+"""
 _PIECE = 1 << 20
 _TILE = 256
 
@@ -110,6 +121,7 @@ def _copy(  # noqa: PLR0913, PLR0917 - as the function above, whose rest it is
         with _nobody_publishing(log_lock):
             # First of all: by it the next run knows this folder again, also where this one is broken off.
             _copy_catalogue(database.path, destination)
+            write_durably(destination / COPY_MARK, _MARK.encode("ascii"))
             copy = opened.enter_context(DirectoryStore(destination / "store"))
             size, note = _newest_checkpoint(destination / _CATALOGUE)
             tiles = [name for name in store.list("log/tile/") if ".p/" in name]

@@ -15,7 +15,7 @@ from archive.age.keyring import Keyring
 from archive.age.recipients import KeyIdentity, parse_recipient
 from archive.age.seekable import SeekableReader
 from archive.age.stream import open_bytes
-from archive.errors import AccessError, IntegrityError, UnavailableError
+from archive.errors import AccessError, IntegrityError, LockedError, NotFoundError, UnavailableError
 from archive.keyfiles import KeyFiles, OwnerKey
 from archive.patching import PatchableStage, StagedRanges
 from archive.sealing import StagedObject, seal_stream
@@ -111,6 +111,16 @@ class Vault:
 
     # ── opening: no entry, no access ─────────────────────────────────────────────────────────────────────────────────
 
+    def refuse_closed(self, owner_ids: Sequence[UUID]) -> None:
+        """Make sure, before an access is entered, that it can be: so that the log holds none that never was.
+
+        Raises: NotFoundError `keys/no-such-key`; LockedError `archive/locked`.
+        """
+        if not all(map(self.key_files.has, owner_ids)):
+            raise NotFoundError("keys/no-such-key", "The key of this is not here. Restore its file from a backup.")
+        if self.agent.status() is None:
+            raise LockedError("archive/locked", "The archive is locked. Run testigo unlock, then do the same again.")
+
     def unwrap(self, access: LoggedAccess, owner_ids: Sequence[UUID]) -> dict[UUID, KeyIdentity]:
         """Have the agent unwrap owner keys against the entry that permits it.
 
@@ -133,6 +143,13 @@ class Vault:
         Raises: IntegrityError `archive/object-missing`: a record names it, so that it is not here is an alarm.
         """
         name = object_name(blake3)
+        self.refuse_absent(blake3)
+        with self.store.open_range(name) as source:
+            yield SeekableReader(source, identities=[identity])
+
+    def refuse_absent(self, blake3: Digest) -> None:
+        """Raises: IntegrityError `archive/object-missing` where an object that a record names is not in the store."""
+        name = object_name(blake3)
         if not self.store.exists(name):
             raise IntegrityError(
                 "archive/object-missing",
@@ -140,8 +157,6 @@ class Vault:
                 "opened. Run `testigo verify`, and restore the object from a copy.",
                 evidence={"object": name},
             )
-        with self.store.open_range(name) as source:
-            yield SeekableReader(source, identities=[identity])
 
 
 def open_value(identity: KeyIdentity, sealed: bytes) -> bytes:

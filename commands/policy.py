@@ -272,7 +272,8 @@ def _of_item(
     purpose = f"clean copy for {_in_words(audience)}: {reason}"
     actor = rooms.actor
     try:
-        with rooms.reading_room.open_content(actor, number, purpose) as (item, source), ClearCopy(output) as copy:
+        # The place first: an access that ends at it would be in the log for nothing.
+        with ClearCopy(output) as copy, rooms.reading_room.open_content(actor, number, purpose) as (item, source):
             examination = rooms.workbench.examine(source)
             plan = plan_copy(rooms.policy, EvidenceKind(item.evidence_kind), audience, ticked)
             verdict = rooms.workbench.clean(source, examination, plan, copy)

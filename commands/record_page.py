@@ -48,7 +48,7 @@ def print_item(
     kept_whole = (receipt.get("policy") or {}).get("reason")
     if kept_whole:
         talk.fields("not stripped", ["kept whole, because it could not be cleaned", str(kept_whole)])
-    talk.field("received", f"{_moment(receipt.get('recorded_time'))} by {receipt.get('actor')}")
+    talk.field("received", f"{moment(receipt.get('recorded_time'))} by {receipt.get('actor')}")
     if main is not None:
         talk.field("belongs to", main.number)
     if came_with:
@@ -110,7 +110,7 @@ def _print_claims(talk: Talk, receipt: OpenedEntry) -> None:
         talk.field("path", str(path))
     for name, value in sorted(sender.items(), key=lambda each: each[0] == "file_modified"):
         if name == "file_modified":
-            talk.field("modified", f"{_moment(value)}, as the source's file system has it")
+            talk.field("modified", f"{moment(value)}, as the source's file system has it")
         else:
             talk.field(name, str(value))
 
@@ -149,7 +149,7 @@ def _print_log(talk: Talk, item: Item, entries: Iterable[OpenedEntry]) -> None:
         rows.append(
             (
                 f"{run['number']:>6}",
-                _moment(entry.get("recorded_time")),
+                moment(entry.get("recorded_time")),
                 str(entry.entry.seq),
                 str(entry.entry.event) + ("" if entry.entry.outcome == "success" else f" ({entry.entry.outcome})"),
                 str(entry.get("actor") or "the program"),
@@ -184,7 +184,7 @@ def _times(claims: list[Json]) -> tuple[list[str], int]:
     def text(claim: Json) -> str:
         if claim["utc"]:
             note = claim["note"].partition(" from ")[0]
-            return _moment(claim["utc"]) + (f" ({note})" if note else "")
+            return moment(claim["utc"]) + (f" ({note})" if note else "")
         local = str(claim["local"] or claim["raw"])[:19].replace("T", " ")
         return f"{local} local time, zone not stated"
 
@@ -253,7 +253,7 @@ def _seconds(text: str) -> str:
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
-def _moment(text: object) -> str:
+def moment(text: object) -> str:
     """Write a moment of the log for people, to the second; what is not written as one is given as it is."""
     written = str(text)
     if len(written) >= 20 and written[10] == "T" and written.endswith("Z"):

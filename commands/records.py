@@ -19,6 +19,7 @@ from archive.durable import write_durably
 from archive.errors import TestigoError
 from cli import Rooms
 from commands.assessment_page import assessment
+from commands.destroyed_page import destroyed_words, print_destroyed
 from commands.door import GivenPath, GivenText, Moment, common, refuse_output
 from commands.known_places import places_of
 from commands.plan import only_planned, plannable
@@ -128,7 +129,9 @@ def show(rooms: Rooms, number: str, metadata: bool, as_of: datetime | None, reas
         main = items_by_id(session, [main_id]).get(main_id) if main_id is not None else None
     places = places_of(rooms.places)
     talk.document({**_item_document(opened, incident, holds, places), "handed_over": came})
-    if not rooms.asked.json:
+    if opened.destruction is not None:
+        print_destroyed(talk, opened, opened.destruction, incident=incident.number, holds=holds)
+    elif not rooms.asked.json:
         print_item(talk, opened, incident=incident.number, holds=holds, came_with=came, main=main, places=places)
     return 0
 
@@ -149,6 +152,9 @@ def _show_as_of(rooms: Rooms, talk: Talk, number: str, reason: str, moment: date
     talk.document({**document, "as_of": moment.isoformat(), "last_entry": then.last})
     if not rooms.asked.json:
         talk.say(f"As of {moment:%Y-%m-%d %H:%M:%S} UTC, right after entry {then.last} of the log:")
+    if opened.destruction is not None:
+        print_destroyed(talk, opened, opened.destruction, incident=incident.number, holds=holds)
+    elif not rooms.asked.json:
         print_item(talk, opened, incident=incident.number, holds=holds, came_with=[], main=main, places=places)
     return 0
 
@@ -191,7 +197,8 @@ def _item_document(
         "incident": incident.number,
         "holds": holds,
         "objects": {purpose: stored.to_log() for purpose, stored in opened.objects.items()},
-        "assessment": assessment(opened.entries, places),
+        "destroyed": opened.destruction.document() if opened.destruction else None,
+        "assessment": assessment(opened.entries, places) if opened.destruction is None else None,
         "entries": [_entry_document(entry) for entry in opened.entries],
     }
 
@@ -219,13 +226,17 @@ def log(rooms: Rooms, number: str | None, last: int, closed: bool) -> int:
     require(rooms.actor, Action.READ_LOG)
     size = rooms.register.size()
     entries: list[OpenedEntry] | tuple[OpenedEntry, ...]
-    if closed and number is None:
+    if closed:
         # Nothing is opened, entered or written: so also where nothing can be.
-        entries = rooms.register.open(list(range(max(0, size - last), size)), {})
+        seqs = list(range(size)) if number is None else _seqs_of(rooms, number)
+        entries = rooms.register.open(seqs[-last:], {})
     else:
         try:
             if number is not None:
-                entries = rooms.reading_room.open_item(rooms.actor, number, "read the item's log").entries
+                opened = rooms.reading_room.open_item(rooms.actor, number, "read the item's log")
+                entries = opened.entries
+                if opened.destruction is not None:
+                    talk.aside(destroyed_words(opened.destruction))
             else:
                 entries = rooms.reading_room.open_log(rooms.actor, max(0, size - last), size)
         finally:
@@ -245,6 +256,12 @@ def log(rooms: Rooms, number: str | None, last: int, closed: bool) -> int:
     ]
     talk.table(("entry", "recorded (UTC)", "event", "outcome", "by", "what for"), rows)
     return 0
+
+
+def _seqs_of(rooms: Rooms, number: str) -> list[int]:
+    with rooms.database.reading() as session:
+        item, _ = item_by_number(session, number)
+    return rooms.register.seqs_of(item.id)
 
 
 @click.group("item")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+from archive.backup import COPY_MARK
 from archive.catalogue.items import item_by_number
 from archive.errors import InputError, LockedError, TestigoError
 from archive.types import Finding
@@ -28,7 +29,7 @@ from custody.checkpoint import Checkpoint
 from custody.findings import Found, from_error, unknown
 from custody.outside_files import read_outside
 from custody.signed_note import SignedNote
-from custody.sweep import Orphans, Swept, sweep, told_apart, why_not
+from custody.sweep import Orphans, Swept, of_a_copy, sweep, told_apart, why_not
 
 _DOES_NOT_MATCH = 4
 _MOST_SHOWN = 10
@@ -72,6 +73,7 @@ class Verification:
         self._keyless = keyless
         self._against = against
         self._sweep = sweep
+        self._is_copy = (rooms.home / COPY_MARK).exists()
         self._tally = _Tally()
         self._since = since
         self._items = self._find_items(numbers) if since is None else since.items
@@ -215,7 +217,8 @@ class Verification:
             return [item_by_number(session, number)[0].id for number in numbers]
 
     def _take(self, findings: Iterable[Found]) -> None:
-        for found in findings:
+        for each in findings:
+            found = of_a_copy(each) if self._is_copy else each
             (self._tally.matched if found.finding is Finding.MATCHES else self._tally.problems).append(found)
             self._talk.detail(f"{found.finding:<14} {printable(_subject(found))}  {printable(found.words)}")
             if found.finding is not Finding.MATCHES:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from archive.access import Action, require
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import organisation
@@ -22,6 +24,7 @@ from archive.errors import AccessError, ConflictError
 from archive.types import Actor, NewId, Owner, OwnerKind
 from archive.vault import Vault
 from custody.canonical import Json
+from custody.destroyed import DESTROYED, destroying_entry
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
 from custody.ledger import Ledger, Transaction
@@ -57,9 +60,14 @@ class Acts:
         self._new_id = new_id
 
     def place_hold(self, actor: Actor, target: Incident | Item, *, title: str, trigger: str) -> Hold:
-        """Put an incident (with whatever it will still receive) or one item on legal hold."""
+        """Put an incident (with whatever it will still receive) or one item on legal hold.
+
+        Raises: ConflictError `archive/destroyed-before`.
+        """
         require(actor, Action.PLACE_HOLD)
         with self._ledger.transaction() as transaction:
+            if isinstance(target, Item):
+                _refuse_destroyed(transaction.session, target)
             hold = Hold(
                 id=self._new_id(),
                 organisation_id=organisation(transaction.session).id,
@@ -146,6 +154,7 @@ class Acts:
             owners.append(Owner(kind=OwnerKind.ITEM, id=subject.id))
             recipients[subject.id] = subject.recipient
         purpose = f"{action}: what the log says of it"
+        self._vault.refuse_closed([owner.id for owner in owners])
         access = self._ledger.record_access(actor, owners, purpose, recipients=recipients)
         return self._vault.unwrap(access, [owner.id for owner in owners])
 
@@ -204,6 +213,18 @@ def _record_approval(transaction: Transaction, actor: Actor, action: Action, app
     record: Json = approval.to_log({"reason": reason})
     values: Values = (("purpose", f"{action}: {approval.status}"), ("reason", reason), ("record", record))
     transaction.record(Draft(event=EventKind.POLICY_ASSIGNMENT, actor=actor, values=values))
+
+
+def _refuse_destroyed(session: Session, target: Item) -> None:
+    item, _ = item_by_number(session, target.number)
+    if item.state == DESTROYED:
+        entry = destroying_entry(session, item.id)
+        by = f"by entry {entry}" if entry is not None else "as the catalogue alone says (`testigo verify` says more)"
+        raise ConflictError(
+            "archive/destroyed-before",
+            f"This item was destroyed {by}: a hold on it would keep nothing. Nothing was entered. Its incident can be "
+            "held; `testigo show` says who asked for the destruction and who agreed.",
+        )
 
 
 def _refuse_held(held: Sequence[Hold]) -> None:

@@ -14,6 +14,7 @@ from archive.access import Action
 from archive.catalogue.holds import holds_on
 from archive.catalogue.records import Approval, Hold, Item, Record, Staff, columns_of
 from archive.errors import IntegrityError
+from custody.audit_accounts import AccountsAudit
 from custody.findings import Found, differs, entries
 from custody.fold import Fold
 from custody.log_reading import ReadEntry
@@ -27,9 +28,11 @@ class ActsAudit:
     def __init__(self, fold: Fold) -> None:
         self._fold = fold
         self._used: set[UUID] = set()
+        self._accounts = AccountsAudit()
 
     def before(self, read: ReadEntry) -> Iterator[Found]:
-        """Judge what an entry does to holds, approvals and items that others must have agreed to."""
+        """Judge who acted, and what is done to holds, approvals and items that others must have agreed to."""
+        yield from self._accounts.before(read)
         for _, record in read.records():
             if not isinstance(record, dict) or record.get("kind") not in _ACTED_ON:
                 continue

@@ -49,7 +49,7 @@ def _agreement(session: Session, key_files: KeyFiles, stated: Keyrings) -> Itera
         row = Keyrings.of(organisation(session))
     except InputError:
         row = None
-    if row is not None and _same(row.identity, stated.identity):
+    if row is not None and row.staff == stated.staff and _same(row.identity, stated.identity):
         if _same(row.vault, stated.vault) and (generation is None or generation.is_of(row.vault)):
             return
         if key_files.rotation() is not None:

@@ -111,5 +111,6 @@ class AuditKeys:
     def _ask(self, group: Sequence[KeyOwner]) -> dict[UUID, KeyIdentity]:
         recipients = {each.owner.id: each.recipient for each in group if each.owner.kind is OwnerKind.ITEM}
         owners = [each.owner for each in group]
+        self._vault.refuse_closed([owner.id for owner in owners])
         access = self._ledger.record_access(self._actor, owners, PURPOSE, recipients=recipients)
         return self._vault.unwrap(access, [owner.id for owner in owners])

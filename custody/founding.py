@@ -79,7 +79,7 @@ def found(charter: Charter, *, ledger: Ledger, key_files: KeyFiles, new_id: NewI
             )
         )
         keep_secrets(transaction.session, [("intake-key", intake_key)])
-    ledger.keyrings.state(Keyrings(vault=vault, identity=identity))
+    ledger.keyrings.state(Keyrings(vault=vault, identity=identity, staff=staff_key.recipient))
     return Founded(organisation=organisation, founder=founder, recovery=recovery, counsel=counsel)
 
 

@@ -93,6 +93,7 @@ def told_of(
 ) -> dict[UUID, dict[str, Json]]:
     """Open what was told of incidents (`title`, `place`, `started_claim`), against one entry."""
     owners = [Owner(kind=OwnerKind.INCIDENT, id=incident.id) for incident in incidents]
+    vault.refuse_closed([owner.id for owner in owners])
     access = ledger.record_access(actor, owners, "list incidents", recipients={})
     keys = vault.unwrap(access, [owner.id for owner in owners])
     found: dict[UUID, dict[str, Json]] = {}

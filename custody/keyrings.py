@@ -1,4 +1,4 @@
-"""The signed statement of both keyrings: whom this archive seals to, said under the log's own signing keys.
+"""The signed statement of whom this archive seals to: both keyrings and the staff compartment, under the log's keys.
 
 The keyrings stand in the log's entries of founding and rotation, but closed, and in the catalogue's row, which whoever
 writes to that file can change and put back. Sealing works while locked, so it goes by this note in the keys folder and
@@ -24,19 +24,27 @@ _FIRST_LINE = "testigo-keyrings/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyrings:
-    """What owner keys are sealed to (`vault`), and what names and contacts are sealed to (`identity`)."""
+    """What owner keys are sealed to (`vault`), and what names and contacts are sealed to (`identity`).
+
+    `staff` is the recipient of the staff compartment, which every entry is sealed to.
+    """
 
     vault: Keyring
     identity: Keyring
+    staff: str
 
     @classmethod
     def of(cls, ours: Organisation) -> "Keyrings":
         """Give the keyrings as a record has them."""
-        return cls(vault=Keyring.parse(ours.vault_keyring), identity=Keyring.parse(ours.identity_keyring))
+        return cls(
+            vault=Keyring.parse(ours.vault_keyring),
+            identity=Keyring.parse(ours.identity_keyring),
+            staff=ours.staff_recipient,
+        )
 
     def text(self) -> str:
         """Write what is signed. The second line is no number, so this is never a checkpoint."""
-        value = {"identity": self.identity.format(), "v": 1, "vault": self.vault.format()}
+        value = {"identity": self.identity.format(), "staff": self.staff, "v": 1, "vault": self.vault.format()}
         return f"{_FIRST_LINE}\n{json.dumps(value, sort_keys=True, separators=(',', ':'))}\n"
 
     @classmethod
@@ -44,8 +52,9 @@ class Keyrings:
         """Read what `text` wrote. Raises: ValueError."""
         first, line = text.removesuffix("\n").split("\n")
         match json.loads(line):
-            case {"v": 1, "vault": str(vault), "identity": str(identity), **rest} if first == _FIRST_LINE and not rest:
-                return cls(vault=Keyring.parse(vault), identity=Keyring.parse(identity))
+            case {"v": 1, "vault": str(vault), "identity": str(identity), "staff": str(staff), **rest} if not rest:
+                if first == _FIRST_LINE:
+                    return cls(vault=Keyring.parse(vault), identity=Keyring.parse(identity), staff=staff)
         raise ValueError("not a statement of keyrings")
 
 

@@ -105,10 +105,13 @@ class Ledger:
         entry = self.record(draft)
         return LoggedAccess(entry=entry.seq, owners=frozenset(owner.id for owner in owners), purpose=purpose)
 
-    def record_refusal(self, actor: Actor | None, action: Action, error: TestigoError) -> EntryRef:
-        """Enter that something was asked for and refused, and why (the code only)."""
+    def record_refusal(
+        self, actor: Actor | None, action: Action, error: TestigoError, *, items: Sequence[ItemPart] = ()
+    ) -> EntryRef:
+        """Enter that something was asked for and refused, and why (the code only), in the items' own logs."""
         values: Values = (("purpose", str(action)), ("code", error.code))
-        return self.record(Draft(event=EventKind.REFUSAL, outcome=Outcome.FAILURE, actor=actor, values=values))
+        draft = Draft(event=EventKind.REFUSAL, outcome=Outcome.FAILURE, actor=actor, values=values, items=tuple(items))
+        return self.record(draft)
 
     def size(self) -> int:
         with self._database.reading() as session:
@@ -255,7 +258,8 @@ class Transaction:
                         return self._staff
             if self._edge.staff is None:
                 raise not_initialised()
-            self._staff = _staff_of(*self._edge.staff)
+            # The row's recipient could be changed and put back; the office would never miss what it closed meanwhile.
+            self._staff = _staff_of(self._edge.staff[0], self.keyrings.standing().staff)
         return self._staff
 
 

@@ -6,7 +6,7 @@ where general values are shown, the staff compartment.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from archive.catalogue.records import Hold, Item, Json, StoredObject
 from archive.errors import AccessError, InputError, NotFoundError, TestigoError
 from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind, parse_utc
 from archive.vault import Vault
+from custody.destroyed import DESTROYED, Destruction, destroying_entry, destruction_of
+from custody.drafts import ItemPart
 from custody.fold import catalogue_as_of
 from custody.ledger import Ledger
 from custody.register import OpenedEntry, Register
@@ -30,12 +32,17 @@ from custody.register import OpenedEntry, Register
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedItem:
-    """An item with its record, its objects and its whole custody log in clear."""
+    """An item with its record, its objects and its whole custody log in clear.
+
+    Of one whose key was destroyed only what the staff compartment holds is in clear and, while the archive is locked,
+    nothing: then there was no access.
+    """
 
     item: Item
     objects: dict[str, StoredObject]
     entries: tuple[OpenedEntry, ...]
-    access: LoggedAccess
+    access: LoggedAccess | None
+    destruction: Destruction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +80,27 @@ class ReadingRoom:
         with self._database.reading() as session:
             item, _ = item_by_number(session, number)
             objects = objects_of(session, item.id)
+        if self._is_gone(item):
+            return self._open_destroyed(actor, item, objects, purpose)
         keys, access = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
         entries = self._register.open(self._register.seqs_of(item.id), keys)
         return OpenedItem(item=item, objects=objects, entries=tuple(entries), access=access)
 
+    def _open_destroyed(self, actor: Actor, item: Item, objects: dict[str, StoredObject], purpose: str) -> OpenedItem:
+        keys: dict[UUID, KeyIdentity] = {}
+        access = None
+        if self._vault.agent.status() is not None:
+            keys, access = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
+        entries = self._register.open(self._register.seqs_of(item.id), keys)
+        with self._database.reading() as session:
+            told = destruction_of(session, item, entries)
+        return OpenedItem(item=item, objects=objects, entries=tuple(entries), access=access, destruction=told)
+
     def open_item_as_of(self, actor: Actor, number: str, purpose: str, moment: datetime) -> "ItemAsOf":
         """Open an item as it stood at a past moment, by the archive's clock of then: folded from the log anew.
 
-        Raises: NotFoundError `archive/not-here-yet` for a moment before it was received; as `open_item`. An item whose
-        key was destroyed since has no past that could be opened.
+        Raises: NotFoundError `archive/not-here-yet` for a moment before it was received; as `open_item`. Of an item
+        whose key was destroyed since, what the staff compartment holds is all that can be opened; its state is told.
         """
         self._allow(actor, Action.OPEN_RECORD)
         with self._database.reading() as session:
@@ -94,12 +113,17 @@ class ReadingRoom:
             raise NotFoundError(
                 "archive/not-here-yet", "At that moment this item was not here yet. Nothing of it is shown."
             )
+        entries, told, then = tuple(self._register.open(seqs, keys)), None, item
+        if item.id not in keys:
+            with self._database.reading() as session:
+                told = destruction_of(session, item, self._register.open(self._register.seqs_of(item.id), keys))
+            then = item if told.entry is None or told.entry <= last else replace(item, state="kept")
         with catalogue_as_of(self._database, keys, last) as fold:
-            then, _ = item_by_number(fold.session, number)
+            if told is None:
+                then, _ = item_by_number(fold.session, number)
             objects, holds = objects_of(fold.session, item.id), holds_on(fold.session, then)
-        entries = tuple(self._register.open(seqs, keys))
         return ItemAsOf(
-            opened=OpenedItem(item=then, objects=objects, entries=entries, access=access),
+            opened=OpenedItem(item=then, objects=objects, entries=entries, access=access, destruction=told),
             last=last,
             holds=tuple(hold.number for hold in holds),
         )
@@ -125,7 +149,7 @@ class ReadingRoom:
         with self._database.reading() as session:
             item, _ = item_by_number(session, number)
             stored = objects_of(session, item.id).get("metadata")
-        keys, _ = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
+        keys, _ = self._keys(actor, Action.OPEN_RECORD, [item], purpose, stored)
         if stored is None:
             return b""
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
@@ -143,7 +167,7 @@ class ReadingRoom:
             stored = objects_of(session, item.id).get("original")
         if stored is None:
             raise NotFoundError("archive/no-such-object", "No bytes of this item are kept any more. Its log is.")
-        keys, _ = self._keys(actor, Action.BUILD_PACKET, [item], purpose)
+        keys, _ = self._keys(actor, Action.BUILD_PACKET, [item], purpose, stored)
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
             yield item, source
 
@@ -154,7 +178,7 @@ class ReadingRoom:
         with self._database.reading() as session:
             item, _ = item_by_number(session, number)
             stored = refuse_no_preview(objects_of(session, item.id), kind)
-        keys, _ = self._keys(actor, Action.OPEN_RECORD, [item], purpose)
+        keys, _ = self._keys(actor, Action.OPEN_RECORD, [item], purpose, stored)
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
             yield source
 
@@ -205,17 +229,51 @@ class ReadingRoom:
             self._ledger.record_refusal(actor, action, error)
             raise
 
+    def _is_gone(self, item: Item) -> bool:
+        """Tell whether an item's key was destroyed: its record says so and its file is not here, or an entry does."""
+        if item.state != DESTROYED:
+            return False
+        with self._database.reading() as session:
+            return destroying_entry(session, item.id) is not None or not self._vault.key_files.has(item.id)
+
     def _keys(
-        self, actor: Actor, action: Action, items: Sequence[Item], purpose: str
+        self,
+        actor: Actor,
+        action: Action,
+        items: Sequence[Item],
+        purpose: str,
+        stored: StoredObject | None = None,
     ) -> tuple[dict[UUID, KeyIdentity], LoggedAccess]:
+        """Enter the access and have the keys unwrapped; first, that both can be, so that no entry says what never was.
+
+        Of an item whose key was destroyed the record alone can be opened, with the staff compartment's key.
+        """
         with self._database.reading() as session:
             staff = Owner(kind=OwnerKind.STAFF, id=organisation(session).id)
             senders = senders_of(session, [item.id for item in items])
         owners = [*(Owner(kind=OwnerKind.ITEM, id=item.id) for item in items), staff]
+        gone = {item.id: item for item in items if self._is_gone(item)}
+        wanted = [owner.id for owner in owners if owner.id not in gone]
         recipients = {item.id: item.recipient for item in items}
         try:
+            if gone and (action is not Action.OPEN_RECORD or stored is not None):
+                raise self._destroyed(next(iter(gone)))
+            self._vault.refuse_closed(wanted)
+            if stored is not None:
+                self._vault.refuse_absent(Digest(DigestAlgorithm.BLAKE3, stored.blake3))
             access = self._ledger.record_access(actor, [*owners, *senders], purpose, recipients=recipients)
-            return self._vault.unwrap(access, [owner.id for owner in owners]), access
+            return self._vault.unwrap(access, wanted), access
         except TestigoError as error:
-            self._ledger.record_refusal(actor, action, error)
+            named = [ItemPart(item_id=item.id, recipient=item.recipient) for item in items]
+            self._ledger.record_refusal(actor, action, error, items=named)
             raise
+
+    def _destroyed(self, item_id: UUID) -> NotFoundError:
+        with self._database.reading() as session:
+            entry = destroying_entry(session, item_id)
+        by = f" by entry {entry}" if entry is not None else ""
+        return NotFoundError(
+            "archive/destroyed",
+            f"The key of this item was destroyed{by}: what was sealed to it opens no more. `testigo show` says who "
+            "asked for it, who agreed, and why.",
+        )

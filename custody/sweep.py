@@ -7,12 +7,13 @@ nothing that is just being taken in can be lost to a sweep.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import select, union_all
 from sqlalchemy.orm import Session
 
+from archive.backup import COPY_MARK
 from archive.catalogue.database import Database
 from archive.catalogue.items import object_digests
 from archive.catalogue.models import DisclosureRow, EntrySubjectRow
@@ -72,6 +73,19 @@ def told_apart(found: Found, spoken: Spoken) -> Found:
             owner=found.evidence["owner"],
         )
     return found
+
+
+def of_a_copy(found: Found) -> Found:
+    """Say of what has no row, in an archive brought back from a backup, that it is no left-over to be swept."""
+    if found.code not in (ORPHAN_OBJECT, ORPHAN_KEY):
+        return found
+    return replace(
+        found,
+        code="custody/copied-ahead",
+        words="No row names it, and this archive was brought back from a backup: it may have come in while that was "
+        "made. A later backup, or the first disk, may name it; if both are lost this is the last copy. Keep it. "
+        f"{COPY_MARK} in the archive's folder says more.",
+    )
 
 
 def why_not(problems: Sequence[Found], spoken: Spoken) -> str | None:

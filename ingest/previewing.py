@@ -108,6 +108,7 @@ class Previewing:
     def _opened(self, item: Item, original: StoredObject) -> Iterator[SeekableReader]:
         """Enter the access, then open the original."""
         owner = Owner(kind=OwnerKind.ITEM, id=item.id)
+        self._vault.refuse_closed([item.id])
         access = self._ledger.record_access(self._actor(), [owner], PURPOSE, recipients={item.id: item.recipient})
         keys = self._vault.unwrap(access, [item.id])
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, original.blake3)) as source:

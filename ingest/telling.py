@@ -115,6 +115,7 @@ class TellingRoom:
 
     def _keys(self, actor: Actor, owners: Sequence[Owner], sender: Owner, purpose: str) -> dict[UUID, KeyIdentity]:
         try:
+            self._vault.refuse_closed([owner.id for owner in owners])
             access = self._ledger.record_access(actor, [*owners, sender], purpose, recipients={})
             return self._vault.unwrap(access, [owner.id for owner in owners])
         except TestigoError as error:

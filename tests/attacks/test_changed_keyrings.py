@@ -15,11 +15,14 @@ import pytest
 from archive.age.keyring import Keyring, seal_identity
 from archive.age.recipients import KeyIdentity, KeyKind, generate_identity
 from archive.age.stream import open_bytes, seal_bytes
-from archive.catalogue.accounts import organisation
+from archive.catalogue.accounts import list_staff, organisation
 from archive.catalogue.models import DisclosureRow
 from archive.errors import ConflictError, IntegrityError, LockedError
-from archive.types import OwnerKind, StaffId
+from archive.types import OwnerKind, Role, StaffId
 from commands.drop_rooms import DropRooms
+from custody.accounts import admit, as_actor, dismiss
+from custody.drafts import Draft
+from custody.entries import EventKind
 from custody.keyrings import Keyrings, KeyringStatement
 from custody.rotation import rotate
 from custody.signed_note import KeyType, SigningKey
@@ -128,6 +131,47 @@ def test_a_stranger_in_row_and_generation_gets_no_key_and_nothing_is_taken_in(ar
         put_back()
     take_in(archive, tmp_path / "card")
     assert set(named(archive.home).values()) == {"custody/orphan-object"}, "what the refused one had stored"
+
+
+def test_a_stranger_in_the_row_of_the_staff_compartment_gets_nothing_of_any_entry(archive: WayIn) -> None:
+    with Insider(archive.home).sql() as sql:
+        (old,) = sql.execute("SELECT staff_recipient FROM organisation").fetchone()
+        sql.execute("UPDATE organisation SET staff_recipient = ?", (str(STRANGER.recipient),))
+    archive.incident("meanwhile")
+    archive.publish()
+    assert named(archive.home) == {"keys": "custody/keyring-differs"}
+    with Insider(archive.home).sql() as sql:
+        sql.execute("UPDATE organisation SET staff_recipient = ?", (old,))
+    assert opened_by(STRANGER, archive) == []
+    assert named(archive.home) == {}
+
+
+@pytest.mark.parametrize("deed", ["role", "reopened", "slipped in"])
+def test_what_was_done_under_an_account_that_was_changed_and_put_back_is_named_at_its_entry(
+    archive: WayIn, deed: str
+) -> None:
+    rooms = archive.rooms
+    added = admit(rooms.ledger, rooms.key_files, archive.actor, os_user="ortiz", role=Role.OBSERVER, copy=None,
+                  new_id=rooms.new_id)  # fmt: skip
+    if deed == "reopened":
+        dismiss(rooms.ledger, rooms.key_files, archive.actor, name=added.pseudonym)
+    column, there, back = {
+        "role": ("role", "coordinator", "observer"),
+        "reopened": ("state", "active", "dismissed"),
+        "slipped in": ("pseudonym", "staff-ffffff", added.pseudonym),
+    }[deed]
+    with Insider(archive.home).sql() as sql:
+        sql.execute(f"UPDATE staff SET {column} = ? WHERE id = ?", (there, added.id.hex))  # noqa: S608 - ours
+    with rooms.database.reading() as session:
+        acting = as_actor(next(each for each in list_staff(session) if each.id == added.id))
+    seq = rooms.ledger.record(Draft(event=EventKind.BACKUP, actor=acting, values=(("purpose", "backup"),))).seq
+    archive.publish()
+    with Insider(archive.home).sql() as sql:
+        sql.execute(f"UPDATE staff SET {column} = ? WHERE id = ?", (back, added.id.hex))  # noqa: S608 - ours
+    keys = Insider(archive.home).owner_keys()
+    found = {each.subject: each.code for each in audit(archive.home, keys=keys) if not each.is_expected}
+    code = "custody/account-unknown" if deed == "slipped in" else "custody/account-differs"
+    assert found == {f"entry {seq}": code}
 
 
 def test_a_rotation_takes_over_no_recipient_from_a_changed_row(archive: WayIn) -> None:

@@ -243,6 +243,40 @@ def test_a_split_recovery_key_opens_the_archive_with_enough_parts(run: Run, tmp_
     assert enough.exit_code == 0, enough.output
 
 
+def test_what_a_copy_has_ahead_of_its_catalogue_is_kept_from_every_sweep(
+    run: Run, home: Path, tmp_path: Path, passphrase: Path
+) -> None:
+    copy, keys = tmp_path / "disk-a", tmp_path / "disk-b"
+    assert run("backup", str(copy), "--keys-to", str(keys)).exit_code == 0
+    before = set((home / "store").rglob("*.age")) | set((home / "keys").glob("*.age"))
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card" / "late.txt").write_text("came in while the copy was made")
+    incident = run("ls", "--json").stdout
+    number = json.loads(incident.splitlines()[0])["incident"]
+    assert run("import", str(tmp_path / "card"), "-i", number).exit_code == 0
+    shutil.copytree(keys, copy / "keys")
+    ahead = []
+    for path in sorted(
+        (set((home / "store" / "objects").rglob("*.age")) | set((home / "keys").glob("*.age"))) - before
+    ):
+        ahead.append(copy / path.relative_to(home))
+        ahead[-1].parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, ahead[-1])
+    assert len(ahead) >= 2, "an object and its key, as a backup copies them that began before the commit"
+    at = ("--home", str(copy))
+    assert run("unlock", "--passphrase-file", str(passphrase), *at).exit_code == 0
+    try:
+        verified = run("verify", "--full", *at)
+        assert verified.exit_code == 3 and "brought back from a backup" in " ".join(verified.stdout.split())
+        assert "--sweep" not in verified.stdout
+        run("verify", "--sweep", "--yes", *at)
+        assert all(path.is_file() for path in ahead)
+        (copy / "this-is-a-copy.txt").unlink()
+        assert "testigo verify --sweep" in run("verify", *at).stdout, "as it is of a crash"
+    finally:
+        run("lock", *at)
+
+
 def test_a_backup_restored_is_the_archive_again(run: Run, home: Path, tmp_path: Path) -> None:
     copy, keys = tmp_path / "disk-a" / "copy", tmp_path / "disk-b" / "keys"
     made = run("backup", str(copy), "--keys-to", str(keys))

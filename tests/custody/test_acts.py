@@ -69,9 +69,14 @@ def test_a_destroyed_key_opens_nothing_and_the_day_of_the_last_backup_is_said(
         done = small.rooms.acts.destroy(second, item.number, reason="request 7")
     assert isinstance(done, Destroyed)
     assert (done.backups_expire_by - small.clock.now.date()).days == 35
-    with small.unlocked(), pytest.raises(NotFoundError) as caught:
-        small.rooms.reading_room.open_item(small.actor, item.number, "look")
-    assert caught.value.code == "keys/no-such-key"
+    with small.unlocked():
+        with pytest.raises(NotFoundError) as caught:
+            small.rooms.reading_room.release_key(small.actor, item.number, "look")
+        told = small.rooms.reading_room.open_item(small.actor, item.number, "look")
+    assert caught.value.code == "archive/destroyed"
+    assert not small.rooms.key_files.has(item.id)
+    assert told.destruction is not None and told.destruction.entry == done.entry
+    assert {value.owner_id for entry in told.entries for value in entry.values} == {item.organisation_id}
 
 
 def test_destruction_that_a_crash_broke_off_is_finished_by_the_same_command(small: SmallArchive, second: Actor) -> None:
