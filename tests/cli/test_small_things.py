@@ -102,11 +102,23 @@ def test_output_that_cannot_be_written_is_told_as_that(home: Path, words: tuple[
     assert done.stderr.endswith("(cli/output-lost, exit 1)\n")
 
 
-def test_output_that_was_closed_or_that_nobody_reads_any_more_is_no_trouble(home: Path) -> None:
-    listing = shlex.join(command_line("ls"))
-    for shell in (f"{listing} >&-", f"{{ sleep 1; {listing}; }} | true"):
-        done = subprocess.run(["bash", "-c", shell], env=environment(home), capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, ""), shell
+def _in_bash(home: Path, line: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    known = environment(home, **more)
+    return subprocess.run(["bash", "-c", line], env=known, capture_output=True, text=True, check=False)
+
+
+def test_output_that_nobody_reads_any_more_is_no_trouble(home: Path) -> None:
+    done = _in_bash(home, f"{{ sleep 1; {shlex.join(command_line('ls'))}; }} | true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_output_that_was_closed_before_is_told_and_shows_no_keys(home: Path, passphrase: Path, tmp_path: Path) -> None:
+    done = _in_bash(home, f"{shlex.join(command_line('ls'))} >&-")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "(cli/output-lost, exit 1)")
+    line = f"{shlex.join(command_line('init', '--print-recovery'))} >&-"
+    done = _in_bash(tmp_path / "new", line, TESTIGO_PASSPHRASE_FILE=str(passphrase))
+    assert (done.returncode, "cli/keys-not-shown" in done.stderr) == (1, True), done.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_key_file_that_cannot_be_read_is_named_as_that(run: Run, tmp_path: Path) -> None:
