@@ -1,5 +1,6 @@
 """Standard output that tells of its own failing: a full disk that took half a list is not the archive's trouble."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -38,14 +39,14 @@ class _Watched:
         except BrokenPipeError:
             raise  # Nobody reads any more; that is no trouble.
         except OSError as error:
-            raise OutputLostError(error.errno, error.strerror) from error
+            raise OutputLostError(error.errno or errno.EBADF, error.strerror or "it is closed") from error
 
 
 @contextmanager
 def watched_output() -> Iterator[None]:
-    """Watch standard output; one that was closed before this program began goes nowhere."""
+    """Watch standard output. One that was closed before this program began takes nothing: keys are shown only once."""
     before = sys.stdout
-    stream = before or Path(os.devnull).open("w", encoding="utf-8")
+    stream = before or Path(os.devnull).open(encoding="utf-8")  # To read from, so that whoever writes to it is told.
     sys.stdout = cast(TextIO, _Watched(stream))
     try:
         yield

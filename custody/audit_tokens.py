@@ -15,7 +15,6 @@ from custody.publication import timestamp_name
 from custody.timestamps import Authority, verify_token
 
 _FOLDER = "log/timestamps/"
-_UNKNOWN = "custody/authority-unknown"
 
 
 def check_tokens(
@@ -43,7 +42,7 @@ def check_tokens(
             continue
         found = list(_verify(known.get(name), octets, note, chain, utc_text(attested_time), subject))
         if name in unusable:  # Said once for all of them, below.
-            found = [each for each in found if each.code != _UNKNOWN]
+            found = [each for each in found if each.finding is not Finding.CANNOT_TELL]
         found += _copies(store, size, name, octets, chain, subject)
         good += not found and name not in unusable
         yield from found
@@ -106,7 +105,7 @@ def _verify(
         )
     if attested.trust is not Finding.MATCHES:
         yield unknown(
-            _UNKNOWN,
+            "custody/authority-unknown",
             "It is rightly signed, but the settings name no root certificate for this authority, so who signed it is "
             "not proved.",
             subject=subject,

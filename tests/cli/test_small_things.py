@@ -1,15 +1,20 @@
 """Small things that people meet: what is left behind, what is guessed, what is asked for again."""
 
 import json
+import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import Result
 
 from archive.jobs import JobKind, JobState
-from tests.way_in import YEAR, WayIn
+from cli import main
+from tests.way_in import ROOT, YEAR, WayIn, command_line, environment
 
 Run = Callable[..., Result]
 
@@ -78,3 +83,65 @@ def test_the_verifier_says_to_whom_the_log_released_a_packet(
         assert "released to       A. Ortiz" in checked.stdout
         assert "on the basis of   client file" in checked.stdout
         assert "FBI" not in checked.stdout
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("words", [("ls",), ("ls", "--json"), ("--help",), ("completion", "bash")], ids=" ".join)
+def test_output_that_cannot_be_written_is_told_as_that(home: Path, words: tuple[str, ...], unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command_line(*words),
+            env=environment(home, PYTHONUNBUFFERED=unbuffered),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("The output cannot be written to where it was sent (No space left on device).")
+    assert done.stderr.endswith("(cli/output-lost, exit 1)\n")
+
+
+def _in_bash(home: Path, line: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    known = environment(home, **more)
+    return subprocess.run(["bash", "-c", line], env=known, capture_output=True, text=True, check=False)
+
+
+def test_output_that_nobody_reads_any_more_is_no_trouble(home: Path) -> None:
+    done = _in_bash(home, f"{{ sleep 1; {shlex.join(command_line('ls'))}; }} | true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_output_that_was_closed_before_is_told_and_shows_no_keys(home: Path, passphrase: Path, tmp_path: Path) -> None:
+    done = _in_bash(home, f"{shlex.join(command_line('ls'))} >&-")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "(cli/output-lost, exit 1)")
+    line = f"{shlex.join(command_line('init', '--print-recovery'))} >&-"
+    done = _in_bash(tmp_path / "new", line, TESTIGO_PASSPHRASE_FILE=str(passphrase))
+    assert (done.returncode, "cli/keys-not-shown" in done.stderr) == (1, True), done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_key_file_that_cannot_be_read_is_named_as_that(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "s.age").write_bytes(b"age-encryption.org/v1\n")
+    refused = run("packet", "check", str(tmp_path / "s.age"), "--key-file", str(tmp_path / "nope"))
+    assert refused.exit_code == 1
+    assert "The key file cannot be read. Nothing was checked." in refused.stderr
+
+
+def test_a_command_in_the_operations_page_has_every_option_that_it_needs() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    said = [
+        *re.findall(r"`testigo ([^`]+ --?[a-z][^`]*)`", text),
+        *re.findall(r"^testigo ([^#\n]+)", text, re.MULTILINE),
+    ]
+    assert any(words.startswith("names --counsel") for words in said)
+    for words in set(said) - {"COMMAND --help"}:
+        command: click.Command | None = main
+        context, left = click.Context(main), shlex.split(words)
+        while isinstance(command, click.Group) and left:
+            command = command.get_command(context, left.pop(0))
+        assert command is not None, words
+        needed = [one for one in command.params if isinstance(one, click.Option) and one.required]
+        given = {word.partition("=")[0] for word in left}
+        lacking = [one.name for one in needed if not given & set(one.opts)]
+        assert not lacking, f"testigo {words}: {lacking}"
