@@ -348,6 +348,7 @@ class Rooms:
             stamping=self.workers.stamping,
             register=self.register,
             database=self.database,
+            acts=self.acts,
             home=self.home,
             house=House(
                 organisation=self.settings.archive.organisation,
