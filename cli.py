@@ -355,6 +355,7 @@ class Rooms:
             register=self.register,
             database=self.database,
             places=self.places,
+            acts=self.acts,
             house=House(
                 organisation=self.settings.archive.organisation,
                 contact=self.settings.export.contact,

@@ -28,6 +28,7 @@ class Action(StrEnum):
     PLACE_HOLD = "place-hold"
     LIFT_HOLD = "lift-hold"
     DESTROY = "destroy"
+    RELEASE_COMPELLED = "release-compelled"
     UNLOCK = "unlock"
     RUN_JOBS = "run-jobs"
     BACK_UP = "back-up"
@@ -91,6 +92,7 @@ _ALWAYS: dict[Action, frozenset[Role]] = {
 _SECOND_PERSON: dict[Action, frozenset[Role]] = {
     Action.LIFT_HOLD: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
     Action.DESTROY: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
+    Action.RELEASE_COMPELLED: frozenset({Role.ATTORNEY, Role.COORDINATOR}),
 }
 
 

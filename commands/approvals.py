@@ -17,6 +17,7 @@ from commands.talk import Talk
 _LINES: Mapping[str, str] = {
     Action.LIFT_HOLD: "testigo hold lift {subject} --reason …",
     Action.DESTROY: "testigo item destroy {subject} --reason …",
+    Action.RELEASE_COMPELLED: "the same `testigo packet build … --compelled …`, once you have seen the order",
 }
 """The command that asks for an act is the command that agrees to it."""
 

@@ -13,12 +13,15 @@ from archive.age.recipients import parse_identity
 from archive.age.seekable import SeekableReader
 from archive.age.wrapping import Identity, unwrap_file_key
 from archive.errors import InputError, NotFoundError, TestigoError
+from archive.types import Audience
 from cli import DONE_IN_PART, Rooms
 from commands.door import GivenText, common, printable
+from commands.packet_list import ls
 from commands.plan import given
 from commands.sealing import chosen_seal, offered_seal, read_passphrase
 from commands.talk import Talk, counted, octets
 from export import packet_verifier as verifier
+from export.consent import AUDIENCES, Withheld
 from export.packaging import FileRange
 from export.request import BuiltPacket, Forecast, PacketRequest, Step
 from export.stranger import verify_sealed
@@ -31,7 +34,7 @@ _SEAL_FIRST = (
 
 @click.group("packet")
 def packet() -> None:
-    """Build an evidence packet, or check one.
+    """Build an evidence packet, list those that were built, or check one.
 
     \b
     Example:
@@ -52,6 +55,17 @@ def packet() -> None:
     "--basis", type=GivenText(), required=True, metavar="TEXT", help="On what legal basis; stands in the packet."
 )
 @click.option(
+    "--audience",
+    type=click.Choice([each.value for each in AUDIENCES]),
+    help="For whom it is; needed where senders said for whom their files may be used.",
+)
+@click.option(
+    "--compelled",
+    type=GivenText(),
+    metavar="ORDER",
+    help="The court order or subpoena that demands what a sender does not allow; stands in the packet. Two people.",
+)
+@click.option(
     "--reason", type=GivenText(), help="Why, for the custody log; whoever receives the packet can read it there."
 )
 @click.option("--seal-to", multiple=True, metavar="AGE1…", help="Seal to the receiver's age recipient. Best.")
@@ -68,6 +82,8 @@ def build(  # noqa: PLR0913 - one parameter an option
     exclude: tuple[str, ...],
     recipient: str,
     basis: str,
+    audience: str | None,
+    compelled: str | None,
     reason: str | None,
     seal_to: tuple[str, ...],
     ask: bool,
@@ -85,6 +101,10 @@ def build(  # noqa: PLR0913 - one parameter an option
     is a folder that anyone can read. Either can be checked without this program. On a terminal, where neither a
     recipient nor a passphrase is given, sealing is offered first; with --yes, or where nobody can be asked, the packet
     is written in clear.
+
+    What senders handed over goes only where they allow it: --audience says for whom the packet is. What they do not
+    allow, or have taken back, is left out of a packet of an incident, and said (exit 3); by its own number it is
+    refused.
     """
     talk = Talk(rooms.asked)
     request = PacketRequest(
@@ -96,6 +116,8 @@ def build(  # noqa: PLR0913 - one parameter an option
         incident=incident,
         exclude=exclude,
         reason=reason,
+        audience=Audience(audience) if audience is not None else None,
+        compelled=compelled,
     )
     if rooms.asked.dry_run or rooms.asked.explain:
         return _forecast(rooms, talk, request)
@@ -105,7 +127,7 @@ def build(  # noqa: PLR0913 - one parameter an option
     request = replace(request, seal=seal)
     built = _build(rooms, talk, request)
     _report(talk, built)
-    return 0
+    return DONE_IN_PART if built.withheld else 0
 
 
 def _build(rooms: Rooms, talk: Talk, request: PacketRequest) -> BuiltPacket:
@@ -151,6 +173,7 @@ def _report(talk: Talk, built: BuiltPacket) -> None:
         talk.say("                check ends with 3. Build it again once `testigo worker` has got one.")
     if built.apart:
         talk.say(f"  not in it     {', '.join(built.apart)}: received together with an exhibit of this packet")
+    _say_withheld(talk, built.withheld)
     if built.sealed_to:
         for name in built.sealed_to:
             talk.say(f"  sealed to     {name if len(name) < 80 else name[:60] + '…'}")
@@ -171,6 +194,7 @@ def _report(talk: Talk, built: BuiltPacket) -> None:
             "sealed_to": list(built.sealed_to),
             "items": list(built.items),
             "not_in_it": list(built.apart),
+            "withheld": _withheld_document(built.withheld),
             "octets": built.octets,
             "entry": built.release,
             "log_size": built.checkpoint_size,
@@ -179,6 +203,15 @@ def _report(talk: Talk, built: BuiltPacket) -> None:
             ],
         }
     )
+
+
+def _say_withheld(talk: Talk, withheld: Sequence[Withheld]) -> None:
+    for each in withheld:
+        talk.say(f"WITHHELD: {each.number}: {each.words}")
+
+
+def _withheld_document(withheld: Sequence[Withheld]) -> list[dict[str, str]]:
+    return [{"item": each.number, "why": str(each.why), "words": each.words} for each in withheld]
 
 
 def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
@@ -209,6 +242,11 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
         talk.say(f"Not in it: {number} was received together with one of these. Name it too if it belongs.")
     for number, why in forecast.refused:
         talk.say(f"REFUSED: {number}: {why}")
+    _say_withheld(talk, forecast.withheld)
+    if any(each.by_number for each in forecast.withheld):
+        talk.say("Items that were asked for by number and may not go there: the build would be refused.")
+    for each in forecast.compelled:
+        talk.say(f"COMPELLED: {each.number}: {each.words}; it would go all the same, once another person agrees")
     if rooms.asked.explain:
         _explain(talk, forecast)
     if forecast.locked:
@@ -227,10 +265,12 @@ def _forecast(rooms: Rooms, talk: Talk, request: PacketRequest) -> int:
             "left_out": forecast.left_out,
             "not_in_it": list(forecast.apart),
             "refused": [{"item": number, "why": why} for number, why in forecast.refused],
+            "withheld": _withheld_document(forecast.withheld),
+            "compelled": _withheld_document(forecast.compelled),
             "locked": forecast.locked,
         }
     )
-    return DONE_IN_PART if forecast.refused else 0
+    return DONE_IN_PART if forecast.refused or forecast.withheld else 0
 
 
 def _explain(talk: Talk, forecast: Forecast) -> None:
@@ -336,4 +376,5 @@ def _check_sealed(place: Path, identities: list[Identity], options: verifier.Opt
             return report
 
 
+packet.add_command(ls)
 COMMANDS: dict[str, click.Command] = {"packet": packet}

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from commands.door import GivenPath, GivenText, common, printable, refuse_output
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted, octets
 from custody.clean_copies import record_clean_copy
+from export.gate import refuse_copy
 from media.classify import ClassedTag, classify_all
 from media.cleaning import Plan, Verdict, plan_copy
 from media.copies import MemoryCopy
@@ -273,7 +275,8 @@ def _of_item(
     actor = rooms.actor
     try:
         # The place first: an access that ends at it would be in the log for nothing.
-        with ClearCopy(output) as copy, rooms.reading_room.open_content(actor, number, purpose) as (item, source):
+        room, allowed = rooms.reading_room, partial(refuse_copy, audience=audience)
+        with ClearCopy(output) as copy, room.open_content(actor, number, purpose, allowed) as (item, source):
             examination = rooms.workbench.examine(source)
             plan = plan_copy(rooms.policy, EvidenceKind(item.evidence_kind), audience, ticked)
             verdict = rooms.workbench.clean(source, examination, plan, copy)

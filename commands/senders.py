@@ -1,5 +1,6 @@
 """`drop received`, `drop told`, `drop ask`: what came from senders, what they told, what they are asked."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from commands.drop_rooms import DropRooms
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, counted
 from ingest.telling import HandOver
+from ingest.visits import STOPPED
 
 _LONGEST = 1 << 20
 """Of a line of what was told: as long as a form takes, so that nothing is cut."""
@@ -49,7 +51,18 @@ def received(rooms: Rooms, number: str | None) -> int:
     )
     if not found:
         talk.aside("Nothing was handed over yet. `testigo drop new` makes a link to give out.")
+    say_recalls(talk, found)
     return 0
+
+
+def say_recalls(talk: Talk, found: Sequence[HandOver]) -> None:
+    """Name the packets whose receivers are to be told that a sender said stop."""
+    recalls = sorted({number for each in found if each.visit.status == STOPPED for number in each.packets})
+    if recalls:
+        talk.warn(
+            f"{', '.join(recalls)}: released with something whose sender has said stop since. Tell whoever got it; "
+            "`testigo packet ls` says who that is."
+        )
 
 
 @click.command("told")
@@ -129,6 +142,7 @@ def _hand_over(each: HandOver) -> dict[str, Any]:
         "refused": each.refused,
         "questions": each.asked,
         "answered": each.answered,
+        "packets": list(each.packets),
     }
 
 
@@ -142,4 +156,6 @@ def _notes(each: HandOver) -> list[str]:
         notes.append(f"{each.refused} not taken in")
     if each.asked:
         notes.append(f"{each.answered} of {each.asked} answered")
+    if each.packets:
+        notes.append(f"in {', '.join(each.packets)}")
     return notes

@@ -135,6 +135,26 @@ class Acts:
         self._vault.key_files.destroy(item.id)
         return Destroyed(item=gone, entry=entry.seq, backups_expire_by=expire)
 
+    def agree_to(self, actor: Actor, action: Action, subject_id: UUID, *, reason: str) -> Approval | Asked:
+        """Enter that an act is asked for, or, where another person asked for the same, that it is agreed to.
+
+        Asking works while locked. Whoever calls this does the act itself once it gets an approval, which is good once.
+        Raises: AccessError `access/second-person-needed`; LockedError; IntegrityError.
+        """
+        require(actor, action)
+        with self._database.reading() as session:
+            staff = Owner(kind=OwnerKind.STAFF, id=organisation(session).id)
+            waiting = waiting_approval(session, action, subject_id)
+        if waiting is not None and waiting.requested_by == actor.staff_id:
+            raise _second_person_needed()
+        if waiting is None:
+            with self._ledger.transaction() as transaction:
+                return self._ask(transaction, actor, action, subject_id, reason)
+        access = self._ledger.record_access(actor, [staff], f"{action}: what the log says of it", recipients={})
+        keys = self._vault.unwrap(access, [staff.id])
+        with self._ledger.transaction() as transaction, read_standing(self._database, keys, None) as standing:
+            return self._agree(transaction, actor, action, subject_id, reason, standing)
+
     def _keys_to_decide(self, actor: Actor, action: Action, subject: Hold | Item) -> dict[UUID, KeyIdentity] | None:
         """Give the keys that open what the log says of it, against an entry; None where this person is only to ask.
 
@@ -183,7 +203,7 @@ class Acts:
         subject_id: UUID,
         reason: str,
         standing: Standing,
-    ) -> None:
+    ) -> Approval:
         """Enter the agreement of another person than the one who, as the log says, asked for it.
 
         Raises: AccessError `access/second-person-needed` where nobody else did.
@@ -194,6 +214,7 @@ class Acts:
             raise _second_person_needed()
         approval = replace(of_others[0], status="approved", approved_by=actor.staff_id, decided_time=transaction.now)
         _record_approval(transaction, actor, action, approval, reason)
+        return approval
 
     def _record_hold(self, transaction: Transaction, actor: Actor, target: Incident | Item, values: Values) -> None:
         if isinstance(target, Item):

@@ -4,7 +4,7 @@ Whoever asks gets an item's record, its custody log and its key only against an 
 where general values are shown, the staff compartment.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,9 +20,11 @@ from archive.catalogue.drops import senders_of
 from archive.catalogue.holds import holds_on
 from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
 from archive.catalogue.records import Hold, Item, Json, StoredObject
+from archive.catalogue.senders import Said
 from archive.errors import AccessError, InputError, NotFoundError, TestigoError
 from archive.types import Actor, Digest, DigestAlgorithm, Owner, OwnerKind, parse_utc
 from archive.vault import Vault
+from custody.consents import consents_of
 from custody.destroyed import DESTROYED, Destruction, destroying_entry, destruction_of
 from custody.drafts import ItemPart
 from custody.fold import catalogue_as_of
@@ -156,10 +158,13 @@ class ReadingRoom:
             return source.read()
 
     @contextmanager
-    def open_content(self, actor: Actor, number: str, purpose: str) -> Iterator[tuple[Item, SeekableReader]]:
+    def open_content(
+        self, actor: Actor, number: str, purpose: str, allowed: Callable[[Sequence[Said]], None]
+    ) -> Iterator[tuple[Item, SeekableReader]]:
         """Open an item's stored bytes, for something that is to leave; the entry is durable before the first byte.
 
-        Raises: NotFoundError, AccessError, LockedError; each refusal is an entry.
+        `allowed` is given what the log says that its senders allow, and raises where it may not leave so.
+        Raises: NotFoundError, AccessError, LockedError, and what `allowed` raises; each refusal is an entry.
         """
         self._allow(actor, Action.BUILD_PACKET)
         with self._database.reading() as session:
@@ -168,6 +173,13 @@ class ReadingRoom:
         if stored is None:
             raise NotFoundError("archive/no-such-object", "No bytes of this item are kept any more. Its log is.")
         keys, _ = self._keys(actor, Action.BUILD_PACKET, [item], purpose, stored)
+        with self._ledger.transaction() as transaction:
+            told = consents_of(transaction.session, self._database, keys, [item])
+        try:
+            allowed(told.get(item.id, ()))
+        except TestigoError as error:
+            self._ledger.record_refusal(actor, Action.BUILD_PACKET, error)
+            raise
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
             yield item, source
 
@@ -196,6 +208,13 @@ class ReadingRoom:
         seqs = sorted({seq for target in targets for seq in self._register.seqs_of(target)})
         records = [record for entry in self._register.open(seqs, keys) for record in entry.all("record")]
         return {UUID(each["id"]): each["sealed"] for each in records if each["kind"] == "hold" and each["sealed"]}
+
+    def open_packets(self, actor: Actor, seqs: Sequence[int]) -> dict[UUID, dict[str, Json]]:
+        """Open what packets were for, by packet, from the entries of their records: `recipient`, `legal_basis`."""
+        self._allow(actor, Action.OPEN_RECORD)
+        keys, _ = self._keys(actor, Action.OPEN_RECORD, [], "list packets")
+        records = [record for entry in self._register.open(sorted(seqs), keys) for record in entry.all("record")]
+        return {UUID(each["id"]): each["sealed"] for each in records if each["kind"] == "packet" and each["sealed"]}
 
     def open_names(self, actor: Actor, counsel: KeyIdentity, purpose: str) -> list[OpenedEntry]:
         """Open, with counsel's own identity, the entries that hold names and contacts sealed to it.

@@ -73,14 +73,7 @@ def read_standing(database: Database, keys: Mapping[UUID, KeyIdentity], item: It
     """
     register = Register(database)
     with database.reading() as session:
-        opened = register.open(_deciding(session), keys)
-    if silent := [entry.entry.seq for entry in opened if entry.get("recorded_time") is None]:
-        raise IntegrityError(
-            "custody/value-missing",
-            "Entries that may hold an item or forbid this do not open: their sealed values were removed or exchanged. "
-            "Nothing was done. Run `testigo verify`.",
-            evidence={"entries": silent[:20]},
-        )
+        opened = entries_that_say(database, session, keys, _DECIDING)
     if item is not None and item.id in keys:
         own = open_run(register, item.id, keys)
         opened += [*own, *_imports(database, register, keys, own)]
@@ -92,9 +85,23 @@ def read_standing(database: Database, keys: Mapping[UUID, KeyIdentity], item: It
         yield Standing(fold.session)
 
 
-def _deciding(session: Session) -> list[int]:
-    """Return the entries whose open event may be of a hold, an approval or a destruction."""
-    kinds = [func.instr(EntryRow.leaf, f'"event":"{kind}"'.encode("ascii")) > 0 for kind in _DECIDING]
+def entries_that_say(
+    database: Database, session: Session, keys: Mapping[UUID, KeyIdentity], events: Sequence[EventKind]
+) -> list[OpenedEntry]:
+    """Open every entry of these open events, in order. Raises: IntegrityError where one stays shut or is not there."""
+    opened = Register(database).open(_numbers(session, events), keys)
+    if silent := [entry.entry.seq for entry in opened if entry.get("recorded_time") is None]:
+        raise IntegrityError(
+            "custody/value-missing",
+            "Entries that may hold an item or forbid this do not open: their sealed values were removed or exchanged. "
+            "Nothing was done. Run `testigo verify`.",
+            evidence={"entries": silent[:20]},
+        )
+    return opened
+
+
+def _numbers(session: Session, events: Sequence[EventKind]) -> list[int]:
+    kinds = [func.instr(EntryRow.leaf, f'"event":"{kind}"'.encode("ascii")) > 0 for kind in events]
     size, highest = session.execute(select(func.count(), func.max(EntryRow.seq)).select_from(EntryRow)).one()
     if size != (highest or 0) + 1:
         raise IntegrityError(

@@ -1,8 +1,9 @@
 """The room object of the way out: what leaves the archive, leaves here, in this order and no other.
 
-    1  the table of roles; the items; nothing among them that may not leave; unlocked; the place is free
+    1  the table of roles; the items; nothing among them that may not leave, or that its sender does not allow to go;
+       unlocked; the place is free; two people, where the law demands what a sender does not allow
     2  a number and a packet record, entered
-    3  the access to every item entered in the log; only then are keys asked for
+    3  the access to every item entered in the log; only then are keys asked for; the log says whether each may go
     4  originals opened through the seal, compared with what the log recorded at receipt, written
     5  the release entered: which payload, which items; the last entry of each item's run
     6  published: tiles and a signed checkpoint; time-stamps asked for at once
@@ -23,12 +24,13 @@ from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
 from archive.catalogue.drops import senders_of
 from archive.catalogue.numbers import NumberKind, next_numbers
-from archive.catalogue.records import Packet
+from archive.catalogue.records import Approval, Packet
 from archive.errors import AccessError, DisclosureError, IntegrityError, LockedError, TestigoError
 from archive.places import Places
 from archive.types import NewId, Outcome, Owner, OwnerKind
 from archive.vault import Vault
 from archive.worker import Worker
+from custody.acts import Acts
 from custody.canonical import Json
 from custody.drafts import Draft, ItemPart, Values
 from custody.entries import EventKind
@@ -38,6 +40,7 @@ from custody.register import Register
 from export.exhibits import Exhibit, read_exhibits
 from export.explanation import Facts
 from export.extract import read_extract
+from export.gate import Told, agreed_to, decide_by_log, refuse_changed, refuse_withheld, select_allowed
 from export.packaging import ClearPackaging, Packaging, SealedPackaging, refuse_occupied
 from export.packet import (
     TYPE,
@@ -50,6 +53,7 @@ from export.packet import (
     write_tags,
 )
 from export.pages import House, gather_facts
+from export.record import authority, closed_of, for_whom, reason
 from export.request import BuiltPacket, Forecast, ForecastItem, PacketRequest, Step, Watch
 from export.selection import (
     Selection,
@@ -57,7 +61,6 @@ from export.selection import (
     next_packet_number,
     refuse_incomplete,
     refuse_what_may_not_leave,
-    select_items,
     why_not,
 )
 from export.stranger import check_folder, check_sealed
@@ -70,6 +73,7 @@ class _Begun:
     record: Packet
     selection: Selection
     begun_time: datetime
+    agreed: Approval | None
 
     @property
     def number(self) -> str:
@@ -92,9 +96,11 @@ class Disclosure:
         register: Register,
         database: Database,
         places: Places,
+        acts: Acts,
         house: House,
         new_id: NewId,
     ) -> None:
+        self._acts = acts
         self._vault = vault
         self._ledger = ledger
         self._publisher = publisher
@@ -111,7 +117,7 @@ class Disclosure:
         Raises: AccessError `access/not-permitted`; as `select_items`.
         """
         require(request.actor, Action.BUILD_PACKET)
-        selection = select_items(self._database, request)
+        selection = select_allowed(self._database, request)
         return Forecast(
             number=next_packet_number(self._database, year),
             items=tuple(
@@ -126,6 +132,8 @@ class Disclosure:
             ),
             apart=selection.apart,
             left_out=selection.left_out,
+            withheld=selection.withheld,
+            compelled=selection.compelled,
             refused=(
                 *why_not(selection.items, self._vault.key_files),
                 *(
@@ -137,14 +145,21 @@ class Disclosure:
         )
 
     def build_legal(self, request: PacketRequest, watch: Watch) -> BuiltPacket:
-        """Build a packet for counsel: originals, their whole custody log, and what proves both.
+        """Build a packet of originals, their whole custody log, and what proves both.
 
-        Raises: AccessError `access/not-permitted`; LockedError `archive/locked`; DisclosureError
-        `export/may-not-leave`; InputError as `Places.refuse_output`; ConflictError `export/packet-exists`;
-        UnavailableError `export/cannot-write`; IntegrityError `export/object-missing`, `export/digest-mismatch`,
-        `export/packet-differs`; as `select_items`. None leaves a packet behind.
+        Where the law demands what a sender does not allow, and nobody asked for it yet, it is asked for and not built.
+        Raises: AccessError `access/not-permitted`, `export/second-person-needed`; LockedError `archive/locked`;
+        DisclosureError `export/may-not-leave`, `export/not-allowed`; ConflictError `export/consent-changed`,
+        `export/packet-exists`; InputError as `Places.refuse_output`; UnavailableError `export/cannot-write`;
+        IntegrityError `export/object-missing`, `export/digest-mismatch`, `export/packet-differs`; as `select_allowed`.
+        None leaves a packet behind.
         """
-        begun = self._begin(request, self._admit(request))
+        selection = self._admit(request)
+        try:
+            agreed = agreed_to(self._acts, request, selection)
+        finally:
+            self._publisher.publish()
+        begun = self._begin(request, selection, agreed)
         try:
             with self._packaging(request, begun) as packaging:
                 return self._build(request, begun, packaging, watch)
@@ -160,7 +175,10 @@ class Disclosure:
         """Let a request through, or enter its refusal."""
         try:
             require(request.actor, Action.BUILD_PACKET)
-            selection = select_items(self._database, request)
+            if request.compelled is not None:
+                require(request.actor, Action.RELEASE_COMPELLED)
+            selection = select_allowed(self._database, request)
+            refuse_withheld(selection)
             self._places.refuse_output(request.destination)
             refuse_occupied(request.destination)
             refuse_what_may_not_leave(selection.items, self._vault.key_files)
@@ -175,7 +193,7 @@ class Disclosure:
             raise
         return selection
 
-    def _begin(self, request: PacketRequest, selection: Selection) -> _Begun:
+    def _begin(self, request: PacketRequest, selection: Selection, agreed: Approval | None) -> _Begun:
         with self._ledger.transaction() as transaction:
             year = transaction.now.year
             record = Packet(
@@ -188,10 +206,11 @@ class Disclosure:
             )
             values: Values = (
                 ("purpose", f"packet {record.number} begun"),
-                ("record", record.to_log(_told(request, selection))),
+                ("record", record.to_log(closed_of(request, selection, agreed))),
+                *authority(request, selection),
             )
             transaction.record(Draft(event=EventKind.METADATA_MODIFICATION, actor=request.actor, values=values))
-            return _Begun(record=record, selection=selection, begun_time=transaction.now)
+            return _Begun(record=record, selection=selection, begun_time=transaction.now, agreed=agreed)
 
     def _packaging(self, request: PacketRequest, begun: _Begun) -> Packaging:
         keys = self._publisher.verifier_keys
@@ -210,9 +229,11 @@ class Disclosure:
     def _build(self, request: PacketRequest, begun: _Begun, packaging: Packaging, watch: Watch) -> BuiltPacket:
         size = begun.selection.size
         keys = self._open_keys(request, begun)
+        told = decide_by_log(self._ledger, self._database, keys, begun.selection, request)
         exhibits = read_exhibits(self._register, begun.selection, keys)
-        payload = write_payload(packaging, self._vault, keys, exhibits, begun.number, watch)
-        release = self._release(request, begun, payload)
+        shown = for_whom(request, begun.selection)
+        payload = write_payload(packaging, self._vault, keys, exhibits, begun.number, shown, watch)
+        release = self._release(request, begun, payload, told)
         watch(Step(words="signing, asking for time-stamps", octets_done=size, octets_total=size))
         proof = self._prove(begun, keys, release)
         facts = self._facts(request, begun, exhibits, proof, release)
@@ -230,6 +251,7 @@ class Disclosure:
             checkpoint_size=proof.checkpoint.size,
             attested=facts.attested,
             apart=begun.selection.apart,
+            withheld=begun.selection.withheld,
         )
 
     def _open_keys(self, request: PacketRequest, begun: _Begun) -> Mapping[UUID, KeyIdentity]:
@@ -245,11 +267,11 @@ class Disclosure:
             [*items, *incidents, staff, *senders],
             f"packet {begun.number}",
             recipients={item.id: item.recipient for item in selection.items},
-            values=_reason(request),
+            values=reason(request),
         )
         return self._vault.unwrap(access, [*(owner.id for owner in items), staff.id])
 
-    def _release(self, request: PacketRequest, begun: _Begun, payload: Payload) -> EntryRef:
+    def _release(self, request: PacketRequest, begun: _Begun, payload: Payload, told: Told) -> EntryRef:
         packet: Json = {
             "id": str(begun.record.id),
             "number": begun.number,
@@ -257,18 +279,22 @@ class Disclosure:
             "recipient": request.recipient,
             "legal_basis": request.legal_basis,
             "payload_manifest_sha512": payload.manifests.of_sha512_manifest.hex,
+            **for_whom(request, begun.selection),
         }
         form = "in clear" if request.seal is None else "sealed to its receiver"
         released = replace(begun.record, status="released")
         values: Values = (
             ("purpose", f"packet {begun.number} released, {form}"),
             ("packet", packet),
-            ("record", released.to_log(_told(request, begun.selection))),
-            *_reason(request),
+            ("record", released.to_log(closed_of(request, begun.selection, begun.agreed))),
+            *reason(request),
+            *authority(request, begun.selection),
         )
-        return self._ledger.record(
-            Draft(event=EventKind.DISSEMINATION, actor=request.actor, values=values, items=begun.parts())
-        )
+        with self._ledger.transaction() as transaction:
+            refuse_changed(transaction.session, told, begun.selection)
+            return transaction.record(
+                Draft(event=EventKind.DISSEMINATION, actor=request.actor, values=values, items=begun.parts())
+            )
 
     def _prove(self, begun: _Begun, keys: Mapping[UUID, KeyIdentity], release: EntryRef) -> Proof:
         note = self._publisher.publish()
@@ -305,7 +331,7 @@ class Disclosure:
         values: Values = (
             ("purpose", f"packet {begun.number} not delivered"),
             ("code", code),
-            ("record", failed.to_log(_told(request, begun.selection))),
+            ("record", failed.to_log(closed_of(request, begun.selection, begun.agreed))),
         )
         draft = Draft(
             event=EventKind.DISSEMINATION,
@@ -317,20 +343,3 @@ class Disclosure:
         with suppress(TestigoError):
             self._ledger.record(draft)
             self._publisher.publish()
-
-
-def _told(request: PacketRequest, selection: Selection) -> dict[str, Json]:
-    """Give what the packet's record closes: it stands under the staff compartment's key."""
-    sealed_to: list[Json] = list(request.seal.to) if request.seal is not None else []
-    items: list[Json] = [str(item.id) for item in selection.items]
-    return {
-        "recipient": request.recipient,
-        "legal_basis": request.legal_basis,
-        "form": "in clear" if request.seal is None else "sealed",
-        "sealed_to": sealed_to,
-        "items": items,
-    }
-
-
-def _reason(request: PacketRequest) -> Values:
-    return (("reason", request.reason),) if request.reason else ()

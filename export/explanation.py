@@ -84,6 +84,10 @@ class Facts:
     incidents: tuple[str, ...]
     left_out: int
     apart: int
+    audience: str
+    withheld: tuple[tuple[int, str], ...]
+    compelled: tuple[str, ...]
+    authority: str
     software: str
     octets: str
     release: int

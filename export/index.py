@@ -63,8 +63,10 @@ def index_csv(exhibits: Sequence[Exhibit], originals: Mapping[str, PayloadFile])
     return out.getvalue().encode("utf-8-sig")
 
 
-def index_json(number: str, exhibits: Sequence[Exhibit], originals: Mapping[str, PayloadFile]) -> bytes:
-    """Write the same for programs, names and claims exactly as they came."""
+def index_json(
+    number: str, exhibits: Sequence[Exhibit], originals: Mapping[str, PayloadFile], shown: Mapping[str, Any]
+) -> bytes:
+    """Write the same for programs, names and claims exactly as they came; `shown` is for whom, and what is withheld."""
     rows = [
         {
             "number": exhibit.number,
@@ -91,7 +93,7 @@ def index_json(number: str, exhibits: Sequence[Exhibit], originals: Mapping[str,
         }
         for exhibit in exhibits
     ]
-    index = {"v": 1, "packet": number, "note": CLAIMS_NOTE, "exhibits": rows}
+    index = {"v": 1, "packet": number, **shown, "note": CLAIMS_NOTE, "exhibits": rows}
     return json.dumps(index, ensure_ascii=False, indent=1).encode("utf-8") + b"\n"
 
 

@@ -83,6 +83,7 @@ def write_payload(
     keys: Mapping[UUID, KeyIdentity],
     exhibits: Sequence[Exhibit],
     number: str,
+    shown: Mapping[str, Json],
     watch: Watch,
 ) -> Payload:
     """Open each original through the seal into the packet, then the metadata and the index.
@@ -104,7 +105,7 @@ def write_payload(
         _write_metadata(packaging, vault, keys[exhibit.item.id], exhibit)
     for name, content in (
         ("data/index.csv", index_csv(exhibits, originals)),
-        ("data/index.json", index_json(number, exhibits, originals)),
+        ("data/index.json", index_json(number, exhibits, originals, shown)),
     ):
         packaging.add_payload(name, len(content), [content])
     return Payload(originals=originals, manifests=packaging.finish_payload())

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from custody.signed_note import VerifierKey
+from export.consent import AUDIENCES, MANY, counted_reasons
 from export.exhibits import Exhibit
 from export.explanation import Facts, custody_row, exhibit_facts, log_keys, moment
 from export.index import plain
@@ -64,6 +65,10 @@ def gather_facts(
         incidents=tuple(incident.number for incident in selection.incidents),
         left_out=selection.left_out,
         apart=len(selection.apart),
+        audience=AUDIENCES[request.audience] if request.audience is not None else "",
+        withheld=tuple((count, MANY[why]) for why, count in counted_reasons(selection.withheld).items()),
+        compelled=tuple(each.number for each in selection.compelled),
+        authority=request.compelled or "",
         software=house.software,
         octets=f"{selection.size:,} bytes",
         release=release,

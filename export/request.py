@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from archive.age.wrapping import Recipient
-from archive.types import Actor
+from archive.types import Actor, Audience
+from export.consent import Withheld
 
 MOST_ITEMS = 1000
 """One entry can name no more items, and the release is one entry."""
@@ -29,7 +30,8 @@ class PacketRequest:
     """A packet as a person asks for it.
 
     `items` are item numbers; `incident` stands for all its items but those in `exclude`. `destination` is the folder to
-    make, or the one file where `seal` is given.
+    make, or the one file where `seal` is given. `audience` must be said where items came from senders. `compelled` is
+    the order or subpoena that demands what they do not allow.
     """
 
     actor: Actor
@@ -41,6 +43,8 @@ class PacketRequest:
     exclude: tuple[str, ...] = ()
     reason: str | None = None
     seal: Seal | None = None
+    audience: Audience | None = None
+    compelled: str | None = None
 
     def __post_init__(self) -> None:
         if not self.recipient.strip() or not self.legal_basis.strip():
@@ -66,7 +70,8 @@ class Forecast:
     """What a build would do; nothing was opened, entered or used up.
 
     `apart` are items that were received together with one of these and are not among them. `refused` are the numbers of
-    items that must not leave, with the reason.
+    items that must not leave, with the reason. `withheld` are those that their senders do not allow to go there,
+    and that are left out; `compelled` those that would go all the same, because the law demands it.
     """
 
     number: str
@@ -74,6 +79,8 @@ class Forecast:
     apart: tuple[str, ...]
     left_out: int
     refused: tuple[tuple[str, str], ...]
+    withheld: tuple[Withheld, ...]
+    compelled: tuple[Withheld, ...]
     locked: bool
 
 
@@ -101,6 +108,7 @@ class BuiltPacket:
     checkpoint_size: int
     attested: tuple[Attested, ...]
     apart: tuple[str, ...]
+    withheld: tuple[Withheld, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

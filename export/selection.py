@@ -23,6 +23,7 @@ from archive.errors import DisclosureError, InputError, IntegrityError, NotFound
 from archive.keyfiles import KeyFiles
 from archive.store.port import Store, object_name
 from archive.types import Digest, DigestAlgorithm
+from export.consent import Withheld
 from export.request import MOST_ITEMS, PacketRequest
 
 _item = Item.table.c
@@ -39,7 +40,8 @@ class Selection:
     first. `received_here` are the entries of these further receipts, by item, for the packet's matters alone.
     `apart` are the numbers of items received together with one of these (a sidecar, the other half of a live photo)
     that are not among them, `lacking` the ids of those that lack one; `left_out` counts the items of the incident that
-    were excluded.
+    were excluded. `withheld` are those that their senders do not allow to go where the packet goes, and that are not
+    among the items; `compelled` those among them that go because the law demands it.
     """
 
     organisation: Organisation
@@ -50,20 +52,24 @@ class Selection:
     apart: tuple[str, ...]
     lacking: frozenset[UUID]
     left_out: int
+    withheld: tuple[Withheld, ...] = ()
+    compelled: tuple[Withheld, ...] = ()
 
     @property
     def size(self) -> int:
         return sum(item.size for item in self.items)
 
 
-def select_items(database: Database, request: PacketRequest) -> Selection:
-    """Find the items asked for.
+def select_items(database: Database, request: PacketRequest, without: frozenset[UUID] = frozenset()) -> Selection:
+    """Find the items asked for, `without` those that do not go.
 
     Raises: NotFoundError `archive/no-such-item`, `archive/no-such-incident`; InputError `export/no-items`,
     `export/too-many-items`.
     """
     with database.reading() as session:
         found, matters, left_out = _asked_for(session, request)
+        found = {item_id: item for item_id, item in found.items() if item_id not in without}
+        matters = {item_id: matters[item_id] for item_id in found}
         if not found:
             raise InputError("export/no-items", "No item was named that could be in the packet. Nothing was written.")
         if len(found) > MOST_ITEMS:

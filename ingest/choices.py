@@ -11,7 +11,7 @@ from archive.catalogue.items import items_by_id
 from archive.catalogue.records import Consent, Visit
 from archive.types import NewId, Owner, OwnerKind
 from custody.canonical import Json, canonical_bytes
-from custody.drafts import Draft, ItemPart, OwnedPart
+from custody.drafts import Draft, ItemPart, OwnedPart, Values
 from custody.entries import EventKind
 from custody.ledger import Transaction
 from ingest.consents import Rung, Use
@@ -56,6 +56,8 @@ def record_use(
     purpose: str,
     new_id: NewId,
     choice: Choice | None = None,
+    *,
+    more: Values = (),
 ) -> None:
     """Enter a version of the consent, in the log of each item that it is about: the record first, and the first items
     with it; many items take several entries, of the same transaction.
@@ -72,7 +74,7 @@ def record_use(
         language=language[:8],
         given_time=transaction.now,
     )
-    values = (("purpose", purpose), ("record", visit.to_log()), ("record", consent.to_log()))
+    values: Values = (("purpose", purpose), ("record", visit.to_log()), ("record", consent.to_log()), *more)
     items = _use_of_items(session, visit, consent)
     transaction.record(
         Draft(
@@ -84,8 +86,8 @@ def record_use(
         )
     )
     for start in range(_AT_ONCE, len(items), _AT_ONCE):
-        some, more = items[start : start + _AT_ONCE], (("purpose", f"{purpose}, to more of its items"),)
-        transaction.record(Draft(event=EventKind.POLICY_ASSIGNMENT, actor=sender(visit.id), values=more, items=some))
+        some, told = items[start : start + _AT_ONCE], (("purpose", f"{purpose}, to more of its items"),)
+        transaction.record(Draft(event=EventKind.POLICY_ASSIGNMENT, actor=sender(visit.id), values=told, items=some))
 
 
 def record_more(transaction: Transaction, visit: Visit, choice: Choice) -> None:

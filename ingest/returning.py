@@ -27,6 +27,7 @@ from archive.catalogue.drops import (
 )
 from archive.catalogue.models import EntryRow, EntrySubjectRow
 from archive.catalogue.records import Delivery, Question, Visit
+from archive.catalogue.senders import packets_of_visit
 from archive.errors import InputError, NotFoundError
 from archive.types import Actor, NewId, Outcome
 from archive.vault import open_value
@@ -156,7 +157,10 @@ class Returning:
             visit = _fresh(transaction.session, returned.visit)
             if visit.status != STOPPED:
                 visit = replace(visit, status=STOPPED)
-                record_use(transaction, visit, WITHDRAWN, language, "withdrawn by its sender", self._new_id)
+                # Whoever got it already is to be told: the office finds here, and in its lists, in which packets it is.
+                held: list[Json] = list(packets_of_visit(transaction.session, visit.id))
+                more = (("already_in", held),) if held else ()
+                record_use(transaction, visit, WITHDRAWN, language, "withdrawn by its sender", self._new_id, more=more)
         self._publisher.publish()
 
     def ask(self, actor: Actor, receipt_number: str, text: str) -> Question:

@@ -25,6 +25,7 @@ from archive.catalogue.drops import (
 from archive.catalogue.incidents import incident_by_number
 from archive.catalogue.items import items_by_id
 from archive.catalogue.records import Question, Visit
+from archive.catalogue.senders import packets_holding
 from archive.errors import AccessError, TestigoError
 from archive.types import Actor, Owner, OwnerKind
 from archive.vault import Vault
@@ -40,7 +41,7 @@ class HandOver:
     """One visit as it stands open in the catalogue.
 
     `use` is None where none was chosen yet, and where it was withdrawn. `incomplete`, `differing` and `refused` count
-    files.
+    files. `packets` hold something of it already: their receivers are to be told where its sender said stop.
     """
 
     visit: Visit
@@ -53,6 +54,7 @@ class HandOver:
     use: Rung | None
     asked: int
     answered: int
+    packets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,7 @@ def _hand_over(session: Session, visit: Visit, incident: str, link: str) -> Hand
         use=rung_of(consent.level, consent.audiences) if consent is not None else None,
         asked=len(questions),
         answered=sum(question.status == "answered" for question in questions),
+        packets=tuple(packets_holding(session, list(items))),
     )
 
 

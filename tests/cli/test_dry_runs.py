@@ -16,7 +16,7 @@ Run = Callable[..., Result]
 
 READERS = frozenset(
     "approvals doctor ls show log verify exposure jobs completion incident-ls staff-ls hold-ls "
-    "receipt-check packet-check keys-recovery policy-show policy-test preview drop-ls drop-card serve "
+    "receipt-check packet-check packet-ls keys-recovery policy-show policy-test preview drop-ls drop-card serve "
     "drop-received drop-told names checkpoint-show checkpoint-prove".split()
 )
 """What changes no record of itself: they enter that something was read or opened, at most, or wait for people."""

@@ -11,6 +11,7 @@ import pytest
 from archive.catalogue.holds import holds_on
 from archive.catalogue.incidents import items_of_incident
 from archive.catalogue.records import Incident, Item
+from archive.types import Audience
 from commands.drop_rooms import DropRooms
 from custody.commitments import Disclosure
 from export.request import BuiltPacket, PacketRequest
@@ -55,6 +56,7 @@ def build(
         destination=destination,
         items=items,
         incident=incident.number if incident else None,
+        audience=Audience.COUNSEL,
     )
     return archive.rooms.disclosure.build_legal(request, lambda _: None)
 
