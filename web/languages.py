@@ -6,7 +6,7 @@ from typing import Any
 
 from babel import Locale
 from flask import Flask, Response, current_app, g, request
-from flask_babel import Babel
+from flask_babel import Babel, force_locale, gettext
 
 LANGUAGES = {"en": "English", "es_US": "Español", "ko": "한국어", "fil": "Tagalog", "bn": "বাংলা"}
 """Each in its own script, in the order in which the links stand."""
@@ -14,6 +14,7 @@ LANGUAGES = {"en": "English", "es_US": "Español", "ko": "한국어", "fil": "Ta
 STAFF_LANGUAGES = {code: LANGUAGES[code] for code in ("en", "es_US")}
 
 _KEY = "testigo-languages"
+_AWAY_KEY = "testigo-languages-away"
 _ALIASES = {"tl": "fil", "es": "es_US"}
 _COOKIE = "lang"
 _DRAFT = "draft"
@@ -54,10 +55,25 @@ def shared() -> dict[str, Any]:
     return {
         "lang": tag(),
         "here": "",  # The address of this page, where another than that of the request.
+        "away": _away(),
         "languages": [(code.replace("_", "-"), name) for code, name in _offered().items()],
         "direction": Locale.parse(chosen()).text_direction,
         "theme": theme if theme in _THEMES else "auto",
     }
+
+
+def _away() -> dict[str, str]:
+    """What a page says in each language where it is stored on a phone in another one only, and there is no signal."""
+    found: dict[str, str] | None = current_app.extensions.get(_AWAY_KEY)
+    if found is None:
+        found = {}
+        for code in _offered() if _offered() is LANGUAGES else ():
+            with force_locale(code):
+                found[code.replace("_", "-")] = gettext(
+                    "No signal. This page is stored only in the language below. Open it again when there is a signal."
+                )
+        current_app.extensions[_AWAY_KEY] = found
+    return found
 
 
 def adopted_by(code: str) -> str | None:

@@ -60,7 +60,7 @@ await bundle("receipt.js", { ...page, entryPoints: ["drop/receipt.js"], metafile
 await bundle("check.js", { ...page, entryPoints: ["check/main.js"], metafile: true });
 await bundle("spool.worker.js", { ...worker, entryPoints: ["workers/spool.js"], metafile: true });
 await bundle("seal.worker.js", { ...worker, entryPoints: ["workers/seal.js"], metafile: true });
-const shell = ["testigo.css", "drop.js", "code.js", "check.js", "spool.worker.js"].map((name) => `/static/${manifest[name].file}`);
+const shell = ["testigo.css", "drop.js", "spool.worker.js"].map((name) => `/static/${manifest[name].file}`);
 await bundle("sw.js", { ...worker, entryPoints: ["workers/service.js"], metafile: true, define: { SHELL: JSON.stringify(shell) } });
 
 await writeFile(join(out, "LICENSES.txt"), await licences());

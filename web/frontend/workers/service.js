@@ -4,6 +4,7 @@
 const PAGES = "testigo-pages";
 const FILES = "testigo-files";
 const KEPT = /^\/(d(\/[A-Za-z0-9]+)?|check|safety|help\/iphone)$/;
+const WISH = "/?wish"; // which language this phone was answered in last, or asked for
 const PATIENCE = 2500;
 const HELD_MS = 15_000;
 
@@ -20,6 +21,7 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       await self.clients.claim();
+      await forgetUnnamed();
       await keepOpenPages();
       // A page that was open before this version still needs its own scripts; they go when no page is open.
       if (!(await self.clients.matchAll()).length) await tidy();
@@ -34,14 +36,42 @@ async function keepOpenPages() {
     const { pathname } = new URL(url);
     if (!KEPT.test(pathname)) continue;
     const response = await fetch(pathname).catch(() => null);
-    if (response?.ok && !response.redirected) await kept.put(pathname, response);
+    if (!response) continue;
+    const page = response.clone();
+    if (await keep(pathname, response)) await Promise.all((await namedIn(page)).map((name) => file(new Request(name)).catch(() => {})));
   }
 }
 
+// One page a language: what was kept in one never answers for another. Only the answer says which it is in.
+const keyOf = (path, language) => `${path}?lang=${encodeURIComponent(language)}`;
+
+async function keep(path, response) {
+  const language = response.headers.get("Content-Language");
+  if (!response.ok || response.redirected || !language) return false;
+  await (await caches.open(PAGES)).put(keyOf(path, language), response);
+  await wish(language);
+  return true;
+}
+
+const wish = async (language) => (await caches.open(PAGES)).put(WISH, new Response(language));
+const wished = async () => (await (await caches.open(PAGES)).match(WISH))?.text();
+
+// Pages that an earlier version kept without their language.
+async function forgetUnnamed() {
+  const kept = await caches.open(PAGES);
+  for (const request of await kept.keys()) if (!new URL(request.url).search) await kept.delete(request);
+}
+
+// The style and the script without which a kept page is half of one.
+const namedIn = async (page) => [...(await page.text()).matchAll(/(?:module" src|stylesheet" href)="(\/static\/[^"]+)"/g)].map(([, name]) => name);
+
 async function tidy() {
   const files = await caches.open(FILES);
+  const pages = await caches.open(PAGES);
+  const named = await Promise.all((await pages.keys()).map(async (request) => namedIn(await pages.match(request))));
+  const needed = new Set([...SHELL, ...named.flat()]);
   for (const request of await files.keys()) {
-    if (!SHELL.includes(new URL(request.url).pathname)) await files.delete(request);
+    if (!needed.has(new URL(request.url).pathname)) await files.delete(request);
   }
 }
 
@@ -49,21 +79,43 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
-  if (request.mode === "navigate" && KEPT.test(url.pathname)) event.respondWith(page(request, url));
+  if (request.mode === "navigate" && KEPT.test(url.pathname)) event.respondWith(page(event, url));
   else if (url.pathname.startsWith("/static/")) event.respondWith(file(request));
 });
 
-// The server's page where there is a signal; the kept one at once where there is none, or soon where it is too weak.
-async function page(request, url) {
-  const kept = await caches.open(PAGES);
-  const fetched = fetch(request).then(async (response) => {
-    if (response.ok && !response.redirected) await kept.put(url.pathname, response.clone());
+// The server's page where there is a signal; the kept one at once where there is none, or soon where it is too weak. In
+// the language that is wanted: another one only where there is no signal at all, and then the page says so.
+async function page(event, { pathname, searchParams }) {
+  const fetched = fetch(event.request).then(async (response) => {
+    await keep(pathname, response.clone());
     return response;
   });
-  const found = await kept.match(url.pathname);
-  if (!found) return fetched;
-  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE, found));
-  return Promise.race([fetched.catch(() => found), late]);
+  event.waitUntil(fetched.catch(() => {}));
+  const asked = searchParams.get("lang");
+  const wanted = asked ?? (await wished());
+  const kept = await caches.open(PAGES);
+  const found = wanted && (await kept.match(keyOf(pathname, wanted)));
+  if (found) {
+    const late = new Promise((resolve) => setTimeout(resolve, PATIENCE, found));
+    return Promise.race([fetched.catch(() => found), late]);
+  }
+  try {
+    return await fetched;
+  } catch (error) {
+    const other = (await kept.keys()).find((request) => new URL(request.url).pathname === pathname);
+    if (!other) throw error;
+    return notIn(wanted, await kept.match(other));
+  }
+}
+
+// A kept page, with the sentence that it brought along for whoever wants another language.
+async function notIn(wanted, response) {
+  const html = await response.text();
+  const [, words] = (/^[\w-]+$/.test(wanted) && new RegExp(` lang="${wanted}"[^>]* data-away="([^"]*)"`).exec(html)) || [];
+  const note = words ? `<div class="note note-warn" role="status" lang="${wanted}"><p>${words}</p></div>` : "";
+  const headers = new Headers(response.headers);
+  for (const name of ["Content-Encoding", "Content-Length"]) headers.delete(name);
+  return new Response(html.replace(/<main [^>]*>/, (main) => main + note), { headers });
 }
 
 async function file(request) {
