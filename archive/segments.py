@@ -282,11 +282,13 @@ class SegmentReader(io.RawIOBase):
     """The octets of an upload from its first to the last that opens, read forward.
 
     `unread_octets` tells, after the end, how many sealed octets at the end did not open: a writer was killed there.
+    `to_the_break` ends at a segment that is damaged or missing, for whoever saves what is left of an upload.
     Raises: NotFoundError `uploads/no-such-upload`; from reading, IntegrityError `uploads/segment-changed`, LockedError
     `keys/no-identity-matches`.
     """
 
-    def __init__(self, root: Path, name: str, key_of: KeyOf) -> None:
+    def __init__(self, root: Path, name: str, key_of: KeyOf, *, to_the_break: bool = False) -> None:
+        self._to_the_break = to_the_break
         self._name = name
         self._key_of = key_of
         self._folder = upload_folder(root, name)
@@ -295,14 +297,16 @@ class SegmentReader(io.RawIOBase):
         self.unread_octets = 0
 
     @classmethod
-    def by_address(cls, root: Path, address: bytes) -> Self:
+    def by_address(cls, root: Path, address: bytes, *, to_the_break: bool = False) -> Self:
         """Read as the client's next request does."""
-        return cls(root, upload_name(address), lambda key, _: key.open(address))
+        return cls(root, upload_name(address), lambda key, _: key.open(address), to_the_break=to_the_break)
 
     @classmethod
-    def by_identities(cls, root: Path, name: str, identities: Sequence[Identity]) -> Self:
+    def by_identities(
+        cls, root: Path, name: str, identities: Sequence[Identity], *, to_the_break: bool = False
+    ) -> Self:
         """Read as an unlocked office does, to rescue what a client that vanished has left."""
-        return cls(root, name, lambda _, header: unwrap_file_key(header.stanzas, identities))
+        return cls(root, name, lambda _, header: unwrap_file_key(header.stanzas, identities), to_the_break=to_the_break)
 
     def readable(self) -> bool:
         return True
@@ -317,6 +321,13 @@ class SegmentReader(io.RawIOBase):
         return count
 
     def _read(self) -> Iterator[memoryview]:
+        try:
+            yield from self._read_all()
+        except IntegrityError:
+            if not self._to_the_break:
+                raise
+
+    def _read_all(self) -> Iterator[memoryview]:
         offset = 0
         for number in segment_numbers(self._folder):
             with StoredSegment(self._folder, self._name, number, self._key_of) as segment:

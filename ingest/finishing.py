@@ -5,10 +5,12 @@ entry, and its id is derived from the upload. Whoever comes later finds it and o
 left is evidence too: see `rescuing`.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, cast
@@ -21,14 +23,16 @@ from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import (
     CLOSING,
+    DAMAGED,
     ENDED,
+    RECEIVING,
     delivery_of,
     upload_by_name,
     visit_by_id,
 )
 from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.records import Delivery, Visit
-from archive.errors import InputError, NotFoundError
+from archive.errors import InputError, IntegrityError, NotFoundError, TestigoError
 from archive.segmentfiles import segment_numbers
 from archive.segments import SegmentReader, discard_upload, retire_writer, upload_folder, upload_name
 from archive.turns import alone
@@ -49,8 +53,10 @@ from ingest.visits import DIFFERS, NOT_GIVEN, REFUSED, SAME, keep_slip, sender
 
 METHOD = "delivered by an observer"
 GIVEN_UP = "given up by its sender"
+BROKEN = "part of it does not open any more"
 CUT = "larger than a form without scripts brings"
 _WORKERS = 2
+_log = logging.getLogger("testigo.uploads")
 
 
 class Finishing:
@@ -114,11 +120,56 @@ class Finishing:
             self.clean_up(name)
             return
         try:
-            # An unfinished one that is not taken in waits for a rescue.
-            with suppress(InputError) if why else nullcontext():
-                self.take_in_alone(name, told, lambda: SegmentReader.by_address(self._root, address), why)
+            self._take_in_or_what_is_left(address, told, why)
+        except TestigoError as error:  # Raised again; often nobody asks how this ended.
+            _log.error("%s: %s", error.code, error.message)
+            raise
+        except Exception as error:  # Raised again; its words may quote what was sent, its type does not.
+            _log.error("unforeseen at the end of an upload: %s", type(error).__name__)
+            raise
         finally:
             self._following.drop(name)  # Whatever was begun of it and not taken.
+
+    def _take_in_or_what_is_left(self, address: bytes, told: Told, why: str) -> None:
+        name, reader = upload_name(address), partial(SegmentReader.by_address, self._root, address)
+        try:
+            # An unfinished one that is not taken in waits for a rescue.
+            with suppress(InputError) if why else nullcontext():
+                self.take_in_alone(name, told, reader, why)
+        except IntegrityError as error:
+            self.enter_damage(name, error)
+            left = partial(reader, to_the_break=True)
+            if not left().read(1):
+                raise
+            _log.error("%s: %s", error.code, error.message)
+            with suppress(InputError):
+                self.take_in_alone(name, told, left, BROKEN)
+
+    @contextmanager
+    def damage_entered(self, address: bytes) -> Iterator[None]:
+        """Enter an IntegrityError of the block and have what is left of the upload saved; the error is raised again."""
+        try:
+            yield
+        except IntegrityError as error:
+            self.enter_damage(upload_name(address), error)
+            self.finish_soon(address, why=BROKEN)
+            raise
+
+    def enter_damage(self, name: str, error: IntegrityError) -> None:
+        """Enter in the log, once, that an upload is not what was acknowledged; it takes no more octets."""
+        with self._ledger.transaction() as transaction:
+            row = upload_by_name(transaction.session, bytes.fromhex(name))
+            if row is None or row.state in (DAMAGED, ENDED):
+                return
+            its = UploadRow.name == row.name
+            transaction.session.execute(update(UploadRow).where(its).values(state=DAMAGED))
+            values = (
+                ("purpose", "an unfinished upload read"),
+                ("code", error.code),
+                ("received", row.received),
+                ("declared", row.declared),
+            )
+            transaction.record(Draft(event=EventKind.VALIDATION, outcome=Outcome.FAILURE, values=values))
 
     def take_in_alone(self, name: str, told: Told, source: Callable[[], SegmentReader], why: str) -> bool:
         """Take an upload in unless another process is at it, or it is in already.
@@ -150,8 +201,9 @@ class Finishing:
 
         Raises: NotFoundError `uploads/no-such-upload`.
         """
+        its = (UploadRow.name == bytes.fromhex(name)) & (UploadRow.state == RECEIVING)
         with self._database.writing() as session:
-            session.execute(update(UploadRow).where(UploadRow.name == bytes.fromhex(name)).values(state=CLOSING))
+            session.execute(update(UploadRow).where(its).values(state=CLOSING))
         retire_writer(self._root, name)
         return bool(segment_numbers(upload_folder(self._root, name)))
 

@@ -17,6 +17,7 @@ from archive.age.stream import seal_bytes
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import SlipRow
 from archive.catalogue.drops import (
+    DAMAGED,
     deliveries_of,
     delivery_of,
     items_without_consent,
@@ -41,6 +42,7 @@ from ingest.reception import Arrival, Reception, Refused
 from ingest.return_codes import SHOWN_FOR, ReturnCodes, keep_unseen
 from ingest.tokens import statement_upload, told_id, visit_id, visit_identity
 from ingest.told import WRITTEN, Told
+from ingest.upload_errors import damaged
 from ingest.visits import (
     CLOSED,
     HANDED_OVER,
@@ -207,6 +209,8 @@ class HandingOver:
         has_come = {"safe", "differs", "incomplete"} & set(states) or choice.saw or choice.told
         if "checking" in states or (CLOSED in states and not has_come):
             raise ConflictError("visits/unfinished", "Some files are still being checked. Ask again in a moment.")
+        if not has_come and DAMAGED in states:
+            raise damaged()
         if not has_come:
             if REFUSED in states:
                 raise _not_taken()

@@ -15,6 +15,7 @@ from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import (
     CLOSING,
+    DAMAGED,
     ENDED,
     RECEIVING,
     Upload,
@@ -23,7 +24,7 @@ from archive.catalogue.drops import (
     upload_by_name,
     visit_by_id,
 )
-from archive.errors import LockedError, NotFoundError
+from archive.errors import IntegrityError, LockedError, NotFoundError
 from archive.jobs import Job, JobKind, JobQueue
 from archive.segments import SegmentReader, list_uploads
 from archive.types import Actor, Clock, Owner, OwnerKind
@@ -31,7 +32,7 @@ from archive.uploadtold import place_of, told_by_identities
 from archive.vault import Vault
 from archive.worker import Done, Lease, NotDone
 from custody.ledger import Ledger
-from ingest.finishing import Finishing
+from ingest.finishing import BROKEN, Finishing
 from ingest.told import Told
 
 RESCUED = "what had come of it is an item now"
@@ -101,9 +102,16 @@ class Rescuing:
             told = Told.parse(told_by_identities(self._root, job.subject, identities))
         except NotFoundError:
             told = Told(name="")
-        reader = partial(SegmentReader.by_identities, self._root, job.subject, identities)
-        if self._finishing.take_in_alone(job.subject, told, reader, "no more came"):
-            return Done(words=RESCUED)
+        is_damaged = row.state == DAMAGED
+        reader = partial(SegmentReader.by_identities, self._root, job.subject, identities, to_the_break=is_damaged)
+        if is_damaged and not reader().read(1):
+            return NotDone(words="nothing of it opens any more; what lies there was not changed", final=True)
+        try:
+            if self._finishing.take_in_alone(job.subject, told, reader, BROKEN if is_damaged else "no more came"):
+                return Done(words=RESCUED)
+        except IntegrityError as error:  # Raised again; the next try saves what is left.
+            self._finishing.enter_damage(job.subject, error)
+            raise
         return self._why_not(job)
 
     def give_up(self, job: Job, reason: str, lease: Lease) -> None:
@@ -119,7 +127,7 @@ class Rescuing:
     def _is_due(self, row: Upload) -> bool:
         """A sender may be silent for long; what is whole or closed waits for nobody."""
         old = row.changed_time < self._clock() - self._unfinished
-        return old or row.state == CLOSING or row.received == row.declared
+        return old or row.state in (CLOSING, DAMAGED) or row.is_whole
 
     def _adopt(self) -> None:
         """Make rows for uploads that the catalogue does not know, as after a rebuild."""

@@ -5,6 +5,17 @@ from archive.errors import ConflictError, InputError
 LARGER = "uploads/larger-than-form"
 
 
+def damaged() -> ConflictError:
+    return ConflictError(
+        "uploads/damaged",
+        "Part of what arrived of this file does not open any more. What is left is kept. Send the file again.",
+    )
+
+
+def expired() -> ConflictError:
+    return ConflictError("uploads/expired", "This upload has ended. What arrived is kept. Send the file again.")
+
+
 def wrong_offset(have: int, said: int) -> ConflictError:
     return ConflictError(
         "uploads/wrong-offset",

@@ -19,6 +19,7 @@ from archive.age.payload import CHUNK_OCTETS
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import (
+    DAMAGED,
     RECEIVING,
     Upload,
     delivery_of,
@@ -26,7 +27,7 @@ from archive.catalogue.drops import (
     visit_by_id,
 )
 from archive.catalogue.records import Delivery, Visit
-from archive.errors import ConflictError, InputError, UnavailableError
+from archive.errors import InputError, UnavailableError
 from archive.segments import SegmentWriter, begin_upload, discard_upload, settled_offset, upload_name
 from archive.settings import IngestSettings
 from archive.turns import no_such_upload
@@ -39,7 +40,7 @@ from ingest.following import Following, Watch
 from ingest.form_addresses import forget_address, keep_address
 from ingest.told import Told
 from ingest.told_later import ToldLater, keyring_of
-from ingest.upload_errors import LARGER, larger, too_long, wrong_offset
+from ingest.upload_errors import LARGER, damaged, expired, larger, too_long, wrong_offset
 from ingest.visits import Visits
 from ingest.waiting_line import Line, Source
 
@@ -130,7 +131,8 @@ class Uploads:
         with self._line.joined(upload_name(address)):
             row = self._row(address)
             if row.state == RECEIVING and row.received < row.declared:
-                offset = settled_offset(self._root, address, synced=row.received)
+                with self._finishing.damage_entered(address):
+                    offset = settled_offset(self._root, address, at_least=row.received, synced=row.received)
                 # The write lock and a sync are for what has changed; many phones ask at once how far they are.
                 row = self._advance(address, offset) if offset != row.received else row
         self._refuse_ended(row)
@@ -142,6 +144,8 @@ class Uploads:
         row = self._row(address)
         with self._database.reading() as session:
             delivery = delivery_of(session, row.name)
+        if delivery is None and row.state == DAMAGED:
+            raise damaged()
         progress = self._progress_of(row)
         if delivery is None and progress.offset == progress.declared:
             self._whole(address, progress)
@@ -154,8 +158,8 @@ class Uploads:
 
         What arrived is kept, and durable, also where the line breaks (then `OSError` passes through).
         Raises: NotFoundError `uploads/no-such-upload`; ConflictError `uploads/wrong-offset`, `uploads/retired`,
-        `uploads/expired`; InputError `uploads/beyond-length`, `uploads/bad-checksum`; UnavailableError
-        `uploads/no-room`.
+        `uploads/expired`, `uploads/damaged`; InputError `uploads/beyond-length`, `uploads/bad-checksum`;
+        UnavailableError `uploads/no-room`; IntegrityError `uploads/octets-lost`, `uploads/segment-changed`.
         """
         with self._line.joined(upload_name(address), source):
             progress = self._append(address, offset, source, length, checksum)
@@ -272,7 +276,9 @@ class Uploads:
     def _write(self, address: bytes, row: Upload, visit: Visit, offset: int, body: "_Body") -> Progress:
         name = upload_name(address)
         on_trial = body.checksum is not None
-        writer = SegmentWriter(self._root, address, keyring_of(visit), synced=row.received, trial=on_trial)
+        keyring, had = keyring_of(visit), row.received
+        with self._finishing.damage_entered(address):
+            writer = SegmentWriter(self._root, address, keyring, at_least=had, synced=had, trial=on_trial)
         try:
             # Whoever closes an upload says so before taking the turn; so this is seen now, or the turn is lost later.
             self._refuse_ended(self._row(address))
@@ -378,5 +384,7 @@ class Uploads:
         )
 
     def _refuse_ended(self, row: Upload) -> None:
+        if row.state == DAMAGED:
+            raise damaged()
         if row.state != RECEIVING and row.received < row.declared:
-            raise ConflictError("uploads/expired", "This upload has ended. What arrived is kept. Send the file again.")
+            raise expired()

@@ -18,6 +18,9 @@ from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.catalogue.drop_models import SlipRow
 from archive.catalogue.drops import (
+    DAMAGED as DAMAGED,
+)
+from archive.catalogue.drops import (
     RECEIVING,
     deliveries_of,
     files_through,
@@ -281,7 +284,8 @@ def _slip(value: Any) -> Slip:
 
 
 def state_of(upload: str, is_whole: bool, delivery: Delivery | None) -> str:
-    """Say in one word how far a file is: receiving, closed, checking, safe, differs, incomplete, refused.
+    """Say in one word how far a file is: receiving, closed, damaged, checking, safe, differs, incomplete,
+    refused.
 
     A closed one takes no more; what arrived of it becomes an item, at an unlock where nobody has its address.
     """
@@ -291,6 +295,8 @@ def state_of(upload: str, is_whole: bool, delivery: Delivery | None) -> str:
         if delivery.size is not None and delivery.size < delivery.declared:
             return "incomplete"
         return "differs" if delivery.comparison == DIFFERS else "safe"
+    if upload == DAMAGED:
+        return DAMAGED
     if is_whole:
         return "checking"
     return "receiving" if upload == RECEIVING else CLOSED

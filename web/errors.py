@@ -49,6 +49,7 @@ STATUS_BY_CODE = {
     "uploads/no-room": 507,
     "archive/store-full": 507,
     "uploads/expired": 410,
+    "uploads/damaged": 410,
     "uploads/bad-checksum": 460,
     "uploads/bad-request": 400,
     "uploads/checksum-unknown": 400,
@@ -76,7 +77,14 @@ WORDS_BY_CLASS: dict[type[errors.TestigoError], Any] = {
         "Something does not match what was recorded, and people were told to look. What you sent is kept."
     ),
 }
+_DAMAGED = _l(
+    "Part of this file was damaged on our side, and people were told to look. What is left of it is kept. Send this "
+    "file again."
+)
 WORDS: dict[str, Any] = {
+    "uploads/damaged": _DAMAGED,
+    "uploads/octets-lost": _DAMAGED,
+    "uploads/segment-changed": _DAMAGED,
     "drop/no-such-code": _l(
         "This code does not work, or does not work any more. What you sent before is kept. Ask for a new code."
     ),

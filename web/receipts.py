@@ -3,7 +3,7 @@
 Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `different`, `incomplete`,
 `handed_in`;
 `size_words`, `local_words`, `utc_words`, `use`; how many are `incomplete`, `different`,
-`not_compared`, `refused`), `return_code` in groups of four (else None) and for how many `code_minutes` it is shown,
+`not_compared`, `refused`, `damaged`), `return_code` in groups of four (else None) and for how many `code_minutes` it is shown,
 `seen_url` of a picture that a browser asks for when the page with the code has come, `file_url`, `reveals`.
 """
 
@@ -19,7 +19,7 @@ from ingest.choices import ANSWERS, Choice
 from ingest.consents import Rung
 from ingest.tokens import grouped_code, visit_identity
 from ingest.told import Told
-from ingest.visits import DIFFERS, NOT_GIVEN, REFUSED
+from ingest.visits import DAMAGED, DIFFERS, NOT_GIVEN, REFUSED
 from web.body import Body
 from web.client import same_pace, take_up, token_octets, visit_token
 from web.errors import wants_json
@@ -59,6 +59,7 @@ def receipt() -> Response:
     slips = rooms().handing_over.slips(visit, visit_identity(token))
     if visit.number is None:
         raise InputError("visits/nothing-sent", "Nothing was handed over yet. What was sent is kept.")
+    files = rooms().visits.files(visit.id)
     items = [
         {
             "number": slip.number,
@@ -82,7 +83,8 @@ def receipt() -> Response:
         "not_compared": sum(
             slip.comparison == NOT_GIVEN and not slip.incomplete and not slip.written for slip in slips
         ),
-        "refused": sum(file.state == REFUSED for file in rooms().visits.files(visit.id)),
+        "refused": sum(file.state == REFUSED for file in files),
+        "damaged": sum(file.state == DAMAGED for file in files),
     }
     reveals = sorted({kind for slip in slips for kind in slip.reveals})
     code = rooms().handing_over.unseen_code(token)

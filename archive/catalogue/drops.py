@@ -18,6 +18,9 @@ RECEIVING = "receiving"
 CLOSING = "closing"
 """Takes no more octets; what arrived is about to become an item."""
 ENDED = "ended"
+DAMAGED = "damaged"
+"""Takes no more octets either: some of those that it had do not open any more. People were told to look."""
+WAITING = (RECEIVING, CLOSING, DAMAGED)
 
 _link = DropLink.table.c
 _visit = Visit.table.c
@@ -112,7 +115,7 @@ def octets_through(session: Session, link_id: UUID) -> int:
         .where(_visit.drop_link_id == link_id)
     )
     waiting = select(func.coalesce(func.sum(UploadRow.received), 0)).where(
-        UploadRow.drop_link_id == link_id, UploadRow.state.in_([RECEIVING, CLOSING]), ~_is_delivered()
+        UploadRow.drop_link_id == link_id, UploadRow.state.in_(WAITING), ~_is_delivered()
     )
     return int(session.execute(delivered).scalar() or 0) + int(session.execute(waiting).scalar() or 0)
 
@@ -140,7 +143,7 @@ def room_promised(session: Session, share: int) -> int:
     """
     left, most = UploadRow.declared - UploadRow.received, UploadRow.received + share
     coming = case((left < most, left), else_=most)
-    open_ = UploadRow.state.in_([RECEIVING, CLOSING])
+    open_ = UploadRow.state.in_(WAITING)
     total = select(func.coalesce(func.sum(UploadRow.received + 2 * coming), 0)).where(open_)
     return int(session.execute(total).scalar() or 0)
 
@@ -163,11 +166,7 @@ def open_uploads(session: Session) -> int:
 
 def unfinished_uploads(session: Session) -> list[Upload]:
     """Return the uploads that are no items yet, the oldest first."""
-    statement = (
-        select(UploadRow)
-        .where(UploadRow.state.in_([RECEIVING, CLOSING]))
-        .order_by(UploadRow.changed_time, UploadRow.name)
-    )
+    statement = select(UploadRow).where(UploadRow.state.in_(WAITING)).order_by(UploadRow.changed_time, UploadRow.name)
     return [_upload(row) for row in session.execute(statement).scalars()]
 
 

@@ -35,10 +35,10 @@ class Sender:
     """A phone that has sent the first octets of one file."""
 
     def __init__(self, archive: WayIn, *, sent: int = 200_000) -> None:
-        drop = DropRooms(archive.rooms)
-        self.uploads: Uploads = drop.uploads
-        code = drop.links.give(archive.actor, archive.raid.number, Terms(days=30))[1]
-        self.address, _ = self.uploads.create(os.urandom(32), code, Told(name="lost.mp4"), len(DATA))
+        self.drop, self.token = DropRooms(archive.rooms), os.urandom(32)
+        self.uploads: Uploads = self.drop.uploads
+        self.code = self.drop.links.give(archive.actor, archive.raid.number, Terms(days=30))[1]
+        self.address, _ = self.uploads.create(self.token, self.code, Told(name="lost.mp4"), len(DATA))
         self.send(0, sent)
 
     def send(self, start: int, end: int) -> int:
