@@ -4,9 +4,9 @@ What was declared and never came closes the door for nobody else. What arrives i
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
 from threading import Lock
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -16,13 +16,14 @@ from archive.catalogue.drops import (
     files_through,
     link_by_id,
     octets_through,
-    oldest_empty,
     open_uploads,
     promised_by,
     room_promised,
+    uploads_of_closed_links,
+    uploads_that_give_way,
 )
 from archive.catalogue.records import DropLink, Visit
-from archive.errors import ConflictError, UnavailableError
+from archive.errors import ConflictError, NotFoundError, UnavailableError
 from archive.settings import IngestSettings
 from archive.types import Clock
 from ingest.finishing import Finishing
@@ -30,7 +31,9 @@ from ingest.finishing import Finishing
 STEP_OCTETS = 8 << 20
 """Room is looked at before each so many octets."""
 
-_EMPTY_FOR = timedelta(seconds=30)
+_OF_A_VISIT = 64
+_LINKS_SHARE = 4
+"""A quarter of all places is for one link, or so many as for a visit where that is more."""
 _LET_GO_AT_ONCE = 50
 _MIB = 1 << 20
 
@@ -55,12 +58,12 @@ class Allowance:
         self._lock = Lock()
         self._granted = 0
 
-    def before_new(self, declared: int) -> None:
+    def before_new(self, visit: Visit, declared: int) -> None:
         """Raises: UnavailableError `uploads/no-room`."""
         with self._database.reading() as session:
             promised = room_promised(session, STEP_OCTETS)
         self._refuse_without(promised + 2 * declared)
-        self._let_empty_ones_go()
+        self._make_way(visit)
 
     def refuse_new(self, session: Session, visit: Visit, link: DropLink, declared: int) -> None:
         """Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`."""
@@ -68,7 +71,7 @@ class Allowance:
         left = link.most_octets - octets_through(session, link.id) - octets
         if declared > left or files_through(session, link.id) + files >= link.most_files:
             raise _quota()
-        if open_uploads(session) >= self._settings.open_uploads:
+        if any(open_uploads(session, **of) >= most for of, most in self._most_open(visit)):
             raise UnavailableError("uploads/no-room", "Too many uploads wait at once. Try again in some minutes.")
 
     @contextmanager
@@ -106,15 +109,34 @@ class Allowance:
                 "uploads/no-room", "The archive has no room just now. What arrived is kept. Try again later."
             )
 
-    def _let_empty_ones_go(self) -> None:
-        """Where too many uploads are open, those give way that have brought nothing, the oldest first."""
+    def _most_open(self, visit: Visit) -> tuple[tuple[dict[str, UUID], int], ...]:
+        """Say how many uploads may be open of a visit, of a link and in all: one code has not all places."""
+        of_all = self._settings.open_uploads
+        of_a_link = max(_OF_A_VISIT, of_all // _LINKS_SHARE)
+        return (
+            ({"visit_id": visit.id}, _OF_A_VISIT),
+            ({"link_id": visit.drop_link_id}, of_a_link),
+            ({}, of_all),
+        )
+
+    def _make_way(self, visit: Visit) -> None:
+        """Close the uploads of closed links; where too many are open, those that bring least give way.
+
+        What arrived of them waits for an unlock and becomes an incomplete item; their senders begin anew.
+        """
+        now = self._clock()
         with self._database.reading() as session:
-            if open_uploads(session) < self._settings.open_uploads:
-                return
-            names = oldest_empty(session, self._clock() - _EMPTY_FOR, _LET_GO_AT_ONCE)
-        for name in names:
-            if not self._finishing.close_upload(name.hex()):
-                self._finishing.clean_up(name.hex())
+            names = uploads_of_closed_links(session, now, _LET_GO_AT_ONCE)
+            for of, most in self._most_open(visit):
+                too_many = open_uploads(session, **of) - most + 1
+                if too_many > 0:
+                    found = uploads_that_give_way(session, now, _LET_GO_AT_ONCE, **of)
+                    # Of those that brought anything no more than needed: their senders may only be out of reach.
+                    names += [name for at, (name, received) in enumerate(found) if not received or at < too_many]
+        for name in dict.fromkeys(names):
+            with suppress(NotFoundError):  # Another request has closed it, too, and nothing of it had come.
+                if not self._finishing.close_upload(name.hex()):
+                    self._finishing.clean_up(name.hex())
 
 
 class Granted:

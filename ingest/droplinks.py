@@ -18,6 +18,7 @@ from archive.age.recipients import X25519Identity
 from archive.catalogue.accounts import organisation, read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.drops import (
+    close_uploads_of,
     files_through,
     link_by_mac,
     link_by_number,
@@ -182,7 +183,7 @@ class DropLinks:
         return "expired" if link.expires_time <= self._clock() else "open"
 
     def revoke(self, actor: Actor, number: str, *, reason: str) -> DropLink:
-        """Close a link; what came through it stays.
+        """Close a link and what is under way through it; what came stays, of unfinished files as incomplete items.
 
         Raises: NotFoundError `drop/no-such-link`; ConflictError `drop/revoked`.
         """
@@ -192,6 +193,7 @@ class DropLinks:
             if link.status != "open":
                 raise ConflictError("drop/revoked", "This drop link was revoked before. Nothing was changed.")
             closed = replace(link, status="revoked")
+            close_uploads_of(transaction.session, link.id)
             values = (("purpose", "drop link revoked"), ("reason", reason), ("record", closed.to_log()))
             transaction.record(Draft(event=EventKind.METADATA_MODIFICATION, actor=actor, values=values))
         return closed

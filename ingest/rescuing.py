@@ -5,6 +5,7 @@ staged. A sender who comes back before that goes on, and the job lets them.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from archive.catalogue.drops import (
     delivery_of,
     unfinished_uploads,
     upload_by_name,
+    uploads_of_closed_links,
     visit_by_id,
 )
 from archive.errors import IntegrityError, LockedError, NotFoundError
@@ -35,6 +37,7 @@ from custody.ledger import Ledger
 from ingest.finishing import BROKEN, Finishing
 from ingest.told import Told
 
+_AT_ONCE = 1000
 RESCUED = "what had come of it is an item now"
 
 
@@ -70,6 +73,7 @@ class Rescuing:
         `everything` takes also those that may yet go on: they are closed at once, their senders begin anew.
         """
         self._adopt()
+        self._close_those_of_closed_links()
         with self._database.reading() as session:
             found = [row for row in unfinished_uploads(session) if everything or self._is_due(row)]
         if everything:
@@ -80,6 +84,13 @@ class Rescuing:
                 names = [row.name.hex() for row in found]
                 self._jobs.enqueue_anew(session, JobKind.RESCUE, names, at_once=everything)
         return len(found)
+
+    def _close_those_of_closed_links(self) -> None:
+        with self._database.reading() as session:
+            names = uploads_of_closed_links(session, self._clock(), _AT_ONCE)
+        for name in names:
+            with suppress(NotFoundError):  # Its folder is gone: there is nothing to close.
+                self._finishing.close_upload(name.hex())
 
     def work(self, job: Job, lease: Lease) -> Done | NotDone:
         """Make an item of one upload. Raises: LockedError `archive/locked`; as `Finishing`."""

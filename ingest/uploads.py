@@ -207,7 +207,7 @@ class Uploads:
         if declared > self._settings.max_file_octets:
             raise InputError("uploads/too-large", "The file is larger than this archive takes. Nothing was taken in.")
         visit, link = self._visits.begin(token, untrusted_code)
-        self._allowance.before_new(declared)
+        self._allowance.before_new(visit, declared)
         address, row_declared = begin_upload(self._root), declared + is_form
         try:
             keep_place(self._root, upload_name(address), Place(visit_id=visit.id, declared=row_declared))

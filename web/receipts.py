@@ -3,7 +3,8 @@
 Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `different`, `incomplete`,
 `handed_in`;
 `size_words`, `local_words`, `utc_words`, `use`; how many are `incomplete`, `different`,
-`not_compared`, `refused`, `damaged`), `return_code` in groups of four (else None) and for how many `code_minutes` it is shown,
+`not_compared`, `refused`, `damaged`), `return_code` in groups of four (else None) and for how many `code_minutes` it is
+shown,
 `seen_url` of a picture that a browser asks for when the page with the code has come, `file_url`, `reveals`.
 """
 

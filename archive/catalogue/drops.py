@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import Session
 
 from archive.catalogue.drop_models import SlipRow, UploadRow
@@ -21,6 +21,9 @@ ENDED = "ended"
 DAMAGED = "damaged"
 """Takes no more octets either: some of those that it had do not open any more. People were told to look."""
 WAITING = (RECEIVING, CLOSING, DAMAGED)
+SILENT_FOR = timedelta(seconds=30)
+SLOW_FOR, SLOW_OCTETS = timedelta(minutes=10), 64 << 10
+"""Whoever brings less than so much in such a while keeps a place with an octet now and then."""
 
 _link = DropLink.table.c
 _visit = Visit.table.c
@@ -148,19 +151,49 @@ def room_promised(session: Session, share: int) -> int:
     return int(session.execute(total).scalar() or 0)
 
 
-def oldest_empty(session: Session, before: datetime, most: int) -> list[bytes]:
-    """Return the names of the oldest uploads that have brought nothing."""
-    empty = (UploadRow.state == RECEIVING) & (UploadRow.received == 0) & (UploadRow.created_time < before)
-    statement = select(UploadRow.name).where(empty).order_by(UploadRow.created_time).limit(most)
-    return list(session.execute(statement).scalars())
+def uploads_that_give_way(
+    session: Session, now: datetime, most: int, *, link_id: UUID | None = None, visit_id: UUID | None = None
+) -> list[tuple[bytes, int]]:
+    """Return the open uploads that nobody sends, or that hardly move, and the octets that each has: the smallest first,
+    then the oldest."""
+    silent = UploadRow.changed_time < now - SILENT_FOR
+    slow = (UploadRow.created_time < now - SLOW_FOR) & (UploadRow.received < SLOW_OCTETS)
+    where = _open(link_id, visit_id) & (silent | slow)
+    statement = select(UploadRow.name, UploadRow.received).where(where)
+    smallest = statement.order_by(UploadRow.received, UploadRow.changed_time).limit(most)
+    return [(row[0], row[1]) for row in session.execute(smallest)]
+
+
+def uploads_of_closed_links(session: Session, now: datetime, most: int) -> list[bytes]:
+    """Return the names of open uploads whose link was revoked, or has expired while nobody sent them."""
+    expired = (_link.expires_time <= now) & (UploadRow.changed_time < now - SLOW_FOR)
+    statement = (
+        select(UploadRow.name)
+        .join(DropLink.table, _link.id == UploadRow.drop_link_id)
+        .where(_open() & ((_link.status != "open") | expired))
+        .order_by(UploadRow.changed_time)
+    )
+    return list(session.execute(statement.limit(most)).scalars())
+
+
+def close_uploads_of(session: Session, link_id: UUID) -> None:
+    """Have the open uploads of a link take no more; what arrived of them waits to become items."""
+    session.execute(update(UploadRow).where(_open(link_id)).values(state=CLOSING))
+
+
+def _open(link_id: UUID | None = None, visit_id: UUID | None = None) -> ColumnElement[bool]:
+    its = (UploadRow.state == RECEIVING) & (UploadRow.received < UploadRow.declared)
+    if link_id is not None:
+        its &= UploadRow.drop_link_id == link_id
+    return its if visit_id is None else its & (UploadRow.visit_id == visit_id)
 
 
 def _is_delivered() -> ColumnElement[bool]:
     return select(_delivery.id).where(_delivery.upload == UploadRow.name).exists()
 
 
-def open_uploads(session: Session) -> int:
-    statement = select(func.count()).select_from(UploadRow).where(UploadRow.state == RECEIVING)
+def open_uploads(session: Session, *, link_id: UUID | None = None, visit_id: UUID | None = None) -> int:
+    statement = select(func.count()).select_from(UploadRow).where(_open(link_id, visit_id))
     return session.execute(statement).scalar() or 0
 
 
