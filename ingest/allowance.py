@@ -3,8 +3,9 @@
 What was declared and never came closes the door for nobody else. What arrives is held against the limits again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Lock
 from uuid import UUID
 
@@ -57,6 +58,8 @@ class Allowance:
         self._clock = clock
         self._lock = Lock()
         self._granted = 0
+        self._quota_lock = Lock()
+        self._coming: dict[UUID, list[_Coming]] = {}
 
     def before_new(self, visit: Visit, declared: int) -> None:
         """Raises: UnavailableError `uploads/no-room`."""
@@ -82,17 +85,53 @@ class Allowance:
 
         Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`.
         """
-        left = row.declared - row.received
+        coming = row.declared - row.received
+        coming = coming if length is None else min(length, coming)
+        granted = Granted(self)
+        with self._under_the_quota(row, coming):
+            try:
+                granted.next_step(coming)
+                yield granted
+            finally:
+                granted.give_back()
+
+    @contextmanager
+    def _under_the_quota(self, row: Upload, coming: int) -> Iterator[None]:
+        """Count a request for its link until what it brought is written down: of many at once none goes beyond.
+
+        Raises: ConflictError `uploads/quota`.
+        """
+        me = _Coming(upload=row.name, octets=coming, is_new=not row.received)
+        with self._quota_lock:
+            requests = self._coming.setdefault(row.drop_link_id, [])
+            before = tuple(requests)
+            requests.append(me)
+        try:
+            # What others bring may be in the catalogue since: counted twice it is looked at again, one by one.
+            if not self._fits(row, me, before):
+                with self._quota_lock:
+                    requests.remove(me)
+                    if not self._fits(row, me, tuple(requests)):
+                        raise _quota()
+                    requests.append(me)
+            yield
+        finally:
+            with self._quota_lock:
+                if me in requests:
+                    requests.remove(me)
+                if not requests:
+                    self._coming.pop(row.drop_link_id, None)
+
+    def _fits(self, row: Upload, me: "_Coming", before: "Sequence[_Coming]") -> bool:
+        """Tell whether a link takes what a request brings, beside what others are bringing."""
+        # An older request of the same upload brings the same octets.
+        all_ = [me, *(other for other in before if other.upload != row.name)]
         with self._database.reading() as session:
             link = link_by_id(session, row.drop_link_id)
-            if octets_through(session, link.id) + min(length or 0, left) > link.most_octets:
-                raise _quota()
-        granted = Granted(self)
-        try:
-            granted.next_step(left if length is None else min(length, left))
-            yield granted
-        finally:
-            granted.give_back()
+            if octets_through(session, link.id) + sum(each.octets for each in all_) > link.most_octets:
+                return False
+            files = sum(each.is_new for each in all_)
+            return not me.is_new or files_through(session, link.id) + files <= link.most_files
 
     def grant(self, instead_of: int, needed: int) -> None:
         """Hold room for octets `instead_of` those held before. Raises: UnavailableError `uploads/no-room`."""
@@ -137,6 +176,15 @@ class Allowance:
             with suppress(NotFoundError):  # Another request has closed it, too, and nothing of it had come.
                 if not self._finishing.close_upload(name.hex()):
                     self._finishing.clean_up(name.hex())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Coming:
+    """What one request brings: its octets, and whether they are the first of their file."""
+
+    upload: bytes
+    octets: int
+    is_new: bool
 
 
 class Granted:

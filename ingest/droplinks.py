@@ -20,6 +20,7 @@ from archive.catalogue.database import Database
 from archive.catalogue.drops import (
     close_uploads_of,
     files_through,
+    link_by_id,
     link_by_mac,
     link_by_number,
     list_links,
@@ -197,6 +198,15 @@ class DropLinks:
             values = (("purpose", "drop link revoked"), ("reason", reason), ("record", closed.to_log()))
             transaction.record(Draft(event=EventKind.METADATA_MODIFICATION, actor=actor, values=values))
         return closed
+
+    def refuse_used_up(self, session: Session, link: DropLink) -> None:
+        """Look once more in the transaction that begins a visit: of many at once a link for one observer takes one.
+
+        Raises: NotFoundError `drop/no-such-code`.
+        """
+        left = self._left(session, link_by_id(session, link.id))
+        if left is None or left[0] <= 0 or left[1] <= 0:
+            raise no_such_code()
 
     def _left(self, session: Session, link: DropLink) -> tuple[int, int] | None:
         """Return the octets and files that a link still takes; None where it takes nothing more."""

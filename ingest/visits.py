@@ -107,6 +107,7 @@ class Visits:
             visit = visit_by_id(transaction.session, visit_id(token))
             if visit is not None:  # Two first files at once.
                 return visit
+            self._links.refuse_used_up(transaction.session, link)
             ours = organisation(transaction.session)
             owner = Owner(kind=OwnerKind.VISIT, id=visit_id(token))
             keyring = self._ledger.keyrings.standing().vault

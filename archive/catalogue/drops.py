@@ -124,17 +124,17 @@ def octets_through(session: Session, link_id: UUID) -> int:
 
 
 def files_through(session: Session, link_id: UUID) -> int:
-    """Count the files of which anything arrived through a link."""
-    statement = select(func.count()).select_from(UploadRow)
-    return session.execute(statement.where(UploadRow.drop_link_id == link_id, UploadRow.received > 0)).scalar() or 0
+    """Count the files of which anything arrived through a link, and those that are empty."""
+    came = (UploadRow.drop_link_id == link_id) & ((UploadRow.received > 0) | (UploadRow.declared == 0))
+    return session.execute(select(func.count()).select_from(UploadRow).where(came)).scalar() or 0
 
 
 def promised_by(session: Session, visit_id: UUID) -> tuple[int, int]:
     """Return the octets that a visit's uploads have yet to bring, and the files of it of which nothing came."""
     left = func.coalesce(func.sum(UploadRow.declared - UploadRow.received), 0)
     coming = select(left).where(UploadRow.visit_id == visit_id, UploadRow.state == RECEIVING)
-    of_it = (UploadRow.visit_id == visit_id) & (UploadRow.received == 0)
-    empty = select(func.count()).select_from(UploadRow).where(of_it, (UploadRow.state == RECEIVING) | _is_delivered())
+    of_it = (UploadRow.visit_id == visit_id) & (UploadRow.received == 0) & (UploadRow.declared > 0)
+    empty = select(func.count()).select_from(UploadRow).where(of_it, UploadRow.state == RECEIVING)
     return int(session.execute(coming).scalar() or 0), session.execute(empty).scalar() or 0
 
 

@@ -1,0 +1,117 @@
+"""What a link allows holds also for many at once: one observer, so many files, so many octets."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from archive.catalogue.drops import files_through, link_by_number, octets_through, visits_through
+from archive.errors import ConflictError, NotFoundError
+from commands.drop_rooms import DropRooms
+from ingest.droplinks import Terms
+from ingest.told import Told
+from tests.ingest.test_rescuing import Brought
+from tests.way_in import WayIn
+
+MANY = 8
+
+
+class Link:
+    """A link of such terms, and senders who all come at the same instant."""
+
+    def __init__(self, archive: WayIn, terms: Terms) -> None:
+        self.archive, self.drop = archive, DropRooms(archive.rooms)
+        link, self.code = self.drop.links.give(archive.actor, archive.raid.number, terms)
+        self.number = link.number
+
+    def begin(self, size: int, token: bytes = b"") -> bytes:
+        return self.drop.uploads.create(token or os.urandom(32), self.code, Told(name="a.bin"), size)[0]
+
+    def through(self) -> tuple[int, int, int]:
+        with self.archive.rooms.database.reading() as session:
+            link = link_by_number(session, self.number)
+            return (
+                visits_through(session, link.id),
+                files_through(session, link.id),
+                octets_through(session, link.id),
+            )
+
+
+def at_once(act: Callable[[int], object]) -> list[str]:
+    """Do something many times at the same instant; return the codes of what was refused."""
+    ready = Barrier(MANY)
+
+    def one(number: int) -> str:
+        ready.wait()
+        try:
+            act(number)
+        except (ConflictError, NotFoundError) as error:
+            return error.code
+        return ""
+
+    with ThreadPoolExecutor(MANY) as pool:
+        return [code for code in pool.map(one, range(MANY)) if code]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[WayIn]:
+    with WayIn(tmp_path / "archive") as archive:
+        yield archive
+
+
+def test_a_link_for_one_observer_takes_one_of_many_that_come_at_once(archive: WayIn) -> None:
+    link = Link(archive, Terms(once=True))
+    refused = at_once(lambda _: link.begin(10))
+    assert refused == ["drop/no-such-code"] * (MANY - 1)
+    assert link.through()[0] == 1
+
+
+class Slow(Brought):
+    """A body whose last octets come when all have begun."""
+
+    def __init__(self, octets: bytes, together: Barrier) -> None:
+        super().__init__(octets)
+        self._together = together
+
+    def readinto(self, buffer: object) -> int:
+        if not self.tell():
+            self._together.wait(20)
+        return super().readinto(buffer)  # type: ignore[arg-type]  # as in archive.segments
+
+
+def test_of_many_first_files_at_once_a_link_takes_so_many_as_it_allows(archive: WayIn) -> None:
+    link = Link(archive, Terms(most_files=3))
+    addresses = [link.begin(10) for _ in range(MANY)]
+    together = Barrier(3)
+    refused = at_once(lambda number: link.drop.uploads.append(addresses[number], 0, Slow(bytes(10), together), 10))
+    assert refused == ["uploads/quota"] * (MANY - 3)
+    link.drop.close()
+    assert link.through()[1:] == (3, 30)
+
+
+def test_of_many_octets_at_once_a_link_takes_so_many_as_it_allows(archive: WayIn) -> None:
+    link = Link(archive, Terms(most_octets=25))
+    addresses = [link.begin(10) for _ in range(MANY)]
+    together = Barrier(2)
+    refused = at_once(lambda number: link.drop.uploads.append(addresses[number], 0, Slow(bytes(10), together), 10))
+    assert refused == ["uploads/quota"] * (MANY - 2)
+    link.drop.close()
+    assert link.through()[1:] == (2, 20)
+
+
+def test_empty_files_count_too(archive: WayIn) -> None:
+    link = Link(archive, Terms(most_files=3))
+    assert len(at_once(lambda _: link.begin(0))) == MANY - 3
+    link.drop.close()
+    assert link.through()[1] == 3
+
+
+def test_a_file_that_goes_on_is_no_new_one(archive: WayIn) -> None:
+    link = Link(archive, Terms(most_files=1))
+    address = link.begin(10)
+    link.drop.uploads.append(address, 0, Brought(bytes(4)), 4)
+    assert link.drop.uploads.append(address, 4, Brought(bytes(6)), 6).offset == 10
+    link.drop.close()
