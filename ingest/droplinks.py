@@ -54,6 +54,8 @@ class OpenLink:
     label: str
     octets_left: int
     files_left: int
+    closed: bool = False
+    """It takes no more files; whoever has sent some may still write words and finish."""
     seal_to: str = ""
     """The age recipients that the phone seals its waiting copies to, this archive's arrival key first; or empty."""
 

@@ -143,6 +143,8 @@ class HandingOver:
         with self._database.reading() as session:
             slips = open_slips(session, deliveries_of(session, visit.id), identity)
             consent = newest_consent(session, visit.id)
+        if visit.number is None and self._visits.waits_to_be_finished(visit):
+            raise ConflictError("visits/not-finished", "Files are in, but nobody has chosen Finish. Finish first.")
         if not slips or visit.number is None:
             _nothing_sent()
         use = None
@@ -158,7 +160,7 @@ class HandingOver:
         with self._database.reading() as session:
             visit = visit_by_id(session, visit_id(token))
         if (visit is None or visit.status == OPEN) and (choice.saw or choice.told):
-            return self._visits.begin(token, untrusted_code)[0]
+            return self._visits.to_finish(token, untrusted_code)
         if visit is None:
             _nothing_sent()
         return visit

@@ -24,6 +24,7 @@ from archive.catalogue.drops import (
     RECEIVING,
     deliveries_of,
     files_through,
+    has_brought,
     link_by_id,
     octets_through,
     slips_of,
@@ -146,16 +147,37 @@ class Visits:
     def link_again(self, token: bytes | None) -> OpenLink:
         """Return the link of a visit that was begun before, for whoever adds to it.
 
-        Raises: NotFoundError `drop/no-such-code` where there is none, or it takes nothing more.
+        Where the link takes nothing more, whoever has brought something still finds it, closed.
+        Raises: NotFoundError `drop/no-such-code` where there is none, or nothing came and it takes nothing more.
         """
         with self._database.reading() as session:
             visit = visit_by_id(session, visit_id(token)) if token is not None else None
             if visit is None:
                 raise no_such_code()
-            link = self._still_open(session, visit)
+            if not self._is_open(session, visit):
+                if visit.status == STOPPED or not has_brought(session, visit.id):
+                    raise no_such_code()
+                return replace(self._links.opened(link_by_id(session, visit.drop_link_id), "", 0, 0), closed=True)
+            link = link_by_id(session, visit.drop_link_id)
             octets_left = link.most_octets - octets_through(session, link.id)
             files_left = link.most_files - files_through(session, link.id)
         return self._links.opened(link, "", octets_left, files_left)
+
+    def to_finish(self, token: bytes, untrusted_code: str) -> Visit:
+        """Return the visit that is finished now. One that has brought anything may be, whatever became of its link.
+
+        Raises: as `begin`.
+        """
+        with self._database.reading() as session:
+            visit = visit_by_id(session, visit_id(token))
+            if visit is not None and visit.status != STOPPED and has_brought(session, visit.id):
+                return visit
+        return self.begin(token, untrusted_code)[0]
+
+    def waits_to_be_finished(self, visit: Visit) -> bool:
+        """Tell whether something arrived of a visit for which nobody has asked for the receipt yet."""
+        with self._database.reading() as session:
+            return visit.status == OPEN and has_brought(session, visit.id)
 
     def is_begun(self, token: bytes) -> bool:
         with self._database.reading() as session:
@@ -189,12 +211,15 @@ class Visits:
             return organisation(session), incidents_by_id(session)[visit.incident_id]
 
     def _still_open(self, session: Session, visit: Visit) -> DropLink:
+        if not self._is_open(session, visit):
+            raise no_such_code()
+        return link_by_id(session, visit.drop_link_id)
+
+    def _is_open(self, session: Session, visit: Visit) -> bool:
         """A visit may go on while its link was not revoked; once handed over, also after the link has expired."""
         link = link_by_id(session, visit.drop_link_id)
         expired = link.expires_time <= self._clock() and visit.status != HANDED_OVER
-        if link.status != "open" or expired or visit.status == STOPPED:
-            raise no_such_code()
-        return link
+        return link.status == "open" and not expired and visit.status != STOPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

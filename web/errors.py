@@ -115,6 +115,9 @@ WORDS: dict[str, Any] = {
     "visits/no-such-visit": _l("There is no such sending here any more. What you sent is kept. Use your return code."),
     "visits/no-such-code": _l("This code is not known. Check each digit and try again. Nothing was changed."),
     "visits/nothing-sent": _l("Nothing has arrived yet. Choose files or write what you saw, then ask for the receipt."),
+    "visits/not-finished": _l(
+        "Your files are in. Open the page that you sent them from and choose Finish; then there is a receipt."
+    ),
     "visits/enter-code": _l("Enter your return code again. Nothing was changed."),
     "visits/handed-over": _l("The receipt for this was given before. What you sent is kept. Use your return code."),
     "visits/stopped": _l("You said stop before. Nothing was changed."),

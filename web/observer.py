@@ -44,19 +44,21 @@ def enter_code() -> str | AnyResponse:
 @requires(Action.DELIVER)
 @travels_compressed
 def drop(code: str) -> Response:
-    """Show the drop page. Template: `link` (OpenLink: `label`, `questions`, `octets_left`), `code`, `visit` (the token
-    that the page's script sends as `visit` with each upload), `use` that was chosen before, `form` that tells this page
-    from another, `limit_mib` of the form without scripts."""
+    """Show the drop page. Template: `link` (OpenLink: `label`, `questions`, `octets_left`, `closed`), `code`, `visit`
+    (the token that the page's script sends as `visit` with each upload), `use` that was chosen before, `asks_use`,
+    `form` that tells this page from another, `limit_mib` of the form without scripts."""
     with same_pace():
         ours = known_tokens()
         link = rooms().visits.link_again(ours[0]) if code == AGAIN else rooms().visits.link_for(ours, code)
     token = visit_through(str(link.link.id), again=code == AGAIN)
+    chosen = rooms().handing_over.chosen(token_octets(token) or b"")
     page = render_template(
         "observer/drop.html",
         link=link,
         code=code,
         visit=token,
-        use=rooms().handing_over.chosen(token_octets(token) or b"") or Rung.LEGAL,
+        use=chosen or Rung.LEGAL,
+        asks_use=code != AGAIN or chosen is None,
         form=os.urandom(8).hex(),
         limit_mib=settings().web.form_file_mib,
     )

@@ -53,10 +53,12 @@ def deliver(code: str) -> AnyResponse:
 
 @blueprint.get("/receipt")
 @requires(Action.RETURN)
-def receipt() -> Response:
+def receipt() -> AnyResponse:
     """Show the receipt of this browser's visit; the return code until it is written down, or was shown for long."""
     token = _token()
     visit = rooms().visits.find(token)
+    if rooms().visits.waits_to_be_finished(visit):
+        return redirect(url_for("observer.drop", code="-"), 303)
     slips = rooms().handing_over.slips(visit, visit_identity(token))
     if visit.number is None:
         raise InputError("visits/nothing-sent", "Nothing was handed over yet. What was sent is kept.")

@@ -208,6 +208,13 @@ def uploads_of(session: Session, visit_id: UUID) -> list[Upload]:
     return [_upload(row) for row in session.execute(statement).scalars()]
 
 
+def has_brought(session: Session, visit_id: UUID) -> bool:
+    """Tell whether anything arrived of a visit, in whatever state it is."""
+    came = select(UploadRow.name).where(UploadRow.visit_id == visit_id, UploadRow.received > 0)
+    delivered = select(_delivery.id).where(_delivery.visit_id == visit_id)
+    return any(session.execute(each.limit(1)).first() is not None for each in (came, delivered))
+
+
 def visit_by_id(session: Session, visit_id: UUID) -> Visit | None:
     row = session.execute(select(Visit.table).where(_visit.id == visit_id)).mappings().first()
     return Visit.from_row(row) if row is not None else None
