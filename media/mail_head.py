@@ -24,5 +24,5 @@ def headers(mime_type: str, head: bytes) -> Sequence[tuple[str, str, bool]]:
     for name, value in _HEADER.findall(text)[:_MOST]:
         stays = name.lower() in shown
         told.append((name, " ".join(value.split()), stays))
-        shown -= {name.lower()}  # The cleaner keeps the first of each.
+        shown -= {name.lower()}  # A mail with a second of these is refused.
     return tuple(told)

@@ -185,7 +185,10 @@ def test_the_headers_of_a_mail_are_told_with_what_happens_to_each(run: Run, tmp_
     page = run("policy", "test", str(mail), "--audience", "press").stdout
     assert "X-Originating-IP" in page and "stays: the letter shows it" in page
     copy = tmp_path / "copy.eml"
+    two_writers = run("clean", "--file", str(mail), "--audience", "press", "-o", str(copy))
+    assert two_writers.exit_code == 1 and not copy.exists(), "which of the two is shown hangs on the program"
+    mail.write_text(mail.read_text().replace("From: Second\n", ""))
     assert run("clean", "--file", str(mail), "--audience", "press", "-o", str(copy)).exit_code == 0
     kept = copy.read_text()
-    assert "Date: Mon, 01 Jan 2024" in kept and "192.0.2.7" not in kept and "Second" not in kept
+    assert "Date: Mon, 01 Jan 2024" in kept and "192.0.2.7" not in kept
     assert json.loads(run("policy", "test", str(PHOTO), "--json").stdout)["headers"] == []
