@@ -333,6 +333,7 @@ def _request(
         actor=rooms.actor,
         claims=read_manifest(manifest) if manifest is not None else {},
         resume=resume,
+        never=tuple(rooms.places.folders),
         custodian=custodian,
         device=device,
         write_blocker=write_blocker,

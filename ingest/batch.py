@@ -64,6 +64,8 @@ class BatchImport:
         self._free_octets = free_octets
         self._clock = clock
         self._new_id = new_id
+        self._listings: dict[UUID, Listing] = {}
+        """What was listed by `begin`, for `run` to read just that: what changes in between is then told once."""
 
     def forecast(self, request: ImportRequest, watch: Watch) -> Forecast:
         """Read every file and say what an import would do; write nothing."""
@@ -117,10 +119,13 @@ class BatchImport:
             refuse_held(self._locks, each)
         if earlier is not None:
             enter_going_on(self._ledger, earlier, request, listing)
+            self._listings[earlier.id] = listing
             return earlier
         with self._database.reading() as session:
             key = read_secret(session, "intake-key")
-        return enter_new(self._ledger, self._locks, key, self._new_id(), request, listing)
+        batch = enter_new(self._ledger, self._locks, key, self._new_id(), request, listing)
+        self._listings[batch.id] = listing
+        return batch
 
     def run(
         self, batch: ImportBatch, request: ImportRequest, watch: Watch, results: list[tuple[str, Result]] | None = None
@@ -134,7 +139,7 @@ class BatchImport:
         """
         with hold_import(self._locks, batch.id, self._clock):
             self._intake.sweep_staging()
-            listing = self._list(request)
+            listing = self._listings.pop(batch.id, None) or self._list(request)
             with self._database.reading() as session:
                 if import_by_number(session, batch.number)[0].status != "running":
                     raise ConflictError(
@@ -242,7 +247,7 @@ class BatchImport:
             )
 
     def _list(self, request: ImportRequest) -> Listing:
-        return list_source(request.source, max_file_octets=self._settings.max_file_octets)
+        return list_source(request.source, max_file_octets=self._settings.max_file_octets, never=request.never)
 
     def _named(self, request: ImportRequest) -> ImportBatch | None:
         """Find the import that is to be gone on with, where one is named."""

@@ -10,7 +10,7 @@ import io
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -75,9 +75,10 @@ class Listing:
         return sum(file.size for file in self.files)
 
 
-def list_source(source: Path, *, max_file_octets: int) -> Listing:
+def list_source(source: Path, *, max_file_octets: int, never: Sequence[Path] = ()) -> Listing:
     """List a folder (or take one file by itself) without opening any of its files.
 
+    `never` are folders that are refused wherever they are mounted in the source: the archive's own.
     Raises: as `look_at`; InputError `batch/nothing-there`.
     """
     state, read_only = look_at(source)
@@ -86,7 +87,7 @@ def list_source(source: Path, *, max_file_octets: int) -> Listing:
     if stat.S_ISREG(state.st_mode):
         files.append(FoundFile(path=source.name, size=state.st_size, modified_ns=state.st_mtime_ns))
     else:
-        for found in _walk(source, "", 0):
+        for found in _walk(source, "", 0, _marks(never)):
             if isinstance(found, FoundFile):
                 files.append(found)
             else:
@@ -220,7 +221,15 @@ def _open_quietly(path: str | Path, folder: int | None) -> int:
         return os.open(path, flags, dir_fd=folder)  # Only a file's owner may ask for O_NOATIME.
 
 
-def _walk(source: Path, relative: str, depth: int) -> Iterator[FoundFile | SkippedPath]:
+def _marks(folders: Sequence[Path]) -> frozenset[tuple[int, int]]:
+    """By what a folder is known whatever path leads to it; one that is not there cannot be met."""
+    states = [folder.stat() for folder in folders if folder.is_dir()]
+    return frozenset((state.st_dev, state.st_ino) for state in states)
+
+
+def _walk(
+    source: Path, relative: str, depth: int, never: frozenset[tuple[int, int]]
+) -> Iterator[FoundFile | SkippedPath]:
     if depth > _DEEPEST:
         yield _refuse(relative, "batch/too-deep")
         return
@@ -239,8 +248,10 @@ def _walk(source: Path, relative: str, depth: int) -> Iterator[FoundFile | Skipp
         except OSError:
             yield _refuse(path, "batch/unreadable")
             continue
-        if stat.S_ISDIR(state.st_mode):
-            yield from _walk(source, path, depth + 1)
+        if (state.st_dev, state.st_ino) in never:
+            yield _refuse(path, "batch/own-folder")
+        elif stat.S_ISDIR(state.st_mode):
+            yield from _walk(source, path, depth + 1, never)
         elif stat.S_ISREG(state.st_mode):
             yield FoundFile(path=path, size=state.st_size, modified_ns=state.st_mtime_ns)
         else:
@@ -302,6 +313,7 @@ def _root(path: str, nearest: dict[str, str]) -> str:
 _WHY = {
     "batch/symbolic-link": "A symbolic link is not followed: what it points to may lie outside the source.",
     "batch/not-a-file": "A device, pipe or socket is not a file and is not read.",
+    "batch/own-folder": "This folder is the archive's own, mounted here too. Its keys are no evidence.",
     "batch/unreadable": "The file or folder could not be read. It is untouched; try another card reader.",
     "batch/too-deep": f"Folders nested deeper than {_DEEPEST} are not walked.",
     "ingest/too-large": "The file is larger than the settings allow (`ingest.max_file_octets`). It is untouched.",

@@ -15,7 +15,8 @@ class ImportRequest:
     """What a technician asks for. Texts are claims, closed in the log; the custodian's name is sealed to counsel.
 
     `resume` is the number of the import to go on with, where one is named; `listed` are the paths that it listed when
-    it began, in that order, where the log was opened for them.
+    it began, in that order, where the log was opened for them. `never` are folders that are refused wherever they are
+    mounted in the source.
     """
 
     source: Path
@@ -24,6 +25,7 @@ class ImportRequest:
     claims: Claims
     resume: str | None = None
     listed: tuple[str, ...] = ()
+    never: tuple[Path, ...] = ()
     custodian: str | None = None
     device: str | None = None
     write_blocker: str | None = None

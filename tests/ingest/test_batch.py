@@ -409,6 +409,17 @@ def test_a_source_that_is_none_is_told_before_anything_is_entered(archive: WayIn
     assert archive.rooms.ledger.size() == size
 
 
+def test_a_file_that_changes_after_an_import_began_is_told_once(archive: WayIn, card: Path) -> None:
+    request = _request(archive, card)
+    batch = archive.rooms.batch_import.begin(request)
+    (card / "notes.txt").write_text("written since")
+    (card / "again.txt").unlink()
+    closing = archive.rooms.batch_import.run(batch, request, lambda _: None)
+    codes = {path: result.error.code for path, result in closing.results if isinstance(result, Refused)}
+    assert codes == {"notes.txt": "batch/changed", "again.txt": "batch/unreadable"}
+    assert (closing.seen, closing.stored, closing.refused, closing.adds_up) == (5, 3, 2, True)
+
+
 def test_where_nothing_lies_nothing_is_begun_or_gone_on_with(tmp_path: Path, card: Path) -> None:
     with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
         batch = _break_off(archive, _request(archive, card))

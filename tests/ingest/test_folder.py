@@ -192,6 +192,14 @@ def test_a_file_over_the_limit_is_refused_with_that_reason(tmp_path: Path) -> No
     assert [skip.error.code for skip in listing.skipped] == ["ingest/too-large"]
 
 
+def test_a_folder_that_is_never_to_be_read_is_refused_by_whichever_name_it_is_met(tmp_path: Path) -> None:
+    _fill(tmp_path, "card/a.jpg", "card/b/ours/keys/k.age", "card/b/c.jpg")
+    (tmp_path / "other-name").symlink_to(tmp_path / "card" / "b" / "ours")
+    listing = list_source(tmp_path / "card", max_file_octets=LARGEST, never=[tmp_path / "other-name", tmp_path / "no"])
+    assert [file.path for file in listing.files] == ["a.jpg", "b/c.jpg"]
+    assert [(skip.path, skip.error.code) for skip in listing.skipped] == [("b/ours", "batch/own-folder")]
+
+
 def test_a_missing_source_says_what_to_check(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         _list(tmp_path / "nothing")
