@@ -24,6 +24,7 @@ from media.ranges import RangeSource
 TOOL = "Testigo document rewriter"
 VERSION = "1"
 LARGEST_DOCUMENT = 256 * MIB
+_TEXT_LEFT_OUT = "words in place of drawn letters that do not say the same were left out"
 _OUTPUT_OCTETS = 2 * LARGEST_DOCUMENT
 _MEMORY_OCTETS = 960 * MIB
 
@@ -82,8 +83,10 @@ class PdfCleaner(_InPython):
 
     def clean(self, request: CleanRequest, sink: Sink) -> Cleaned:
         """Rewrite a PDF. Raises: as `Cleaner.clean`."""
-        sink.write(self._run("pdf_cleaner", request))
-        return Cleaned(tool=TOOL, version=VERSION, mime_type=request.format.mime_type, words_may_stay=True)
+        copy, left_out = unframed(self._run("pdf_cleaner", request))
+        sink.write(copy)
+        tool = f"{TOOL} ({_TEXT_LEFT_OUT})" if left_out else TOOL
+        return Cleaned(tool=tool, version=VERSION, mime_type=request.format.mime_type, words_may_stay=True)
 
 
 class OfficeCleaner(_InPython):

@@ -22,6 +22,7 @@ from media.pictures.icc import BadProfileError
 from media.policy import ALWAYS_KEPT
 
 TOOL = "Testigo picture rebuilder"
+_BIG_TIFF = "image/x-tiff-big"
 LARGEST_PICTURE = 256 * MIB
 
 _REBUILDERS: Mapping[str, Callable[[bytes, Sequence[str]], bytes]] = MappingProxyType(
@@ -83,6 +84,13 @@ class RawRefuser:
         return format.mime_type.startswith("image/x-") and format.mime_type not in ("image/x-xbitmap", "image/x-ms-bmp")
 
     def clean(self, request: CleanRequest, sink: Sink) -> Cleaned:
+        if request.format.mime_type == _BIG_TIFF:
+            raise InputError(
+                "media/cannot-clean",
+                "This file cannot be cleaned: it is a BigTIFF, a kind for pictures of more than 4 GB. "
+                "Save it as an ordinary TIFF and take that. The original is kept as it is.",
+                evidence={"written": sink.tell()},
+            )
         raise InputError(
             "media/cannot-clean",
             f"This file cannot be cleaned: it is a camera's raw file ({request.format.name}), whose picture depends on "

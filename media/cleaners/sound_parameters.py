@@ -31,8 +31,8 @@ class _Bits:
         return self._value >> self.left & (1 << count) - 1
 
     def is_spent(self) -> bool:
-        """Tell whether only the rest of the last octet is left, and empty."""
-        return self.left < 8 and not self.take(self.left)
+        """Tell whether nothing but zeros is left; cameras write some more than the rest of the last octet."""
+        return not self._value & (1 << self.left) - 1
 
 
 def is_plain_aac(parameters: bytes) -> bool:
@@ -52,7 +52,7 @@ def is_plain_aac(parameters: bytes) -> bool:
             return False  # An extension flag, which these kinds never set.
         if channels == 0:
             _own_layout(bits)
-        if bits.left >= 16:
+        if bits.left >= 16 and not bits.is_spent():
             _added_later(bits)
         return bits.is_spent()
     except ValueError:

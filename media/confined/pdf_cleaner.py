@@ -13,6 +13,7 @@ from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
 
 from media.confined import pdf_keys as keys
 from media.confined.child import Inputs, Refusal, answer
+from media.confined.framing import framed
 from media.confined.pdf_forms import clean_forms
 from media.confined.pdf_places import name_no_places
 from media.confined.pdf_streams import clean_stream, page_descriptions
@@ -28,12 +29,13 @@ def main(arguments: list[str]) -> int:
 
 
 def work(inputs: Inputs, _arguments: list[str]) -> bytes:
-    """Give the cleaned copy of `file`."""
+    """Give the cleaned copy of `file`, and whether a text in place of drawn letters was left out."""
     try:
         with pikepdf.open(io.BytesIO(bytes(inputs["file"])), suppress_warnings=True) as pdf:
             if pdf.is_encrypted:
                 raise Refusal("encrypted")
             texts = removed_texts(pdf)
+            named = _has_named_texts(pdf)
             _refuse_what_cannot_stay_true(pdf)
             _clean(pdf)
             made = _written(pdf)
@@ -41,14 +43,13 @@ def work(inputs: Inputs, _arguments: list[str]) -> bytes:
                 raise Refusal("damaged")
         # Written once, only what a page can reach is left: nothing else may stop a file or be worked on.
         with pikepdf.open(io.BytesIO(made)) as pdf:
-            drawn = page_descriptions(pdf)
-            for each in pdf.objects:
-                if isinstance(each, Stream):
-                    clean_stream(each, drawn=each.objgen in drawn)
+            described = page_descriptions(pdf)
+            streams = [each for each in pdf.objects if isinstance(each, Stream)]
+            left_out = any([clean_stream(each, described) for each in streams])
             made = _written(pdf)
         if still_there(made, texts):
             raise Refusal("value-in-text")
-        return made
+        return framed([made, b"text" if left_out or named else b""])
     except pikepdf.PasswordError:
         raise Refusal("encrypted") from None
     except (pikepdf.PdfError, pikepdf.DataDecodingError, pikepdf.ForeignObjectError):
@@ -56,6 +57,16 @@ def work(inputs: Inputs, _arguments: list[str]) -> bytes:
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
         # An object is not of the type that the standard gives it, so nothing can be said for it.
         raise Refusal("damaged") from None
+
+
+def _has_named_texts(pdf: Pdf) -> bool:
+    """Tell whether a text in place of drawn letters stands apart from them, where it always goes."""
+    named = (each["/Properties"] for each in _dictionaries(pdf) if isinstance(each.get("/Properties"), Dictionary))
+    return any(
+        isinstance(told[name], Dictionary) and "/ActualText" in told[name]
+        for told in named
+        for name in told.keys()  # noqa: SIM118  # pikepdf iterates otherwise
+    )
 
 
 def _refuse_what_cannot_stay_true(pdf: Pdf) -> None:

@@ -3,7 +3,8 @@
 Standard: ISO 32000-1 and 32000-2: catalog 7.7.2, page 7.7.3.3, images 8.9.5, forms 8.10.2, annotations 12.5, actions
 12.6. Left out on purpose: `StructTreeRoot` (its alternative texts often hold the names of files that nobody sees),
 `VP` and `Measure` (they hold places), the names of places to go to (links go there themselves) and of pages, `Lang`,
-`PieceInfo`, `Metadata`, `AF`, `ActualText` (it stands in place of the text that is shown, and may say anything).
+`PieceInfo`, `Metadata`, `AF`, `ActualText` that does not say what the letters
+beside it say (`pdf_shown_text.py`).
 """
 
 

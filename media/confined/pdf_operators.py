@@ -5,11 +5,14 @@ known one has too many operands, viewers differ in what they draw, and no copy w
 Standard: ISO 32000-1, annex A.
 """
 
+from collections.abc import Set
+
 import pikepdf
 from pikepdf import ContentStreamInlineImage, ContentStreamInstruction, Dictionary, Object
 
 from media.confined.child import Refusal
 from media.confined.pdf_keys import PROPERTIES
+from media.confined.pdf_shown_text import has_text_of_its_own, spans_that_say_the_same
 
 _COLOUR = 33  # up to 32 components and a pattern's name
 _TAKES = {
@@ -24,23 +27,28 @@ _TAKES = {
 Instruction = ContentStreamInstruction | ContentStreamInlineImage
 
 
-def only_what_draws(stream: Object, *, rewrite: bool) -> bytes | None:
-    """Give a page description without what no viewer looks at; None where nothing of that is in it.
+def only_what_draws(stream: Object, *, rewrite: bool, fonts: Object | None) -> tuple[bytes | None, bool]:
+    """Give a page description without what no viewer looks at (None where nothing of that is in it), and whether a
+    text that stood in place of the letters drawn, and does not say the same, was left out.
 
     `rewrite` has it written anew in any case, which loses the comments. Raises: Refusal `damaged`.
     """
     before = list(pikepdf.parse_content_stream(stream))
-    drawn = [each for each in map(_bare, before) if each is not None]
+    marks = [has_text_of_its_own(each) for each in before]
+    same = spans_that_say_the_same(before, fonts) if any(marks) else frozenset()
+    bared = [_bare(each, text_stays=number in same) for number, each in enumerate(before)]
+    drawn = [each for each in bared if each is not None]
+    left_out = sum(marks) > len(same)
     if (
         not rewrite
         and len(drawn) == len(before)
         and all(one is other for one, other in zip(before, drawn, strict=True))
     ):
-        return None
-    return bytes(pikepdf.unparse_content_stream(drawn))
+        return None, left_out
+    return bytes(pikepdf.unparse_content_stream(drawn)), left_out
 
 
-def _bare(each: Instruction) -> Instruction | None:
+def _bare(each: Instruction, *, text_stays: bool) -> Instruction | None:
     if isinstance(each, ContentStreamInlineImage):
         return each
     name, operands = str(each.operator), list(each.operands)
@@ -50,11 +58,12 @@ def _bare(each: Instruction) -> Instruction | None:
     if len(operands) > takes or (takes == _COLOUR and any(isinstance(one, pikepdf.String) for one in operands)):
         raise Refusal("damaged")
     if name in ("BDC", "DP") and operands and isinstance(operands[-1], Dictionary):
-        return ContentStreamInstruction([*operands[:-1], _marks(operands[-1])], each.operator)
+        kept = PROPERTIES | ({"/ActualText"} if text_stays else set())
+        if not set(operands[-1].keys()) <= kept:
+            return ContentStreamInstruction([*operands[:-1], _marks(operands[-1], kept)], each.operator)
     return each
 
 
-def _marks(told: Dictionary) -> Dictionary:
-    """Of what a mark says only its number is needed; a text in place of the one that is shown is seen by nobody."""
-    kept = PROPERTIES & set(told.keys())
-    return Dictionary({name: told[name] for name in sorted(kept)})
+def _marks(told: Dictionary, kept: Set[str]) -> Dictionary:
+    """Of what a mark says only its number is needed, and a text in place of the letters that says the same as they."""
+    return Dictionary({name: told[name] for name in sorted(kept & set(told.keys()))})

@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
@@ -10,6 +10,7 @@ from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
 from media.confined.child import Refusal
 from media.confined.embedded_images import bare_jpeg, bare_jpeg2000
 from media.confined.pdf_operators import only_what_draws
+from media.confined.pdf_shown_text import fonts_of
 
 _FOREIGN = (b"Exif\x00\x00", b"http://ns.adobe.com/xap/1.0/", b"<x:xmpmeta", b"Photoshop 3.0\x00", b"<?xpacket")
 _LARGEST_IMAGE = 256 << 20
@@ -17,17 +18,25 @@ _TILES = 1
 _STREAM_KEYS = frozenset({"/Filter", "/DecodeParms", "/Length", "/F", "/FFilter", "/FDecodeParms"})
 
 
-def page_descriptions(pdf: Pdf) -> frozenset[tuple[int, int]]:
-    """Name the streams that a viewer runs without their saying so themselves: of pages, and of drawn letters."""
-    found = [page.obj.get("/Contents") for page in pdf.pages]
+def page_descriptions(pdf: Pdf) -> dict[tuple[int, int], Object | None]:
+    """Name the streams that a viewer runs without their saying so themselves: of pages, and of drawn letters; of those
+    that describe pages, with what they draw with, unless two pages draw it differently."""
+    described: dict[tuple[int, int], Object | None] = {}
+    for page in pdf.pages:
+        content = page.obj.get("/Contents")
+        if isinstance(content, Stream):
+            shared = content.objgen in described and described[content.objgen] != page.resources
+            described[content.objgen] = None if shared else page.resources
+    found = []
     for each in pdf.objects:
         if isinstance(each, Dictionary) and isinstance(letters := each.get("/CharProcs"), Dictionary):
             found += [letters[name] for name in letters.keys()]  # noqa: SIM118  # pikepdf iterates otherwise
-    return frozenset(each.objgen for each in found if isinstance(each, Stream))
+    return {each.objgen: None for each in found if isinstance(each, Stream)} | described
 
 
-def clean_stream(stream: Object, *, drawn: bool) -> None:
-    """Clean one stream in place; `drawn` says that it is a page's own description.
+def clean_stream(stream: Object, described: Mapping[tuple[int, int], Object | None]) -> bool:
+    """Clean one stream in place; `described` are pages' own descriptions. Tell whether a text was left out that stood
+    in place of the letters drawn and did not say the same.
 
     Raises: Refusal `external-file`, `damaged-image`, `embedded-metadata`.
     """
@@ -42,18 +51,21 @@ def clean_stream(stream: Object, *, drawn: bool) -> None:
     elif names and names[-1] == "/JPXDecode":
         _write_image(stream, names, bare_jpeg2000, Name.JPXDecode)
     elif names and names[-1] in ("/JBIG2Decode", "/CCITTFaxDecode", "/CCF"):
-        return
+        return False
     else:
         content = stream.read_bytes()
         if any(mark in content for mark in _FOREIGN):
             raise Refusal("embedded-metadata")
-        if drawn or stream.get("/Subtype") == Name.Form or stream.get("/PatternType") == _TILES:
-            bare = only_what_draws(stream, rewrite=b"%" in content)
+        if stream.objgen in described or stream.get("/Subtype") == Name.Form or stream.get("/PatternType") == _TILES:
+            fonts = fonts_of(described, stream)
+            bare, left_out = only_what_draws(stream, rewrite=b"%" in content, fonts=fonts)
             if bare is not None:
                 stream.write(bare)
-        elif b"%" in content and not set(stream.keys()) - _STREAM_KEYS:
+            return left_out
+        if b"%" in content and not set(stream.keys()) - _STREAM_KEYS:
             # A table of letters has no key of its own either, and is written in the same way.
             stream.write(pikepdf.unparse_content_stream(pikepdf.parse_content_stream(stream)))
+    return False
 
 
 def _write_image(stream: Object, names: list[str], bare: Callable[[bytes], bytes], last: Name) -> None:

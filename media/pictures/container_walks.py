@@ -11,6 +11,7 @@ from media.pictures.boxes import Box, boxes
 from media.pictures.coded import av1_units, hevc_units, is_av1_message
 from media.pictures.heif_items import HeifFile, HeifItem, content_of, read_items
 from media.pictures.icc import telling_words
+from media.pictures.tiff_jpeg import is_bare
 from media.pictures.walks import printable
 
 _HEIF_PROPERTIES = b"ispe colr pixi hvcC av1C irot imir clap pasp auxC lsel a1op a1lx clli mdcv cclv amve".split()
@@ -144,11 +145,16 @@ def walk_tiff(data: bytes, told: bool) -> Iterator[str]:
         (count,) = struct.unpack_from(f"{order}H", data, start)
         used.append((start, start + 6 + 12 * count))
         lists: dict[int, tuple[int, ...]] = {}
+        is_jpeg = False
         for place in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, number, where = struct.unpack_from(f"{order}HHII", data, place)
             octets = _SIZES[kind] * number
             where = place + 8 if octets <= 4 else where
             used.append((where, where + octets + octets % 2))
+            if tag == 347 and not is_bare(data[where : where + octets]):
+                yield "words among the tables of a picture"
+            if tag == 259:
+                is_jpeg = struct.unpack_from(f"{order}H", data, where)[0] == 7
             if tag in (273, 279, 324, 325):
                 lists[tag] = struct.unpack_from(f"{order}{number}{'H' if kind == 3 else 'I'}", data, where)
             elif tag == 34675 and any(True for _ in telling_words(data[where : where + octets])):
@@ -156,10 +162,10 @@ def walk_tiff(data: bytes, told: bool) -> Iterator[str]:
             elif tag not in _TIFF_FIELDS and not (told and tag in _TIFF_TOLD):
                 yield f"a field that no decoder needs ({tag})"
         for at, sizes in ((273, 279), (324, 325)):
-            used += [
-                (begin, begin + size + size % 2)
-                for begin, size in zip(lists.get(at, ()), lists.get(sizes, ()), strict=True)
-            ]
+            pieces = list(zip(lists.get(at, ()), lists.get(sizes, ()), strict=True))
+            used += [(begin, begin + size + size % 2) for begin, size in pieces]
+            if is_jpeg and not all(is_bare(data[begin : begin + size]) for begin, size in pieces):
+                yield "words in a piece of the picture"
         (start,) = struct.unpack_from(f"{order}I", data, start + 2 + 12 * count)
     if not told and not _covers(used, [(0, len(data))]):
         yield "bytes that no field uses"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from media.pictures.damage import damaged
 from media.pictures.icc import without_words
+from media.pictures.tiff_jpeg import bare_piece
 
 _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES, _PROFILE = 273, 279, 324, 325, 34675
 _KEPT = frozenset(
@@ -22,9 +23,9 @@ _KEPT = frozenset(
 _OLD_JPEG = 513
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _MOST_PAGES, _MOST_FIELDS, _MOST_STRIPS = 1000, 1000, 200_000
-_JPEG, _JPEG_TABLES = 7, 347
+_COMPRESSION, _JPEG, _JPEG_TABLES = 259, 7, 347
 # A reduced copy of another page: a thumbnail.
-_REDUCED = 1
+_REDUCED, _REDUCED_OF_OLD = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def rebuild(data: bytes, traces: Sequence[str]) -> bytes:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None:
         raise damaged("it is no TIFF of the common kind")
-    pages = [page for page in _pages(data, order) if not _number(page.get(254), order) & _REDUCED]
+    pages = [page for page in _pages(data, order) if not _is_small_copy(page, order)]
     if not pages:
         raise damaged("there is no page in it")
     out = bytearray(data[:4] + bytes(4))
@@ -50,14 +51,22 @@ def rebuild(data: bytes, traces: Sequence[str]) -> bytes:
     return bytes(out)
 
 
+def _is_small_copy(page: dict[int, _Field], order: str) -> bool:
+    return bool(_number(page.get(254), order) & _REDUCED) or _number(page.get(255), order) == _REDUCED_OF_OLD
+
+
 def _write_page(
     out: bytearray, link: int, page: dict[int, _Field], data: bytes, order: str, traces: Sequence[str]
 ) -> int:
     """Append a page; return where the place of the next one is to be written."""
     fields = {tag: field for tag, field in page.items() if tag in _KEPT}
+    is_jpeg = _number(page.get(_COMPRESSION), order) == _JPEG
+    if _JPEG_TABLES in fields:
+        tables = bare_piece(fields[_JPEG_TABLES].value)
+        fields[_JPEG_TABLES] = _Field(_JPEG_TABLES, 7, len(tables), tables)
     for places, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
         if places in fields:
-            fields |= _copy_samples(out, fields[places], fields.get(sizes), data, order)
+            fields |= _copy_samples(out, (fields[places], fields.get(sizes)), data, order, is_jpeg=is_jpeg)
     if _PROFILE in fields:
         profile = without_words(fields[_PROFILE].value, traces)
         fields[_PROFILE] = _Field(_PROFILE, 7, len(profile), profile)
@@ -72,23 +81,29 @@ def _write_page(
     return len(out) - 4
 
 
-def _copy_samples(out: bytearray, places: _Field, sizes: _Field | None, data: bytes, order: str) -> dict[int, _Field]:
+def _copy_samples(
+    out: bytearray, told: tuple[_Field, _Field | None], data: bytes, order: str, *, is_jpeg: bool
+) -> dict[int, _Field]:
     """Append strips or tiles, and give the two fields that say where they lie now."""
+    places, sizes = told
     starts = _numbers(places, order)
     lengths = _numbers(sizes, order) if sizes is not None else []
     if len(starts) != len(lengths) or len(starts) > _MOST_STRIPS:
         raise damaged("its strips are not all there")
-    moved = []
+    moved, written = [], []
     for start, length in zip(starts, lengths, strict=True):
         if start + length > len(data):
             raise damaged("a strip reaches beyond its end")
         _pad(out)
         moved.append(len(out))
-        out += data[start : start + length]
+        piece = data[start : start + length]
+        piece = bare_piece(piece) if is_jpeg else piece
+        written.append(len(piece))
+        out += piece
     size_tag = _STRIP_SIZES if places.tag == _STRIPS else _TILE_SIZES
     return {
         tag: _Field(tag, 4, len(numbers), struct.pack(f"{order}{len(numbers)}I", *numbers))
-        for tag, numbers in ((places.tag, moved), (size_tag, lengths))
+        for tag, numbers in ((places.tag, moved), (size_tag, written))
     }
 
 

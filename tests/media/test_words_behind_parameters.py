@@ -188,7 +188,7 @@ def test_what_lies_behind_the_parameters_of_sound_in_mp4_is_named(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "parameters", ["1210", "1588", "121056e500", "118856e500", "2b8a0800", "131056e59d4880", "11b056e500"]
+    "parameters", ["1210", "1588", "121056e500", "118856e500", "2b8a0800", "131056e59d4880", "11b056e500", "1190000000"]
 )
 def test_parameters_of_aac_are_read_to_their_last_bit(parameters: str) -> None:
     plain = bytes.fromhex(parameters)
