@@ -89,6 +89,7 @@ class Rooms:
         self.asked = asked
         self.home = at.home if at is not None else asked.home
         self._at = at
+        self._settings_file = asked.config or asked.home / "config.toml"
         self.catalogue_path = self.home / "catalogue.sqlite"
         self.signing_keys_path = self.home / "secrets" / "log-signing-keys"
         self.run_folder = self.home / "run"
@@ -105,10 +106,6 @@ class Rooms:
         if self.asked.config is not None and not self.asked.config.is_file():
             raise errors.ConfigError("config/unreadable", "There is no settings file at the path given by --config.")
         return load_settings(self._settings_file)
-
-    @property
-    def _settings_file(self) -> Path:
-        return self.asked.config or self.asked.home / "config.toml"
 
     @cached_property
     def places(self) -> "Places":
@@ -141,10 +138,9 @@ class Rooms:
     def store(self) -> "DirectoryStore":
         from archive.store.directory import DirectoryStore
 
-        root = self.places.store
-        if not (root / "log").is_dir():
+        if not (self.places.store / "log").is_dir():
             self._refuse_absent("store")
-        return DirectoryStore(root)
+        return DirectoryStore(self.places.store)
 
     @cached_property
     def key_files(self) -> "KeyFiles":
