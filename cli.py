@@ -94,8 +94,7 @@ class Rooms:
         self.signing_keys_path = self.home / "secrets" / "log-signing-keys"
         self.run_folder = self.home / "run"
         self.log_lock = self.run_folder / "log.lock"
-        # Where unfinished uploads wait, sealed: beside the store and the keys, in neither.
-        self.uploads_folder = self.home / "uploads"
+        self.uploads_folder = self.home / "uploads"  # Where unfinished uploads wait, sealed: beside store and keys.
         self.clock = utc_now
         self.new_id = uuid4
 
@@ -220,9 +219,7 @@ class Rooms:
         from custody.keyrings import KeyringStatement
         from custody.ledger import Ledger
 
-        # Without its signing keys nothing is entered, for it could not be published.
-        keyrings = KeyringStatement(self.key_files.root, self.signers)
-        instrument = ("Testigo", version("testigo"))
+        keyrings, instrument = KeyringStatement(self.key_files.root, self.signers), ("Testigo", version("testigo"))
         return Ledger(database=database, clock=self.clock, instrument=instrument, keyrings=keyrings)
 
     @cached_property
