@@ -5,6 +5,7 @@ entry, and its id is derived from the upload. Whoever comes later finds it and o
 left is evidence too: see `rescuing`.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -306,8 +307,15 @@ class UploadBearer:
             "comparison": delivery.comparison,
             "incomplete": came.sent_size < self._declared,
             "written": self._told.way == WRITTEN,
+            "of": self._of(),
+            "declared": self._declared,
         }
         keep_slip(transaction.session, visit, delivery.id, number, entry, slip)
+
+    def _of(self) -> str:
+        """Give what tells that another file of this visit has the same name; empty where nobody said a name."""
+        name = self._told.name.encode("utf-8", "replace")
+        return hashlib.sha256(self._visit.id.bytes + name).hexdigest() if name else ""
 
     def _delivery(self, came: CameIn) -> Delivery:
         return Delivery(

@@ -4,8 +4,9 @@ A receipt can be given while the archive is locked: what it opens was sealed to 
 """
 
 import io
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import NoReturn
 
@@ -27,13 +28,16 @@ from archive.catalogue.drops import (
 )
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Consent, Visit
-from archive.errors import ConflictError, InputError
-from archive.types import NewId
+from archive.errors import ConflictError, InputError, UnavailableError
+from archive.types import NewId, parse_utc
 from custody.canonical import canonical_bytes
+from custody.checkpoint import verify_checkpoint
+from custody.entries import Entry, check_disclosure
 from custody.ledger import Ledger
 from custody.publication import Publisher
-from custody.receipt import StatedUse
+from custody.receipt import StatedUse, parse_receipt
 from custody.receipt_office import issue_receipt
+from custody.signed_note import KeyType
 from ingest.choices import Choice, record_more, record_use, statement_text
 from ingest.consents import USES, Rung, Use, rung_of
 from ingest.finishing import METHOD, Finishing, UploadBearer
@@ -58,6 +62,17 @@ from ingest.visits import (
 )
 
 _TURNS = 64
+_KEY_KINDS = {KeyType.ED25519: "Ed25519", KeyType.MLDSA44: "ML-DSA-44"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrintedProof:
+    """What of a receipt's proof is printed, so that paper alone ties it to the log: hex digits, kinds of keys."""
+
+    origin: str
+    size: int
+    root: str
+    keys: tuple[tuple[str, str], ...]
 
 
 class HandingOver:
@@ -135,23 +150,59 @@ class HandingOver:
             consent = newest_consent(session, visit_id(token))
         return rung_of(consent.level, consent.audiences) if consent is not None else None
 
-    def receipt(self, visit: Visit, identity: KeyIdentity) -> bytes:
-        """Write the receipt over all that this visit delivered so far.
+    def without_slip(self, visit: Visit, slips: Sequence[Slip]) -> int:
+        """Count the items of a visit that no receipt can be given for again, because the catalogue was made anew."""
+        with self._database.reading() as session:
+            items = {each.item_id for each in deliveries_of(session, visit.id) if each.item_id is not None}
+        return max(len(items) - len({slip.number for slip in slips}), 0)
 
-        Raises: ConflictError `visits/nothing-sent`; UnavailableError `custody/not-published`.
+    def received_time(self, visit: Visit, slips: Sequence[Slip]) -> datetime:
+        """Return when the newest of what a visit brought was recorded; of a lost slip, as the catalogue has it."""
+        if slips:
+            return max(map(recorded_time, slips))
+        with self._database.reading() as session:
+            times = [each.delivered_time for each in deliveries_of(session, visit.id) if each.item_id is not None]
+        return max(times, default=visit.created_time)
+
+    def printed_proof(self, visit: Visit, identity: KeyIdentity) -> PrintedProof | None:
+        """Return what is printed of a receipt's proof; None where there is no receipt to give."""
+        try:
+            receipt = parse_receipt(self.receipt(visit, identity))
+        except (InputError, ConflictError, UnavailableError):
+            return None
+        checkpoint = verify_checkpoint(receipt.checkpoint, receipt.verifier_keys).checkpoint
+        return PrintedProof(
+            origin=checkpoint.origin,
+            size=checkpoint.size,
+            root=checkpoint.root.hex(),
+            keys=tuple((_KEY_KINDS[key.type], key.fingerprint) for key in receipt.verifier_keys),
+        )
+
+    def receipt(self, visit: Visit, identity: KeyIdentity) -> bytes:
+        """Write the receipt over all that this visit delivered so far; its time is that of the newest item's entry.
+
+        Raises: InputError `visits/nothing-sent`; ConflictError `visits/receipt-lost`; UnavailableError
+        `custody/not-published`.
         """
         with self._database.reading() as session:
-            slips = open_slips(session, deliveries_of(session, visit.id), identity)
+            deliveries = deliveries_of(session, visit.id)
+            slips = open_slips(session, deliveries, identity)
             consent = newest_consent(session, visit.id)
         if visit.number is None and self._visits.waits_to_be_finished(visit):
             raise ConflictError("visits/not-finished", "Files are in, but nobody has chosen Finish. Finish first.")
-        if not slips or visit.number is None:
+        if visit.number is None or not deliveries:
             _nothing_sent()
+        if not slips:
+            raise ConflictError(
+                "visits/receipt-lost",
+                "This archive lost its catalogue and made it anew. What was sent is here, but its receipt cannot be "
+                "given again: the one that was saved or printed stays good. The return code works as before.",
+            )
         use = None
         if consent is not None:
             use = StatedUse(level=consent.level, audiences=tuple(filter(None, consent.audiences.split(","))))
         items = [(slip.number, slip.entry, slip.sha256, slip.size) for slip in slips]
-        return issue_receipt(self._publisher, visit.number, visit.created_time, items, use)
+        return issue_receipt(self._publisher, visit.number, max(map(recorded_time, slips)), items, use)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -213,7 +264,10 @@ class HandingOver:
             raise ConflictError("visits/unfinished", "Some files are still being checked. Ask again in a moment.")
         if not has_come and DAMAGED in states:
             raise damaged()
-        if not has_come:
+        # Not by the rows of uploads alone: a catalogue that was made anew has none of what has ended.
+        with self._database.reading() as session:
+            is_in = any(each.item_id is not None for each in deliveries_of(session, visit.id))
+        if not has_come and not is_in:
             if REFUSED in states:
                 raise _not_taken()
             _nothing_sent()
@@ -241,6 +295,12 @@ class HandingOver:
         (result,) = self._intake.receive(reception, [arrival])
         if isinstance(result, Refused):
             raise result.error  # Whoever wrote must know that it was not taken.
+
+
+def recorded_time(slip: Slip) -> datetime:
+    """Return when an item's entry was recorded, as its receipt opens it."""
+    opened = dict(check_disclosure(Entry.parse(slip.entry.leaf), each) for each in slip.entry.receipt)
+    return parse_utc(str(opened["recorded_time"]))
 
 
 def _keep_token(session: Session, visit: Visit, token: bytes, identity: KeyIdentity) -> None:

@@ -6,6 +6,7 @@ sender. Saying stop is a new version of the consent and destroys nothing; a hold
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from archive.access import Action, require
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
 from archive.catalogue.drops import (
+    close_uploads_of_visit,
     deliveries_of,
     newest_consent,
     questions_of,
@@ -42,7 +44,7 @@ from ingest.consents import USES, WITHDRAWN, Rung, rung_of
 from ingest.entering import safe_text
 from ingest.return_codes import ReturnCodes
 from ingest.tokens import tidy_return_code
-from ingest.visits import STOPPED, Slip, open_slips, sender, stopped
+from ingest.visits import STOPPED, sender, stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +64,17 @@ class AskedQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How far a visit is, in coarse words: received, checked, in review, used, stopped."""
+    """How far a visit is, in coarse words: received, checked, in review, used, stopped.
+
+    `files` counts its items, and `received_time` is the newest one's. Where the catalogue was made anew there is
+    nothing left to add more by (`can_add`).
+    """
 
     state: str
     rung: Rung | None
-    slips: tuple[Slip, ...]
+    files: int
+    received_time: datetime
+    can_add: bool
     questions: tuple[AskedQuestion, ...]
 
 
@@ -127,7 +135,7 @@ class Returning:
         visit = returned.visit
         with self._database.reading() as session:
             deliveries = deliveries_of(session, visit.id)
-            slips = open_slips(session, deliveries, returned.identity)
+            can_add = bool(slips_of(session, [visit.id]))
             consent = newest_consent(session, visit.id)
             looked_at, used = _acts_on(session, visit.id)
             asked = questions_of(session, visit.id)
@@ -140,7 +148,15 @@ class Returning:
             state = "stopped"
         rung = rung_of(consent.level, consent.audiences) if consent is not None else None
         questions = self._questions(visit, returned.identity, asked)
-        return Status(state=state, rung=rung, slips=tuple(slips), questions=questions)
+        times = [each.delivered_time for each in deliveries if each.item_id is not None]
+        return Status(
+            state=state,
+            rung=rung,
+            files=len({each.item_id for each in deliveries if each.item_id is not None}),
+            received_time=max(times, default=visit.created_time),
+            can_add=can_add,
+            questions=questions,
+        )
 
     def change_use(self, returned: Returned, rung: Rung, language: str) -> None:
         """Record another choice of use, as a new version. Raises: ConflictError `visits/stopped`."""
@@ -157,6 +173,8 @@ class Returning:
             visit = _fresh(transaction.session, returned.visit)
             if visit.status != STOPPED:
                 visit = replace(visit, status=STOPPED)
+                # What is under way ends here, too: what came of it waits for a person of the office, marked incomplete.
+                close_uploads_of_visit(transaction.session, visit.id)
                 # Whoever got it already is to be told: the office finds here, and in its lists, in which packets it is.
                 held: list[Json] = list(packets_of_visit(transaction.session, visit.id))
                 more = (("already_in", held),) if held else ()

@@ -237,6 +237,11 @@ class Slip:
     incomplete: bool
     written: bool
     """Whether it is words from the page, of which there is no other copy to compare with."""
+    of: str = ""
+    """A digest of the visit and of the name that its sender's file has; empty on slips of before."""
+    declared: int = 0
+    superseded: bool = False
+    """Whether it is a part of a file that came whole, too."""
 
 
 def keep_slip(
@@ -268,7 +273,19 @@ def open_slips(session: Session, deliveries: Sequence[Delivery], identity: KeyId
     from_disk = slips_of(session, [delivery.id for delivery in deliveries])
     slips = [_slip(parse_canonical(open_value(identity, sealed))) for sealed in from_disk.values()]
     slips.sort(key=lambda slip: slip.entry.seq, reverse=True)
-    return sorted({(slip.number, slip.handed_in): slip for slip in slips}.values(), key=lambda slip: slip.entry.seq)
+    found = sorted({(slip.number, slip.handed_in): slip for slip in slips}.values(), key=lambda slip: slip.entry.seq)
+    return [replace(slip, superseded=_came_whole(slip, found)) for slip in found]
+
+
+def _came_whole(part: Slip, slips: Sequence[Slip]) -> bool:
+    """Tell whether a whole file of the same name and length came after a part."""
+    return bool(part.incomplete and part.of) and any(
+        (each.of, each.declared) == (part.of, part.declared)
+        and not each.incomplete
+        and each.comparison != DIFFERS
+        and each.entry.seq > part.entry.seq
+        for each in slips
+    )
 
 
 def reseal_slips(session: Session, visit: Visit, deliveries: Sequence[Delivery], identity: KeyIdentity) -> None:
@@ -306,6 +323,8 @@ def _slip(value: Any) -> Slip:
         handed_in=value.get("handed_in"),
         incomplete=value.get("incomplete", False),
         written=value.get("written", False),
+        of=value.get("of", ""),
+        declared=value.get("declared", 0),
     )
 
 

@@ -89,6 +89,10 @@ WORDS: dict[str, Any] = {
         "This code does not work, or does not work any more. What you sent before is kept. Ask for a new code."
     ),
     "uploads/no-such-upload": _l("There is no such unfinished upload. Choose the file again to send it anew."),
+    "visits/receipt-lost": _l(
+        "This archive lost its catalogue and made it anew. What you sent is here, "
+        "but its receipt cannot be given again."
+    ),
     "uploads/expired": _l("This upload has waited too long and was closed. What arrived is kept. Send the file again."),
     "uploads/too-large": _l("This file is larger than this archive takes. Nothing of it was taken in."),
     "uploads/quota": _l(

@@ -1,9 +1,10 @@
 """The end of a handing over: the form that brings files, words and the choice of use; the receipt; its file.
 
-Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `different`, `incomplete`,
-`handed_in`; `size_words`, `local_words`, `utc_words`, `use`; how many are `incomplete`, `different`, `not_compared`,
-`refused`, `damaged`), `return_code` in groups of four (else None) and for how many `code_minutes`, `seen_url` of
-a picture that a browser asks for when the page with the code has come, `file_url`, `reveals`.
+Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `size_words`, `utc_words`, `different`,
+`incomplete`, `superseded`, `handed_in`; `size_words`, `local_words`, `utc_words`, `use`; how many `files` there are,
+and how many are `lost` to receipts, `incomplete`, `different`, `not_compared`, `refused`, `damaged`), `proof`
+(`origin`, `size`, `root`, `keys`) or None, `return_code` in groups of four (else None) and for how many `code_minutes`,
+`seen_url` of a picture that a browser asks for when the page with the code has come, `file_url`, `reveals`.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from archive.access import Action
 from archive.errors import InputError, NotFoundError
 from ingest.choices import ANSWERS, Choice
 from ingest.consents import Rung
+from ingest.handing_over import recorded_time
 from ingest.tokens import grouped_code, visit_identity
 from ingest.told import Told
 from ingest.visits import DAMAGED, DIFFERS, NOT_GIVEN, REFUSED
@@ -69,17 +71,23 @@ def receipt() -> AnyResponse:
             "different": slip.comparison == DIFFERS,
             "incomplete": slip.incomplete,
             "handed_in": slip.handed_in,
+            "superseded": slip.superseded,
+            "utc_words": utc_words(recorded_time(slip)),
         }
         for slip in slips
     ]
+    lost = rooms().handing_over.without_slip(visit, slips)
+    received = rooms().handing_over.received_time(visit, slips)
     shown = {
         "number": visit.number,
         "items": items,
         "size_words": size_words(sum(slip.size for slip in slips)),
-        "local_words": local_words(visit.created_time),
-        "utc_words": utc_words(visit.created_time),
+        "files": len(items) + lost,
+        "lost": lost,
+        "local_words": local_words(received),
+        "utc_words": utc_words(received),
         "use": rooms().handing_over.chosen(token),
-        "incomplete": sum(slip.incomplete for slip in slips),
+        "incomplete": sum(slip.incomplete and not slip.superseded for slip in slips),
         "different": sum(slip.comparison == DIFFERS for slip in slips),
         "not_compared": sum(
             slip.comparison == NOT_GIVEN and not slip.incomplete and not slip.written for slip in slips
@@ -96,6 +104,7 @@ def receipt() -> AnyResponse:
         code_minutes=rooms().handing_over.code_minutes,
         seen_url=url_for("receipts.code_shown", proof=_proof_of_page(token)),
         file_url=url_for("receipts.receipt_file"),
+        proof=rooms().handing_over.printed_proof(visit, visit_identity(token)),
         reveals=reveals,
     )
     return make_response(page)

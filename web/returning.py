@@ -1,8 +1,8 @@
 """Coming back with a return code: status, answers, another choice of use, more files, stop.
 
-Template of `me`: `visit` (`number`, `received_words`, `files`, `status`, `use`, `stopped`), `questions` (`id`, `words`)
-that are not answered and still may be, `done` (use, stop, answer, added, or None). The code is posted, and is in no
-address, log or title.
+Template of `me`: `visit` (`number`, `received_words`, `files`, `can_add`, `status`, `use`, `stopped`), `questions`
+(`id`, `words`) that are not answered and still may be, `done` (use, stop, answer, added, or None). The code is posted,
+and is in no address, log or title.
 """
 
 from uuid import UUID
@@ -56,8 +56,9 @@ def me() -> str:
     done = request.args.get("done")
     visit = {
         "number": returned.visit.number,
-        "received_words": local_words(returned.visit.created_time),
-        "files": len(status.slips),
+        "received_words": local_words(status.received_time),
+        "files": status.files,
+        "can_add": status.can_add,
         "status": _STATES.get(status.state, status.state),
         "use": status.rung,
         "stopped": status.state == "stopped",

@@ -215,6 +215,14 @@ def has_brought(session: Session, visit_id: UUID) -> bool:
     return any(session.execute(each.limit(1)).first() is not None for each in (came, delivered))
 
 
+def close_uploads_of_visit(session: Session, visit_id: UUID) -> None:
+    """See that nothing more is acknowledged of a visit's uploads; whoever writes one finds out at its next look."""
+    under_way = (
+        (UploadRow.visit_id == visit_id) & (UploadRow.state == RECEIVING) & (UploadRow.received < UploadRow.declared)
+    )
+    session.execute(update(UploadRow).where(under_way).values(state=CLOSING))
+
+
 def visit_by_id(session: Session, visit_id: UUID) -> Visit | None:
     row = session.execute(select(Visit.table).where(_visit.id == visit_id)).mappings().first()
     return Visit.from_row(row) if row is not None else None
