@@ -1,4 +1,4 @@
-"""Leave of a PDF's form what its pages show: no field that is not seen, no value or name behind one. No I/O.
+"""Leave of a PDF's form what its pages show: no field that is not seen, no value or name behind one.
 
 Kept: the widgets on the pages, what is filled in, what a list offers. Names of fields and of a box's states become
 numbers, a list's values the words that it shows. Defaults, tool tips, other appearances than the plain one, and
@@ -132,11 +132,11 @@ def _number_states(field: Object) -> None:
     widgets = [field, *field.get("/Kids", Array())]
     faces = [face for each in widgets if isinstance(face := each.get("/AP", Dictionary()).get("/N"), Dictionary)]
     faces = [each for each in faces if not isinstance(each, Stream)]
-    names = dict.fromkeys(key for each in faces for key in each.keys() if key != "/Off")  # noqa: SIM118
+    names = dict.fromkeys(key for each in faces for key in each.keys() if key != "/Off")  # noqa: SIM118 - a dictionary of pikepdf
     number = {key: Name(f"/{count}") for count, key in enumerate(names, 1)}
     for face in faces:
-        drawn = [(number[key], face[key]) for key in face.keys() if key in number]  # noqa: SIM118
-        for key in [key for key in face.keys() if key in number]:  # noqa: SIM118
+        drawn = [(number[key], face[key]) for key in face.keys() if key in number]  # noqa: SIM118 - a dictionary of pikepdf
+        for key in [key for key in face.keys() if key in number]:  # noqa: SIM118 - a dictionary of pikepdf
             del face[key]
         for state, stream in drawn:
             face[str(state)] = stream

@@ -1,4 +1,4 @@
-"""Whether a text that stands in place of drawn letters says the same as they do. No I/O.
+"""Whether a text that stands in place of drawn letters says the same as they do.
 
 Printing programs put such a text beside ligatures, Indic clusters and joined Arabic letters, because no single letter
 has a number of its own there; without it a word is no longer found, and vowels are missing. What letters say is what
