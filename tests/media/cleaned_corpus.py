@@ -203,6 +203,9 @@ def text_of(data: bytes) -> str:
     text = data.decode("utf-8", "replace")
     if text.startswith("{\\rtf"):
         return " ".join("".join(_rich_words(text)).split())
+    # A picture that lies elsewhere is seen as its words, and a copy says beside them that it is not there.
+    text = re.sub(r"<img\b[^>]*?\balt=(['\"])(.*?)\1[^>]*>", r"\2", text, flags=re.DOTALL | re.IGNORECASE)
+    text = re.sub(r"\[picture not in this file: (.*?)\]", r"\1", text)
     text = re.sub(r"<(head|script|style)\b.*?</\1>|<!--.*?-->", "", text, flags=re.DOTALL | re.IGNORECASE)
     return " ".join(re.sub(r"<[^>]*>", " ", text).split())
 

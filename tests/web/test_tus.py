@@ -233,7 +233,7 @@ def test_quotas_hold_and_say_why(served: Served) -> None:
 
 def test_uploads_that_bring_nothing_close_a_link_for_nobody(served: Served) -> None:
     code = served.new_link("--quota-mib", "1", "--files", "4")
-    for length in (MIB, MIB, 0, 0, 0, 0):
+    for length in (MIB, MIB, MIB, MIB, 0, 0):
         assert served.create(length, new_token(), code=code).status == 201
     where = served.create(600_000, new_token(), code=code).headers["Location"]
     other = served.create(600_000, new_token(), code=code).headers["Location"]
