@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from cli import main
 from tests.archives import CONFIG, PASSPHRASE
 from tests.export.packet_archive import authority_settings
+from tests.often import often
 from tests.running_authority import StartAuthority
 from tests.way_in import SETTINGS, YEAR, command_line, environment
 from tests.web.served import free_port
@@ -66,7 +67,7 @@ class Laid:
             path.unlink()
 
 
-@pytest.fixture(params=LAYOUTS)
+@pytest.fixture(params=often(LAYOUTS, "relative elsewhere"))
 def laid(request: pytest.FixtureRequest, tmp_path: Path) -> Laid:
     return Laid(tmp_path, *LAYOUTS[request.param])
 

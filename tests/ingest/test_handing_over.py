@@ -97,6 +97,7 @@ def test_a_question_is_of_a_person_who_looks(archive: WayIn) -> None:
     assert sent.status() == "in review"
 
 
+@pytest.mark.long
 def test_more_than_a_thousand_files_get_one_receipt_and_one_choice(archive: WayIn) -> None:
     sent = Sender(archive)
     sent.bring(b"the first")

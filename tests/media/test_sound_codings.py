@@ -9,6 +9,7 @@ from media.ranges import BytesRanges
 from media.workbench import Workbench
 from tests.media.cleaned import cleaned
 from tests.media.made_videos import ffmpeg, framemd5, numbered, tone
+from tests.often import often
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
@@ -30,7 +31,7 @@ _WAVES = {
 }
 
 
-@pytest.mark.parametrize("coding", list(_WAVES))
+@pytest.mark.parametrize("coding", often(_WAVES, "pcm_mulaw", "pcm_f32le", "adpcm_ms"))
 def test_a_wave_file_of_every_common_coding_is_cleaned_and_sounds_the_same(
     workbench: Workbench, tmp_path: Path, coding: str
 ) -> None:
@@ -43,7 +44,10 @@ def test_a_wave_file_of_every_common_coding_is_cleaned_and_sounds_the_same(
     assert NAME.encode() not in content and b"Lavf" not in content
 
 
-@pytest.mark.parametrize("coding", ["pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_mulaw", "pcm_alaw"])
+@pytest.mark.parametrize(
+    "coding",
+    often(["pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_mulaw", "pcm_alaw"], "pcm_s24le", "pcm_mulaw"),
+)
 def test_a_film_with_plain_sound_is_cleaned_and_sounds_the_same(
     workbench: Workbench, tmp_path: Path, coding: str
 ) -> None:
@@ -56,7 +60,7 @@ def test_a_film_with_plain_sound_is_cleaned_and_sounds_the_same(
     assert NAME.encode() not in content
 
 
-@pytest.mark.parametrize("rate", ["8000", "11025", "16000", "48000"])
+@pytest.mark.parametrize("rate", often(["8000", "11025", "16000", "48000"], "8000", "48000"))
 @pytest.mark.parametrize("wrapped", ["memo.m4a", "memo.3gp"])
 def test_the_delay_of_a_slow_sound_counts_in_samples_and_not_in_seconds(
     workbench: Workbench, tmp_path: Path, rate: str, wrapped: str
