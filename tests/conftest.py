@@ -37,3 +37,18 @@ def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the browser tests, which wait more than they work, among the others, so that no process ends with them."""
+    waiting: dict[Path, list[pytest.Item]] = {}
+    working: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        kind = waiting if "web" in item.path.relative_to(Path(__file__).parent).parts else working
+        kind.setdefault(item.path, []).append(item)
+    spread, left = [], list(waiting.values())
+    for count, some in enumerate(working.values()):
+        while left and (len(waiting) - len(left)) * 3 * len(working) <= count * 4 * len(waiting):
+            spread += left.pop(0)
+        spread += some
+    items[:] = spread + [item for some in left for item in some]

@@ -22,6 +22,8 @@ from tests.way_in import WayIn
 from tests.web.served import TUS, new_token
 from tests.web.test_handing_over import multipart, token_in
 
+_WRONG_CODES = 60
+
 
 class Door:
     """The application in this process, over a small archive."""
@@ -136,10 +138,10 @@ def test_hostile_names_and_words_read_back_the_same(door: Door, strings: list[st
 def test_hostile_text_in_every_form_is_answered_in_words(door: Door, strings: list[str]) -> None:
     client = door.client()
     token = token_in(client.get("/r").get_data(as_text=True))
-    for text in strings:
+    for count, text in enumerate(strings):
         for path in ("/theme", "/forget", "/r", "/r/me/use", "/r/me/answer", "/r/me/stop", "/r/out", "/csp"):
-            if path == "/r" and sum(map(str.isdigit, text)) == 16:
-                continue  # A code that may be one is hashed slowly; the tests of returning do that.
+            if path == "/r" and (count >= _WRONG_CODES or sum(map(str.isdigit, text)) == 16):
+                continue  # Wrong codes are answered slowly, and one that may be right is hashed: see the tests of both.
             form = {"csrf_token": token, "theme": text, "code": text, "use": text, "answer": text, "question": text}
             answer = client.post(path, data=form, environ_overrides=door.caller)
             assert answer.status_code < 500, (path, text)
