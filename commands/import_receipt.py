@@ -6,14 +6,17 @@ the terminal, it is written somewhere and the place is said.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from archive.durable import write_durably
 from archive.errors import TestigoError, UnavailableError
+from archive.jobs import Job, JobState
 from cli import Rooms
 from commands.door import printable
-from commands.talk import Talk
+from commands.talk import Talk, counted
 from custody.receipt_office import issue_receipt
+from custody.stamping import COVERED
 from ingest.reception import Linked, Result, Stored
 
 
@@ -32,7 +35,7 @@ def write_receipt(
         return
     if ask:
         try:
-            rooms.workers.stamping.work(lambda job, _, words: talk.aside(f"Time-stamp {job.subject}: {words}"))
+            rooms.workers.stamping.work(partial(_tell, talk))
         except KeyboardInterrupt:
             talk.insist("Stopped asking the time-stamp authorities; the receipt is written without waiting for them.")
 
@@ -44,6 +47,12 @@ def write_receipt(
     except KeyboardInterrupt:
         put()
         raise
+
+
+def _tell(talk: Talk, job: Job, _state: JobState, words: str) -> None:
+    if words != COVERED:
+        size, _, authority = job.subject.partition("/")
+        talk.aside(f"Time-stamp by {authority}, on the log's first {counted(int(size), 'entry', 'entries')}: {words}")
 
 
 def _put(rooms: Rooms, talk: Talk, content: bytes, number: str, path: Path) -> None:

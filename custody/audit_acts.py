@@ -1,25 +1,26 @@
-"""Acts that need two people, as the log tells them: each lifting and each destruction against who asked, who agreed and
-the holds that stood at that moment.
+"""Acts that need two people, as the log tells them: each lifting, each destruction and each release against a sender's
+word, against who asked, who agreed and the holds that stood at that moment.
 
 The commands decide the same from the log before they act (`standing`); here it is looked at once more, entry by entry,
 whatever made the entries.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
 from archive.access import Action
 from archive.catalogue.holds import holds_on
-from archive.catalogue.records import Approval, Hold, Item, Record, Staff, columns_of
+from archive.catalogue.records import Approval, Hold, Item, Packet, Record, Staff, columns_of
 from archive.errors import IntegrityError
 from custody.audit_accounts import AccountsAudit
 from custody.findings import Found, differs, entries
 from custody.fold import Fold
 from custody.log_reading import ReadEntry
 
-_ACTED_ON = frozenset({Item.kind, Hold.kind, Approval.kind})
+_ACTED_ON = frozenset({Item.kind, Hold.kind, Packet.kind, Approval.kind})
 
 
 class ActsAudit:
@@ -41,12 +42,16 @@ class ActsAudit:
                 continue
             if record["kind"] == Hold.kind and columns.get("status") != "lifted":
                 continue
+            if record["kind"] == Packet.kind and (columns.get("status") != "released" or not _compelled(record)):
+                continue
             try:
                 record_type, values = columns_of(record)
             except IntegrityError:
                 continue  # Named where it is applied.
             yield from self._fold.settle()
-            yield from self._judge(read, record_type(**values))
+            if isinstance(told := record_type(**values), Packet):
+                yield from self._agreed(read, Action.RELEASE_COMPELLED, _agreed_subject(record), told.number)
+            yield from self._judge(read, told)
 
     def _judge(self, read: ReadEntry, record: Record) -> Iterator[Found]:
         match record:
@@ -74,7 +79,7 @@ class ActsAudit:
             words = "One person agreed to what they had asked for themselves."
             yield _wrong("custody/act-unapproved", words, f"approval {approval.id}", read)
 
-    def _agreed(self, read: ReadEntry, act: Action, subject_id: UUID, name: str) -> Iterator[Found]:
+    def _agreed(self, read: ReadEntry, act: Action, subject_id: UUID | None, name: str) -> Iterator[Found]:
         table = Approval.table
         statement = select(table.c.id).where(
             table.c.act == act, table.c.subject_id == subject_id, table.c.status == "approved"
@@ -88,6 +93,19 @@ class ActsAudit:
     def _column(self, record_type: type[Record], record_id: UUID, name: str) -> str | None:
         table = record_type.table
         return self._fold.session.execute(select(table.c[name]).where(table.c.id == record_id)).scalar_one_or_none()
+
+
+def _compelled(record: Mapping[str, Any]) -> bool:
+    """Tell whether a packet holds what a sender does not allow and the law demands."""
+    return bool(record.get("sealed", {}).get("compelled"))
+
+
+def _agreed_subject(record: Mapping[str, Any]) -> UUID | None:
+    """Give what two people are said to have agreed to; None where the record names nothing."""
+    try:
+        return UUID(record["sealed"]["agreed"]["subject"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _wrong(code: str, words: str, subject: str, read: ReadEntry) -> Found:

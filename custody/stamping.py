@@ -13,6 +13,9 @@ from archive.worker import Done, Lease, NotDone
 from custody.publication import timestamp_name
 from custody.timestamps import AttestedTime, Authority, attest, chain_pem
 
+COVERED = "covered by a newer checkpoint"
+"""Of a job that asks nobody any more."""
+
 
 class Stamping:
     """A handler of jobs: asks the authority, verifies the token, keeps it with its chain."""
@@ -47,7 +50,7 @@ class Stamping:
             return NotDone(words="there is no such checkpoint here", final=True)
         # A token that a crash left in the store without its row is not covered: its row is still to be written.
         if self._newer_waits(size, name) and not self._store.exists(timestamp_name(size, name, "tsr")):
-            return Done(words="covered by a newer checkpoint")
+            return Done(words=COVERED)
         try:
             attested = attest(authority, note)
         except IntegrityError as error:

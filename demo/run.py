@@ -51,7 +51,9 @@ def main() -> int:
             str(RECEIPT),
         )
         _testigo("ls")
-        _chapter("3  Time-stamps on the log's checkpoint (a throw-away authority; proves nothing outside this demo)")
+        _chapter(
+            "3  The log's checkpoint, time-stamped above by a throw-away authority: it proves nothing outside this demo"
+        )
         print((ARCHIVE / "store" / "log" / "checkpoint").read_text()[:400].rstrip() + " …")
         _chapter("4  Check everything, and what a seizure today would obtain")
         _testigo("verify")

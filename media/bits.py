@@ -1,4 +1,4 @@
-"""Reading the bits of parameter sets of coded pictures, and whether such a set ends where its parameters end. No I/O.
+"""Reading the bits of what a decoder is told, and whether a unit of it ends where its parameters end. No I/O.
 
 Standard: ITU-T H.264, 7.2, 7.3.1, 9.1 and H.265, 7.2, 7.3.1, 9.2.
 """
@@ -7,22 +7,32 @@ _LONGEST_CODE = 32
 
 
 class Bits:
-    """The bits of one unit without what keeps start codes out of it. Raises of all readings: ValueError at its end."""
+    """The bits of some octets, from the highest on. Raises of all readings: ValueError at the end."""
 
-    def __init__(self, unit: bytes, head: int) -> None:
-        octets = unit[head:].replace(b"\0\0\3", b"\0\0").rstrip(b"\0")
+    def __init__(self, octets: bytes) -> None:
         self._value = int.from_bytes(octets, "big")
-        self._left = 8 * len(octets)
-        self._last = (self._value & -self._value).bit_length() - 1 if self._value else 0
+        self.left = 8 * len(octets)
 
     def take(self, count: int) -> int:
-        if count > self._left:
-            raise ValueError("a set of parameters is cut short")
-        self._left -= count
-        return self._value >> self._left & (1 << count) - 1
+        if count > self.left:
+            raise ValueError("parameters that are cut short")
+        self.left -= count
+        return self._value >> self.left & (1 << count) - 1
 
     def flag(self) -> bool:
         return bool(self.take(1))
+
+    def is_spent(self) -> bool:
+        """Tell whether nothing but zeros is left; cameras write some more than the rest of the last octet."""
+        return not self._value & (1 << self.left) - 1
+
+
+class UnitBits(Bits):
+    """The bits of one unit without what keeps start codes out of it."""
+
+    def __init__(self, unit: bytes, head: int) -> None:
+        super().__init__(unit[head:].replace(b"\0\0\3", b"\0\0").rstrip(b"\0"))
+        self._last = (self._value & -self._value).bit_length() - 1 if self._value else 0
 
     def code(self) -> int:
         """Give a number without a sign (`ue`); one with a sign is as long."""
@@ -56,8 +66,8 @@ class Bits:
 
     def goes_on(self) -> bool:
         """Tell whether anything stands before the last bit that is one (`more_rbsp_data`)."""
-        return self._left - 1 > self._last
+        return self.left - 1 > self._last
 
     def check_end(self) -> None:
-        if self._left - 1 != self._last or not 0 <= self._last < 8:
+        if self.left - 1 != self._last or not 0 <= self._last < 8:
             raise ValueError("something stands behind the parameters")

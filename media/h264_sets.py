@@ -3,7 +3,7 @@
 Standard: ITU-T H.264, 7.3.2.1, 7.3.2.2, E.1.
 """
 
-from media.bits import Bits
+from media.bits import UnitBits
 
 SEQUENCE, PICTURE = 7, 8
 _WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
@@ -14,15 +14,15 @@ def check_h264(unit: bytes) -> None:
     """Read a set of parameters to its end. Raises: ValueError where it has none, or another than its parameters'."""
     kind = unit[0] & 0x1F
     if kind == SEQUENCE:
-        _sequence(Bits(unit, 1))
+        _sequence(UnitBits(unit, 1))
         return
     try:
-        _picture(Bits(unit, 1), lists=2)
+        _picture(UnitBits(unit, 1), lists=2)
     except ValueError:
-        _picture(Bits(unit, 1), lists=6)  # Of pictures whose colours are as fine as their brightness.
+        _picture(UnitBits(unit, 1), lists=6)  # Of pictures whose colours are as fine as their brightness.
 
 
-def _sequence(bits: Bits) -> None:
+def _sequence(bits: UnitBits) -> None:
     profile = bits.take(24) >> 16
     bits.code()
     if profile in _WITH_CHROMA:
@@ -52,7 +52,7 @@ def _sequence(bits: Bits) -> None:
     bits.check_end()
 
 
-def _usability(bits: Bits) -> None:
+def _usability(bits: UnitBits) -> None:
     bits.how_it_is_shown()
     if bits.flag():
         bits.take(65)
@@ -64,7 +64,7 @@ def _usability(bits: Bits) -> None:
         bits.codes(6)
 
 
-def _buffers(bits: Bits) -> bool:
+def _buffers(bits: UnitBits) -> bool:
     if not bits.flag():
         return False
     count = _bounded(bits.code()) + 1
@@ -76,7 +76,7 @@ def _buffers(bits: Bits) -> bool:
     return True
 
 
-def _picture(bits: Bits, *, lists: int) -> None:
+def _picture(bits: UnitBits, *, lists: int) -> None:
     bits.codes(2)
     bits.take(2)
     groups = _bounded(bits.code())
@@ -94,7 +94,7 @@ def _picture(bits: Bits, *, lists: int) -> None:
     bits.check_end()
 
 
-def _groups(bits: Bits, groups: int) -> None:
+def _groups(bits: UnitBits, groups: int) -> None:
     kind = bits.code()
     if kind == 0:
         bits.codes(groups + 1)
@@ -108,7 +108,7 @@ def _groups(bits: Bits, groups: int) -> None:
             bits.take(groups.bit_length())
 
 
-def _lists(bits: Bits, small: int, large: int) -> None:
+def _lists(bits: UnitBits, small: int, large: int) -> None:
     for size in [16] * small + [64] * large:
         if not bits.flag():
             continue

@@ -4,7 +4,7 @@ Extensions other than that of the range are none of a picture that players show,
 Standard: ITU-T H.265, 7.3.2.1 to 7.3.2.3, 7.3.3, 7.3.4, 7.3.7, E.2.
 """
 
-from media.bits import Bits
+from media.bits import UnitBits
 
 _MOST = 1024
 _PROFILE_BITS = 88
@@ -12,7 +12,7 @@ _PROFILE_BITS = 88
 
 def check_hevc(unit: bytes) -> None:
     """Read a set of parameters to its end. Raises: ValueError where it has none, or another than its parameters'."""
-    bits = Bits(unit, 2)
+    bits = UnitBits(unit, 2)
     match unit[0] >> 1 & 0x3F:
         case 32:
             _video(bits)
@@ -25,7 +25,7 @@ def check_hevc(unit: bytes) -> None:
     bits.check_end()
 
 
-def _video(bits: Bits) -> None:
+def _video(bits: UnitBits) -> None:
     bits.take(12)
     sub_layers = bits.take(3)
     bits.take(17)
@@ -47,7 +47,7 @@ def _video(bits: Bits) -> None:
         raise ValueError("parameters of more layers than are shown")
 
 
-def _profile(bits: Bits, sub_layers: int) -> None:
+def _profile(bits: UnitBits, sub_layers: int) -> None:
     bits.take(_PROFILE_BITS + 8)
     told = [(bits.flag(), bits.flag()) for _ in range(sub_layers)]
     bits.take(2 * (8 - sub_layers) if sub_layers else 0)
@@ -55,11 +55,11 @@ def _profile(bits: Bits, sub_layers: int) -> None:
         bits.take(_PROFILE_BITS * profile + 8 * level)
 
 
-def _for_sub_layers(bits: Bits, sub_layers: int) -> None:
+def _for_sub_layers(bits: UnitBits, sub_layers: int) -> None:
     bits.codes(3 * (sub_layers + 1 if bits.flag() else 1))
 
 
-def _sequence(bits: Bits) -> None:
+def _sequence(bits: UnitBits) -> None:
     bits.take(4)
     sub_layers = bits.take(3)
     bits.take(1)
@@ -91,7 +91,7 @@ def _sequence(bits: Bits) -> None:
         bits.take(9)
 
 
-def _only_range(bits: Bits) -> bool:
+def _only_range(bits: UnitBits) -> bool:
     """Tell whether the extension of the range follows. Raises: ValueError where another does."""
     follow = bits.take(8)
     if follow & 0x7F:
@@ -99,7 +99,7 @@ def _only_range(bits: Bits) -> bool:
     return bool(follow)
 
 
-def _scaling(bits: Bits) -> None:
+def _scaling(bits: UnitBits) -> None:
     for size in range(4):
         for _ in range(2 if size == 3 else 6):
             if not bits.flag():
@@ -108,7 +108,7 @@ def _scaling(bits: Bits) -> None:
                 bits.codes((1 if size > 1 else 0) + min(64, 16 << 2 * size))
 
 
-def _short_term(bits: Bits) -> None:
+def _short_term(bits: UnitBits) -> None:
     before = 0
     for number in range(_bounded(bits.code())):
         if number and bits.flag():
@@ -122,7 +122,7 @@ def _short_term(bits: Bits) -> None:
                 bits.take(1)
 
 
-def _usability(bits: Bits, sub_layers: int) -> None:
+def _usability(bits: UnitBits, sub_layers: int) -> None:
     bits.how_it_is_shown()
     bits.take(3)
     if bits.flag():
@@ -141,7 +141,7 @@ def _usability(bits: Bits, sub_layers: int) -> None:
 class _Buffers:
     """What is told of a decoder's buffers; what is common to several is told once."""
 
-    def __init__(self, bits: Bits, sub_layers: int) -> None:
+    def __init__(self, bits: UnitBits, sub_layers: int) -> None:
         self._bits = bits
         self._sub_layers = sub_layers
         self._kinds = 0
@@ -165,7 +165,7 @@ class _Buffers:
                 bits.take(1)
 
 
-def _picture(bits: Bits) -> None:
+def _picture(bits: UnitBits) -> None:
     bits.codes(2)
     bits.take(7)
     bits.codes(3)

@@ -7,6 +7,7 @@ binding, 2.3 (`av1C`); VP9's features in WebM.
 import re
 
 from archive.errors import InputError
+from media.bits import Bits
 from media.pictures.coded import av1_units
 
 ENCODER = re.compile(rb"(?:Lavc[\d.]{0,12}|XviD\d{2,4}[A-Z]?|DivX\d{3,4}[Bb]\d{1,5}p?)?\0*")
@@ -15,23 +16,6 @@ _UNIT = re.compile(rb"\0\0\x01(.)((?:(?!\0\0\x01).)*)", re.DOTALL)
 _SEQUENCE_HEADER = 1
 _OWN_SHAPE, _STATIC, _MOVED = 15, 1, 2
 _RGB = (1, 13, 0)
-
-
-class _Bits:
-    """Raises of all readings: ValueError at the end."""
-
-    def __init__(self, octets: bytes) -> None:
-        self._value = int.from_bytes(octets, "big")
-        self.left = 8 * len(octets)
-
-    def take(self, count: int) -> int:
-        if count > self.left:
-            raise ValueError("parameters that are cut short")
-        self.left -= count
-        return self._value >> self.left & (1 << count) - 1
-
-    def flag(self) -> bool:
-        return bool(self.take(1))
 
 
 def is_plain_mpeg4(octets: bytes) -> bool:
@@ -50,19 +34,19 @@ def _is_plain_part(kind: int, content: bytes) -> bool:
     if kind <= 0x1F:
         return not content.rstrip(b"\0")
     if kind <= 0x2F:
-        return _is_plain_layer(_Bits(content))
+        return _is_plain_layer(Bits(content))
     match kind:
         case 0xB0:
             return len(content) == 1
         case 0xB2:
             return bool(ENCODER.fullmatch(content))
         case 0xB5:
-            return _is_plain_object(_Bits(content))
+            return _is_plain_object(Bits(content))
         case _:
             return False
 
 
-def _is_plain_object(bits: _Bits) -> bool:
+def _is_plain_object(bits: Bits) -> bool:
     if bits.flag():
         bits.take(7)
     if bits.take(4) in (1, 2) and bits.flag():
@@ -72,7 +56,7 @@ def _is_plain_object(bits: _Bits) -> bool:
     return bits.left <= 8
 
 
-def _is_plain_layer(bits: _Bits) -> bool:
+def _is_plain_layer(bits: Bits) -> bool:
     bits.take(9)
     version = bits.take(7) >> 3 if bits.flag() else 1
     if bits.take(4) == _OWN_SHAPE:
@@ -109,7 +93,7 @@ def _is_plain_layer(bits: _Bits) -> bool:
     return not bits.flag() and bits.left <= 8
 
 
-def _matrices(bits: _Bits) -> None:
+def _matrices(bits: Bits) -> None:
     if bits.flag():
         for _ in range(2):
             if bits.flag():
@@ -132,17 +116,17 @@ def is_plain_av1(record: bytes) -> bool:
 def _is_plain_unit(octets: bytes) -> bool:
     if octets[0] & 0xFD != _SEQUENCE_HEADER << 3:
         return False
-    bits = _Bits(octets[2 if octets[0] & 2 else 1 :])
+    bits = Bits(octets[2 if octets[0] & 2 else 1 :])
     _sequence(bits)
     return bits.left <= 8 and _is_last(bits)
 
 
-def _is_last(bits: _Bits) -> bool:
+def _is_last(bits: Bits) -> bool:
     left = bits.left
     return left > 0 and bits.take(left) == 1 << left - 1
 
 
-def _sequence(bits: _Bits) -> None:
+def _sequence(bits: Bits) -> None:
     profile, _, short = bits.take(3), bits.take(1), bits.flag()
     if short:
         bits.take(5)
@@ -160,7 +144,7 @@ def _sequence(bits: _Bits) -> None:
     bits.take(1)
 
 
-def _operating_points(bits: _Bits) -> None:
+def _operating_points(bits: Bits) -> None:
     width = 0
     timed = bits.flag()
     if timed:
@@ -184,7 +168,7 @@ def _operating_points(bits: _Bits) -> None:
             bits.take(4)
 
 
-def _tools(bits: _Bits) -> None:
+def _tools(bits: Bits) -> None:
     bits.take(4)
     ordered = bits.flag()
     if ordered:
@@ -196,7 +180,7 @@ def _tools(bits: _Bits) -> None:
         bits.take(3)
 
 
-def _colours(bits: _Bits, profile: int) -> None:
+def _colours(bits: Bits, profile: int) -> None:
     deep = bits.flag()
     deepest = profile == 2 and deep and bits.flag()
     grey = profile != 1 and bits.flag()

@@ -7,6 +7,8 @@ Standard: ISO/IEC 14496-3, 1.6.2.1 (AudioSpecificConfig), 4.4.1 (GASpecificConfi
 import re
 import struct
 
+from media.bits import Bits
+
 _PLAIN_KINDS = frozenset({1, 2, 3, 4})  # AAC Main, LC, SSR, LTP
 _SPECTRAL, _PARAMETRIC = 5, 29  # each a kind that stands before the kind it widens
 _LATER_SPECTRAL, _LATER_PARAMETRIC = 0x2B7, 0x548
@@ -19,25 +21,9 @@ _COEFFICIENTS = struct.pack("<14h", 256, 0, 512, -256, 0, 0, 192, 64, 240, 0, 46
 _NOTHING_MORE = frozenset({1, 3, 6, 7, 0x50, 0x55, 0x2000, 0xFF})
 
 
-class _Bits:
-    def __init__(self, octets: bytes) -> None:
-        self._value = int.from_bytes(octets, "big")
-        self.left = 8 * len(octets)
-
-    def take(self, count: int) -> int:
-        if count > self.left:
-            raise ValueError("parameters that are cut short")
-        self.left -= count
-        return self._value >> self.left & (1 << count) - 1
-
-    def is_spent(self) -> bool:
-        """Tell whether nothing but zeros is left; cameras write some more than the rest of the last octet."""
-        return not self._value & (1 << self.left) - 1
-
-
 def is_plain_aac(parameters: bytes) -> bool:
     """Tell whether these are the parameters of AAC, with or without what was added for low rates, and no more."""
-    bits = _Bits(parameters)
+    bits = Bits(parameters)
     try:
         kind, channels = _kind(bits), _rate_and_channels(bits)
         if kind in (_SPECTRAL, _PARAMETRIC):
@@ -59,22 +45,22 @@ def is_plain_aac(parameters: bytes) -> bool:
         return False
 
 
-def _kind(bits: _Bits) -> int:
+def _kind(bits: Bits) -> int:
     kind = bits.take(5)
     return 32 + bits.take(6) if kind == 31 else kind
 
 
-def _rate(bits: _Bits) -> None:
+def _rate(bits: Bits) -> None:
     if bits.take(4) == _ESCAPED_RATE:
         bits.take(24)
 
 
-def _rate_and_channels(bits: _Bits) -> int:
+def _rate_and_channels(bits: Bits) -> int:
     _rate(bits)
     return bits.take(4)
 
 
-def _own_layout(bits: _Bits) -> None:
+def _own_layout(bits: Bits) -> None:
     """Read a layout of channels that has no number; an encoder may leave its own name at the end of it."""
     bits.take(10)
     front, side, back, low, data, coupled = (bits.take(width) for width in (4, 4, 4, 2, 3, 4))
@@ -88,7 +74,7 @@ def _own_layout(bits: _Bits) -> None:
         raise ValueError("words behind a layout of channels")
 
 
-def _added_later(bits: _Bits) -> None:
+def _added_later(bits: Bits) -> None:
     if bits.take(11) != _LATER_SPECTRAL or _kind(bits) != _SPECTRAL:
         raise ValueError("no addition that is known")
     if bits.take(1):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -126,3 +127,18 @@ def test_a_time_stamp_on_another_state_is_not_handed_out_and_one_that_is_put_in_
     mixed = json.loads(path.read_text()) | {"timestamps": right["timestamps"]}
     path.write_text(json.dumps(mixed, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
     assert _say(archive, path) == (4, 4)
+
+
+def test_the_script_says_what_it_cannot_read_and_calls_no_receipt_wrong_for_it(
+    archive: SmallArchive, received: tuple[Item, EntryRef], tmp_path: Path
+) -> None:
+    path = tmp_path / "receipt.json"
+    _issue(archive, received, path)
+    for words in ([str(tmp_path / "nowhere.json")], [str(path), "--root", str(tmp_path / "nowhere.pem")]):
+        found = subprocess.run([str(SCRIPT), *words], capture_output=True, text=True, check=False)
+        assert (found.returncode, found.stdout) == (2, "")
+        assert "cannot be read" in found.stderr and "Traceback" not in found.stderr
+    without = [sys.executable, str(SCRIPT), str(path)]
+    found = subprocess.run(without, capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
+    assert found.returncode == 2
+    assert "This needs the openssl program." in found.stderr and "Traceback" not in found.stderr

@@ -4,18 +4,23 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
 from archive.access import Action
+from archive.catalogue.records import Packet, columns_of
 from archive.catalogue.senders import packets_of_visit
 from archive.errors import AccessError, ConflictError, DisclosureError, InputError, IntegrityError
 from archive.types import Actor, Audience, Outcome, Role
 from custody.accounts import admit, as_actor
+from custody.drafts import Draft
+from custody.entries import EventKind
 from export.consent import Why
 from export.gate import refuse_copy
 from export.packet_verifier import Options, verify_packet
@@ -224,6 +229,17 @@ def test_what_the_law_demands_goes_with_two_people_and_says_so_in_the_packet(arc
     with pytest.raises(AccessError) as caught:
         build(archive, tmp_path / "again", Audience.LITIGATION, **said, actor=other)
     assert caught.value.code == "export/second-person-needed", "an agreement is good once"
+    # Whoever has the log's keys can enter what the command refuses: a second packet on the same agreement.
+    record = next(value for value in released.all("record") if value["kind"] == "packet")
+    kind, columns = columns_of(record)
+    packet, agreed = cast(Packet, kind(**columns)), record["sealed"]
+    for number, closed in (("P-2026-0098", agreed), ("P-2026-0099", {**agreed, "agreed": None})):
+        values = (("record", replace(packet, id=uuid4(), number=number).to_log(closed)),)
+        archive.rooms.ledger.record(Draft(event=EventKind.DISSEMINATION, actor=archive.actor, values=values))
+    archive.rooms.publisher.publish()
+    told = [json.loads(line) for line in run_testigo(archive.home, "verify", "--json").stdout.splitlines()]
+    unapproved = [line["subject"].split()[0] for line in told if line.get("code") == "custody/act-unapproved"]
+    assert unapproved == ["P-2026-0098", "P-2026-0099"]
 
 
 def test_a_stop_names_the_packets_that_hold_it_already(archive: WayIn, tmp_path: Path) -> None:
