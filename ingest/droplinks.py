@@ -44,6 +44,8 @@ ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 QUESTIONS = ("when", "where", "filmed_by_you", "happened", "told", "contact")
 WORDING = "plain-1"
 ONCE, MANY = "once", "many"
+LEAST_VISITS = 100
+"""So many visits that bring no file may begin through any link; through one that takes more files, as many as files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +218,11 @@ class DropLinks:
             return None
         if link.uses == ONCE and visits_through(session, link.id):
             return None
-        return link.most_octets - octets_through(session, link.id), link.most_files - files_through(session, link.id)
+        visits, files = visits_through(session, link.id), files_through(session, link.id)
+        # Each visit costs a key file and an entry that nobody may remove: whoever only begins them ends with the link.
+        if visits - files >= max(link.most_files, LEAST_VISITS):
+            return None
+        return link.most_octets - octets_through(session, link.id), link.most_files - files
 
     def _label(self, code: str, key: bytes, found: tuple[DropLink, int] | None) -> str:
         identity = _label_key(key, code)

@@ -11,6 +11,7 @@ import pytest
 from archive.catalogue.drops import files_through, link_by_number, octets_through, visits_through
 from archive.errors import ConflictError, NotFoundError
 from commands.drop_rooms import DropRooms
+from ingest import droplinks
 from ingest.droplinks import Terms
 from ingest.told import Told
 from tests.ingest.test_rescuing import Brought
@@ -115,3 +116,21 @@ def test_a_file_that_goes_on_is_no_new_one(archive: WayIn) -> None:
     link.drop.uploads.append(address, 0, Brought(bytes(4)), 4)
     assert link.drop.uploads.append(address, 4, Brought(bytes(6)), 6).offset == 10
     link.drop.close()
+
+
+def test_whoever_only_begins_visits_ends_with_the_link(archive: WayIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(droplinks, "LEAST_VISITS", 4)
+    link = Link(archive, Terms(most_files=2))
+    begun = os.urandom(32)
+    address = link.begin(10, begun)
+    for _ in range(3):
+        link.begin(10)
+    assert at_once(lambda _: link.begin(10)) == ["drop/no-such-code"] * MANY
+    with pytest.raises(NotFoundError):
+        link.drop.links.find(link.code)
+    # Who was there before goes on, and with each file that comes there is a place for one more.
+    link.drop.uploads.append(address, 0, Brought(bytes(10)), 10)
+    link.drop.uploads.create(begun, link.code, Told(name="b.bin"), 10)
+    link.begin(10)
+    link.drop.close()
+    assert link.through()[0] == 5
