@@ -108,7 +108,7 @@ def test_power_cuts_lose_much_where_syncs_are_lies(kind: FileSystem, tmp_path: P
 
 @pytest.mark.usefixtures("tracing")
 def test_a_fault_at_some_system_calls_of_an_import_loses_nothing(tmp_path: Path) -> None:
-    nothing_lost(syscall_sweep.run(small_import(), tmp_path, tries=8, seed=SEED))
+    nothing_lost(syscall_sweep.run(small_import(), tmp_path, tries=4, seed=SEED))
 
 
 @pytest.mark.root

@@ -27,6 +27,7 @@ from export.packet_verifier import Options, verify_packet
 from export.request import BuiltPacket, PacketRequest
 from ingest.consents import Rung
 from tests.export.test_linked_evidence import everything_in, wrong_in
+from tests.often import often
 from tests.senders import Sender
 from tests.way_in import AN_HOUR_AGO, WayIn, arrival, run_testigo
 
@@ -93,21 +94,24 @@ def test_what_was_stopped_is_in_no_packet_and_the_packet_says_how_many(archive: 
 
 @pytest.mark.parametrize(
     ("audience", "reasons"),
-    [
-        (Audience.COUNSEL, {}),
+    often(
+        [
+            (Audience.COUNSEL, {}),
+            (Audience.COURT, {"legal": Why.OTHER_USE, "open": Why.NOT_HANDED_OVER}),
+            (Audience.LITIGATION, {"legal": Why.OTHER_USE, "open": Why.NOT_HANDED_OVER}),
+            (Audience.IMMIGRATION, {"legal": Why.OTHER_USE, "open": Why.NOT_HANDED_OVER}),
+            (
+                Audience.PRESS,
+                {
+                    "legal": Why.OTHER_USE,
+                    "court": Why.OTHER_USE,
+                    "press": Why.ONLY_HIDDEN,
+                    "open": Why.NOT_HANDED_OVER,
+                },
+            ),
+        ],
         (Audience.COURT, {"legal": Why.OTHER_USE, "open": Why.NOT_HANDED_OVER}),
-        (Audience.LITIGATION, {"legal": Why.OTHER_USE, "open": Why.NOT_HANDED_OVER}),
-        (Audience.IMMIGRATION, {"legal": Why.OTHER_USE, "open": Why.NOT_HANDED_OVER}),
-        (
-            Audience.PRESS,
-            {
-                "legal": Why.OTHER_USE,
-                "court": Why.OTHER_USE,
-                "press": Why.ONLY_HIDDEN,
-                "open": Why.NOT_HANDED_OVER,
-            },
-        ),
-    ],
+    ),
 )
 def test_an_item_goes_only_where_its_sender_allows(
     archive: WayIn, tmp_path: Path, audience: Audience, reasons: dict[str, Why]

@@ -484,7 +484,7 @@ def _prove_each_file_came_in_once(home: Path, digests: dict[str, str]) -> None:
 
 
 def test_killed_at_random_instants_an_import_still_takes_each_file_in_once(at_rest: Path, tmp_path: Path) -> None:
-    _kill_and_go_on(at_rest, tmp_path / "card", files=60, octets=150_000, kills=10)
+    _kill_and_go_on(at_rest, tmp_path / "card", files=36, octets=150_000, kills=6)
 
 
 @pytest.mark.long

@@ -22,6 +22,7 @@ from tests.conftest import CorpusFinder
 from tests.media import office_samples
 from tests.media.cleaned import cleaned, left_in
 from tests.media.conftest import SETTINGS, VECTORS
+from tests.often import often
 
 SUFFIXES = (".pdf", ".docx", ".odt", ".ods", ".odg", ".odf", ".epub", ".doc", ".rtf", ".html", ".css")
 PICTURE = (VECTORS / "gps-and-serial-number.jpg").read_bytes()
@@ -234,11 +235,12 @@ def test_archives_and_old_office_files_are_refused(bench: Workbench, word: str) 
         cleaned(bench, word.encode("latin-1") + bytes(600))
 
 
-def test_documents_of_the_corpus_leave_nothing_behind(bench: Workbench, corpus: CorpusFinder) -> None:
+@pytest.mark.parametrize("step", often([3, 1], 3))
+def test_documents_of_the_corpus_leave_nothing_behind(bench: Workbench, corpus: CorpusFinder, step: int) -> None:
     folder = corpus("media-metadata")
     truth = json.loads((folder / "truth.json").read_text())
     done, refused = [], {}
-    for entry in (each for each in truth if each["file"].lower().endswith(SUFFIXES)):
+    for entry in [each for each in truth if each["file"].lower().endswith(SUFFIXES)][::step]:
         original = (folder / entry["file"]).read_bytes()
         try:
             _, copy = cleaned(bench, original)
@@ -253,7 +255,7 @@ def test_documents_of_the_corpus_leave_nothing_behind(bench: Workbench, corpus: 
         elif copy.startswith(b"PK"):
             assert office_samples.words_of(copy) == office_samples.words_of(original), entry["file"]
     with_needles = [entry for entry in done if entry["needles"]]
-    assert len(with_needles) >= 17, refused
+    assert len(with_needles) >= 17 // step, refused
     assert all(re.search(r"cannot be cleaned: .+\. The original is kept", why) for why in refused.values()), refused
 
 

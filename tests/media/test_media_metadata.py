@@ -31,9 +31,12 @@ from tests.media.cleaned_corpus import (
     seen,
     text_of,
 )
+from tests.often import often
 
 LEAST_CLEANED = 0.82
 """mat2, the best of the peers, cleans 0.76 of the whole set."""
+
+_FILES, _NEEDLES = 142, 485
 
 _PLACE_OR_PERSON = re.compile(
     r"GPS|Latitude|Longitude|Serial|Owner|Artist|Author|By-?line|Creator|Software|^Make$|^Model$|HostComputer|"
@@ -63,9 +66,12 @@ _MAT2_SAYS_OF_ANY = {
 }
 
 
-@pytest.fixture(scope="module")
-def outcomes(workbench: Workbench, corpus: CorpusFinder) -> dict[Audience, list[Outcome]]:
-    return clean_all(workbench, corpus("media-metadata"), (Audience.PRESS, Audience.VAULT))
+@pytest.fixture(scope="module", params=often(["a fourth of the files", "all files"], "a fourth of the files"))
+def outcomes(
+    request: pytest.FixtureRequest, workbench: Workbench, corpus: CorpusFinder
+) -> dict[Audience, list[Outcome]]:
+    step = 1 if request.param == "all files" else 4
+    return clean_all(workbench, corpus("media-metadata"), (Audience.PRESS, Audience.VAULT), step)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +97,8 @@ def cleaned(press: list[Outcome]) -> list[Outcome]:
 
 
 def test_nothing_that_was_to_go_is_left_in_anything_called_clean(press: list[Outcome]) -> None:
-    assert sum(len(each.needles) for each in press) == 485
+    found = sum(len(each.needles) for each in press)
+    assert found == _NEEDLES if len(press) == _FILES else found > _NEEDLES // 8
     left = [
         f"{each.name}: {needle}"
         for each in cleaned(press)
@@ -139,7 +146,7 @@ def test_the_same_in_exiftools_own_plain_words(copies: dict[Path, Outcome]) -> N
     command = ["exiftool", "-ee", "-a", "-G1", "-s", "-u", "-x", "System:all", *map(str, copies)]
     said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300).stdout
     told = [line for line in said.splitlines() if re.match(r"\[", line)]
-    assert len(told) > 1000
+    assert len(told) > 7 * len(copies)
     bad = []
     for line in told:
         group, name, value = re.fullmatch(r"\[([^\]]*)\]\s+(\S+)\s*: ?(.*)", line).groups()  # type: ignore[union-attr]
@@ -210,7 +217,7 @@ def _same_colours(before: bytes | None, after: bytes | None) -> bool:
 
 
 def test_keeping_keeps_every_octet(outcomes: dict[Audience, list[Outcome]]) -> None:
-    assert len(outcomes[Audience.VAULT]) == 142
+    assert len(outcomes[Audience.VAULT]) >= _FILES // 4
     for each in outcomes[Audience.VAULT]:
         assert each.verdict is not None, (each.name, each.refusal)
         assert each.verdict.whole

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
+from tests.often import often
 from tests.way_in import SETTINGS, run_testigo
 from tests.web.phone import AXE, CHROMIUM, FLAGS, ROOT, film, phone, wait_for_state
 from tests.web.served import Served, serving
@@ -159,7 +160,7 @@ def test_every_page_in_every_language_can_be_used_by_everyone(
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", often(LANGUAGES, "es-US", "bn"))
 def test_twice_as_large_text_fits_on_the_smallest_phone(
     served: Served, browser: Browser, been_there: dict[str, Any], language: str
 ) -> None:
@@ -213,7 +214,7 @@ def light(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield site
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", often(LANGUAGES, "en", "bn"))
 def test_the_drop_page_is_light_before_a_file_is_chosen(
     light: Served, playwright: Playwright, tmp_path: Path, language: str
 ) -> None:

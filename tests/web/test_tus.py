@@ -25,6 +25,7 @@ import pytest
 from archive.catalogue.items import list_items
 from archive.segmentfiles import segment_numbers
 from archive.segments import list_uploads
+from tests.often import often
 from tests.way_in import ROOT, Watcher
 from tests.web.cutting_proxy import CuttingProxy, close_hard
 from tests.web.served import OCTETS, TUS, Answer, Served, new_token, serving
@@ -253,8 +254,9 @@ def test_a_link_for_one_observer_takes_all_of_theirs_and_nobody_elses(served: Se
 # ── one writer at a time ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_of_two_requests_that_race_the_file_comes_out_right(served: Served) -> None:
-    for seed in range(1, 51):
+@pytest.mark.parametrize("races", often([10, 50], 10))
+def test_of_two_requests_that_race_the_file_comes_out_right(served: Served, races: int) -> None:
+    for seed in range(1, races + 1):
         data = content(200_000, seed)
         where = made(served, len(data), sha256=sha256(data))
 
