@@ -13,6 +13,8 @@ from threading import Event, Thread
 from typing import Any, BinaryIO, Self
 from uuid import UUID
 
+from click.testing import CliRunner
+
 from archive.age.recipients import KeyIdentity, KeyKind, generate_identity, parse_identity
 from archive.age.seekable import SeekableReader
 from archive.age.stream import open_bytes
@@ -21,6 +23,7 @@ from archive.catalogue.incidents import incidents_by_id
 from archive.catalogue.items import objects_of
 from archive.catalogue.records import Incident, Item
 from archive.types import StaffId
+from cli import main
 from commands.account import os_user
 from custody.accounts import actor_of
 from custody.founding import Founded
@@ -204,6 +207,13 @@ def run_testigo(home: Path, *words: str, **options: Any) -> subprocess.Completed
     return subprocess.run(
         command_line(*words), env=environment(home), capture_output=True, text=True, check=False, **options
     )
+
+
+def run_here(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process: there are many, and their start is mostly not what is looked at."""
+    done = CliRunner().invoke(main, list(words), env={"TESTIGO_HOME": str(home)}, prog_name="testigo")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
 
 def command_line(*words: str) -> list[str]:

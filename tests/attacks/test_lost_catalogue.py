@@ -10,20 +10,19 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from click.testing import CliRunner
 
 from archive.age.keyring import Keyring
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import list_staff
 from archive.catalogue.records import RECORD_TYPES, Person
 from archive.types import Finding, Owner, OwnerKind, Role
-from cli import main, utc_now
+from cli import utc_now
 from custody.accounts import as_actor
 from custody.drafts import Draft
 from custody.entries import EventKind
 from tests.archives import PASSPHRASE
 from tests.attacks.insider import Insider, audit
-from tests.way_in import SAMPLES, SETTINGS, YEAR, WayIn, run_testigo
+from tests.way_in import SAMPLES, SETTINGS, YEAR, WayIn, run_here, run_testigo
 from tests.web.served import Browser, Served, new_token, serving
 from tests.web.test_handing_over import post, return_code, send
 from tests.web.test_tus import content
@@ -33,9 +32,8 @@ NOT_OF_THE_LOG = {"job", "sqlite_sequence", "slip", "upload"}
 
 
 def _run(home: Path, *words: str, status: int = 0) -> str:
-    """Run a command in this process: there are many, and their start is not what is looked at."""
-    done = CliRunner().invoke(main, list(words), env={"TESTIGO_HOME": str(home)}, prog_name="testigo")
-    assert done.exit_code == status, (words, done.stdout, done.stderr, done.exception)
+    done = run_here(home, *words)
+    assert done.returncode == status, (words, done.stdout, done.stderr)
     return done.stdout
 
 

@@ -29,7 +29,7 @@ from ingest.consents import Rung
 from tests.export.test_linked_evidence import everything_in, wrong_in
 from tests.often import often
 from tests.senders import Sender
-from tests.way_in import AN_HOUR_AGO, WayIn, arrival, run_testigo
+from tests.way_in import AN_HOUR_AGO, WayIn, arrival, run_here
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_what_the_law_demands_goes_with_two_people_and_says_so_in_the_packet(arc
         values = (("record", replace(packet, id=uuid4(), number=number).to_log(closed)),)
         archive.rooms.ledger.record(Draft(event=EventKind.DISSEMINATION, actor=archive.actor, values=values))
     archive.rooms.publisher.publish()
-    told = [json.loads(line) for line in run_testigo(archive.home, "verify", "--json").stdout.splitlines()]
+    told = [json.loads(line) for line in run_here(archive.home, "verify", "--json").stdout.splitlines()]
     unapproved = [line["subject"].split()[0] for line in told if line.get("code") == "custody/act-unapproved"]
     assert unapproved == ["P-2026-0098", "P-2026-0099"]
 
@@ -302,16 +302,16 @@ def test_the_command_line_says_what_is_withheld_and_whom_to_tell(tmp_path: Path)
         words += ["--audience", "counsel"]
         with archive.unlocked():
             archive.rooms.database.close()
-            lost = run_testigo(archive.home, *words[:-2], str(tmp_path / "none"))
-            planned = run_testigo(archive.home, *words, "--dry-run", str(tmp_path / "p"))
-            explained = run_testigo(archive.home, *words, "--explain", str(tmp_path / "p"))
-            built = run_testigo(archive.home, *words, str(tmp_path / "p"))
+            lost = run_here(archive.home, *words[:-2], str(tmp_path / "none"))
+            planned = run_here(archive.home, *words, "--dry-run", str(tmp_path / "p"))
+            explained = run_here(archive.home, *words, "--explain", str(tmp_path / "p"))
+            built = run_here(archive.home, *words, str(tmp_path / "p"))
             archive.clock.now = datetime.now(UTC) - timedelta(seconds=2)  # The others' clock is the machine's.
             goes.stop()
             archive.rooms.database.close()
-            listed = run_testigo(archive.home, "packet", "ls")
-        locked = run_testigo(archive.home, "packet", "ls", "--json")
-        received = run_testigo(archive.home, "drop", "received")
+            listed = run_here(archive.home, "packet", "ls")
+        locked = run_here(archive.home, "packet", "ls", "--json")
+        received = run_here(archive.home, "drop", "received")
     assert (lost.returncode, built.returncode, planned.returncode, explained.returncode) == (1, 3, 3, 3), lost.stderr
     assert "export/audience-needed" in lost.stderr
     for said in (planned.stdout, explained.stdout, built.stdout):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.way_in import AN_HOUR_AGO, SETTINGS, WayIn, command_line, environment, run_testigo
+from tests.way_in import AN_HOUR_AGO, SETTINGS, WayIn, command_line, environment, run_here
 
 TUS = {"Tus-Resumable": "1.0.0"}
 OCTETS = {**TUS, "Content-Type": "application/offset+octet-stream"}
@@ -54,7 +54,7 @@ class Served:
         self.log = home.parent / f"{home.name}-server.log"
 
     def new_link(self, *options: str) -> str:
-        found = run_testigo(self.home, "drop", "new", "-i", self.archive.raid.number, "--json", *options)
+        found = run_here(self.home, "drop", "new", "-i", self.archive.raid.number, "--json", *options)
         assert found.returncode == 0, found.stderr
         return str(json.loads(found.stdout.splitlines()[-1])["code"])
 

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, Playwright, Request, Route
 
 from archive.catalogue.items import list_items
 from tests.often import often
-from tests.way_in import run_testigo
+from tests.way_in import run_here
 from tests.web.phone import (
     all_copied,
     dialogs_of,
@@ -508,14 +508,14 @@ def test_a_link_that_ends_in_the_middle_leaves_the_files_to_another_code(
 ) -> None:
     begun, untouched = film(tmp_path, "begun.mp4", 2 * MIB), film(tmp_path, "untouched.mp4", 90_000)
     ending = served.new_link()
-    listed = run_testigo(served.home, "drop", "ls", "--json").stdout.splitlines()
+    listed = run_here(served.home, "drop", "ls", "--json").stdout.splitlines()
     number = max(json.loads(line)["drop_link"] for line in listed)
     with WeakLine(served.port, rate=300_000) as line, phone(playwright) as context:
         page = opened(context, served, line, ending)
         page.set_input_files("#files", [begun, untouched])
         until(lambda: safe_octets(page) > 0)
         until(lambda: all_copied(page))
-        assert run_testigo(served.home, "drop", "revoke", number, "--reason", "test").returncode == 0
+        assert run_here(served.home, "drop", "revoke", number, "--reason", "test").returncode == 0
         page.reload()
         expect(page.locator("main")).to_contain_text("This link takes no more files. What you sent is kept.")
         page.get_by_role("link", name="Enter a code").click()

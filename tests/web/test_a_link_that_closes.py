@@ -16,7 +16,7 @@ from ingest.consents import Rung
 from ingest.droplinks import Terms
 from ingest.told import Told
 from tests.ingest.test_rescuing import Brought
-from tests.way_in import WayIn, run_testigo
+from tests.way_in import WayIn, run_here
 from tests.web.served import Browser, Served, serving
 from tests.web.test_handing_over import multipart, token_in
 
@@ -36,7 +36,7 @@ def test_whoever_sent_something_through_a_link_that_was_revoked_adds_words_and_g
     where = served.create(9, visit, filename="v.txt").headers["Location"]
     served.patch(where, 0, b"123456789")
     served.wait_for(where, "safe")
-    revoked = run_testigo(served.home, "drop", "revoke", f"D-{served.archive.clock().year}-0001")
+    revoked = run_here(served.home, "drop", "revoke", f"D-{served.archive.clock().year}-0001")
     assert revoked.returncode == 0, revoked.stderr
     for path in (f"/d/{code}", "/d/-"):
         again = browser.get(path)

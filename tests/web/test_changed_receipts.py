@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from cli import main
 from tests.changed_receipts import changes_of, older_forms
 from tests.often import often
-from tests.way_in import ROOT, run_testigo
+from tests.way_in import ROOT, run_here
 from tests.web.phone import phone
 from tests.web.served import Served, serving
 from tests.web.test_handing_over import multipart, send, token_in
@@ -131,7 +131,7 @@ def test_an_imports_receipt_changed_in_any_way_is_refused(served: Served, checke
     for number in range(2):
         (folder / f"{number}.bin").write_bytes(content(5000, 80 + number))
     given = tmp_path / "given.json"
-    made = run_testigo(served.home, "import", str(folder), "-i", served.archive.raid.number, "--receipt", str(given))
+    made = run_here(served.home, "import", str(folder), "-i", served.archive.raid.number, "--receipt", str(given))
     assert made.returncode == 0, made.stderr
     names = refuses_each_change(checkers, given.read_bytes())
     assert "use" in names, "a use that nobody stated cannot be put in"

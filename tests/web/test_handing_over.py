@@ -17,7 +17,7 @@ from archive.catalogue.drops import deliveries_of, newest_consent, visit_by_numb
 from archive.catalogue.items import list_items
 from custody.receipt import parse_receipt
 from custody.receipt_checking import verify_receipt
-from tests.way_in import ROOT, Watcher, run_testigo
+from tests.way_in import ROOT, Watcher, run_here
 from tests.web.served import TUS, Browser, Served, serving
 from tests.web.test_tus import content, sha256
 
@@ -138,7 +138,7 @@ def test_a_receipt_proves_by_itself_and_a_changed_one_is_refused(served: Served,
     # The archive "loses" the item; neither the receipt nor whoever checks it needs the archive.
     told = subprocess.run(independent, capture_output=True, check=False)
     assert told.returncode == 3 and b"CANNOT TELL when" in told.stdout and b"DOES NOT" not in told.stdout
-    assert run_testigo(tmp_path / "nowhere", "receipt", "check", str(path), "--log-key", str(keys)).returncode == 3
+    assert run_here(tmp_path / "nowhere", "receipt", "check", str(path), "--log-key", str(keys)).returncode == 3
     changed = json.loads(answer.body)
     changed["items"][0]["sha256"] = hashlib.sha256(b"other").hexdigest()
     forged = json.dumps(changed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -153,7 +153,7 @@ def test_coming_back_by_the_code_alone(served: Served) -> None:
     code = return_code(page)
     number = re.search(r"TG-\d{4}-\d{5}", page)
     assert number
-    asked = run_testigo(served.home, "drop", "ask", number[0], "Which way did they drive?")
+    asked = run_here(served.home, "drop", "ask", number[0], "Which way did they drive?")
     assert asked.returncode == 0, asked.stderr
 
     other = Browser(served)
@@ -192,7 +192,7 @@ def test_coming_back_by_the_code_alone(served: Served) -> None:
     assert (consent.version, consent.level, consent.audiences) == (4, "vault_only", "")
     archive.rooms.close()
     assert other.get("/d/-").status == 404, "after stop nothing more is taken"
-    asked = run_testigo(served.home, "drop", "ask", number[0], "And the colour?")
+    asked = run_here(served.home, "drop", "ask", number[0], "And the colour?")
     assert asked.returncode == 0, asked.stderr
     after = other.get("/r/me").text
     assert "Nothing can be added or answered here any more" in after

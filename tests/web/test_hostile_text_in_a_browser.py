@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, FilePayload, Pag
 from archive.catalogue.items import list_items
 from ingest.entering import safe_text
 from tests.conftest import CorpusFinder
-from tests.way_in import run_testigo
+from tests.way_in import run_here
 from tests.web.phone import dialogs_of, phone, wait_for_state
 from tests.web.served import Served
 
@@ -107,7 +107,7 @@ def test_what_was_sent_written_asked_and_labelled_reads_back_the_same_and_runs_n
         watched.is_calm()
         number = page.locator("dd.mono").first.inner_text()
         returning = " ".join(page.locator(".code span").all_inner_texts())
-        asked = run_testigo(served.home, "drop", "ask", number, "--", question)
+        asked = run_here(served.home, "drop", "ask", number, "--", question)
         assert asked.returncode == 0, asked.stderr
         page.goto(f"http://localhost:{served.port}/r")
         page.fill("#code", returning)

@@ -16,7 +16,7 @@ from ingest.finishing import Finishing
 from ingest.tokens import visit_id
 from ingest.told import Told
 from tests.ingest.test_rescuing import Brought
-from tests.way_in import SETTINGS, WayIn, run_testigo
+from tests.way_in import SETTINGS, WayIn, run_here
 from tests.web.served import Answer, Browser, Served, serving
 from tests.web.test_handing_over import multipart, token_in
 from tests.web.test_tus import content
@@ -64,7 +64,7 @@ def test_the_first_part_of_a_file_that_is_too_large_is_an_incomplete_item_and_it
         "received": MIB, "declared": len(large), "why": "larger than a form without scripts brings",
     }  # fmt: skip
     archive.rooms.close()
-    (shown,) = [line for line in run_testigo(served.home, "jobs").stdout.splitlines() if "rescue" in line] or [""]
+    (shown,) = [line for line in run_here(served.home, "jobs").stdout.splitlines() if "rescue" in line] or [""]
     assert not shown, "nothing waits for a rescue"
 
 

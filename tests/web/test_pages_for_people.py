@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.often import often
-from tests.way_in import SETTINGS, run_testigo
+from tests.way_in import SETTINGS, run_here
 from tests.web.phone import AXE, CHROMIUM, FLAGS, ROOT, film, phone, wait_for_state
 from tests.web.served import Served, serving
 from web.languages import LANGUAGES as LANGUAGES_BY_NAME
@@ -347,7 +347,7 @@ def test_the_lock_file_of_the_bundles_names_no_address() -> None:
 
 
 def test_the_operator_sees_which_languages_are_drafts(served: Served) -> None:
-    said = run_testigo(served.home, "doctor").stdout
+    said = run_here(served.home, "doctor").stdout
     line = next(line for line in said.splitlines() if "languages" in line)
     for code, name in LANGUAGES_BY_NAME.items():
         assert (name in said) == (adopted_by(code) is None), line

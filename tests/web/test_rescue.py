@@ -7,7 +7,7 @@ from archive.catalogue.items import list_items
 from archive.catalogue.records import Visit
 from archive.segments import list_uploads
 from tests.archives import PASSPHRASE
-from tests.way_in import run_testigo
+from tests.way_in import run_here
 from tests.web.served import Served, new_token, serving
 from tests.web.test_tus import content, made
 
@@ -20,20 +20,20 @@ def test_a_half_done_upload_is_rescued_after_an_unlock_to_the_last_acknowledged_
         where, empty = made(served, len(data), filename="lost.mp4"), made(served, 10)
         assert served.patch(where, 0, data[:300_001]).status == 204
         assert served.patch(where, 300_001, data[300_001:600_002]).status == 204
-        locked = run_testigo(served.home, "drop", "rescue", "--all")
+        locked = run_here(served.home, "drop", "rescue", "--all")
         assert locked.returncode == 12, "without the office's key nothing of it opens"
         assert len(list_uploads(served.home / "uploads")) == 2
-        opened = run_testigo(served.home, "unlock", "--minutes", "5", "--passphrase-file", str(passphrase))
+        opened = run_here(served.home, "unlock", "--minutes", "5", "--passphrase-file", str(passphrase))
         assert opened.returncode == 0, opened.stderr
         try:
-            fresh = run_testigo(served.home, "drop", "rescue")
+            fresh = run_here(served.home, "drop", "rescue")
             assert "No upload waits" in fresh.stdout, "an upload that may go on is left alone"
-            rescued = run_testigo(served.home, "drop", "rescue", "--all")
+            rescued = run_here(served.home, "drop", "rescue", "--all")
             assert rescued.returncode == 0, rescued.stderr
             assert "1 unfinished upload became an item" in rescued.stdout
-            assert run_testigo(served.home, "verify", "--full").returncode in (0, 3)
+            assert run_here(served.home, "verify", "--full").returncode in (0, 3)
         finally:
-            run_testigo(served.home, "lock")
+            run_here(served.home, "lock")
         assert served.patch(where, 600_002, data[600_002:]).status == 410
         assert served.state(where) == "incomplete"
         assert served.head(empty).status == 410
@@ -62,12 +62,12 @@ def test_a_rebuilt_catalogue_finds_unfinished_uploads_again(tmp_path: Path) -> N
     finally:
         served.stop()
     (served.home / "catalogue.sqlite").rename(tmp_path / "lost.sqlite")
-    rebuilt = run_testigo(served.home, "rebuild", "--yes", "--passphrase-file", str(passphrase))
+    rebuilt = run_here(served.home, "rebuild", "--yes", "--passphrase-file", str(passphrase))
     assert rebuilt.returncode in (0, 3), rebuilt.stderr
-    opened = run_testigo(served.home, "unlock", "--minutes", "5", "--passphrase-file", str(passphrase))
+    opened = run_here(served.home, "unlock", "--minutes", "5", "--passphrase-file", str(passphrase))
     assert opened.returncode == 0, opened.stderr
     try:
-        rescued = run_testigo(served.home, "drop", "rescue", "--all")
+        rescued = run_here(served.home, "drop", "rescue", "--all")
         assert "1 unfinished upload became an item" in rescued.stdout, rescued.stdout + rescued.stderr
     finally:
-        run_testigo(served.home, "lock")
+        run_here(served.home, "lock")

@@ -12,7 +12,7 @@ from archive.age.recipients import KeyKind, generate_identity, parse_recipient
 from archive.age.stream import open_bytes, seal_bytes
 from archive.catalogue.items import list_items
 from tests.archives import PASSPHRASE
-from tests.way_in import SETTINGS, Watcher, run_testigo
+from tests.way_in import SETTINGS, Watcher, run_here
 from tests.web.served import TUS, Served, new_token, serving
 from tests.web.test_tus import content, sha256
 
@@ -111,12 +111,12 @@ def test_a_sealed_copy_that_broke_off_is_rescued_as_far_as_it_opens(served: Serv
     copy = sealed_by_a_phone(served, data)
     where = begun(served, copy, data)
     assert served.patch(where, 0, copy[:300_000]).status == 204
-    opened = run_testigo(served.home, "unlock", "--minutes", "5", "--passphrase-file", str(passphrase))
+    opened = run_here(served.home, "unlock", "--minutes", "5", "--passphrase-file", str(passphrase))
     assert opened.returncode == 0, opened.stderr
     try:
-        assert "1 unfinished" in run_testigo(served.home, "drop", "rescue", "--all").stdout
+        assert "1 unfinished" in run_here(served.home, "drop", "rescue", "--all").stdout
     finally:
-        run_testigo(served.home, "lock")
+        run_here(served.home, "lock")
     stored, entry = newest(served)
     assert data.startswith(stored)
     assert len(stored) > 300_000 - 65_536 - 6000, "all but the piece that was under way, and the header"

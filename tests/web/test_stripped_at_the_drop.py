@@ -11,7 +11,7 @@ from archive.segments import list_uploads
 from custody.receipt_checking import verify_receipt
 from tests.archives import PASSPHRASE
 from tests.ingest.test_stripping import BROKEN, STRIP
-from tests.way_in import SAMPLES, SETTINGS, run_testigo
+from tests.way_in import SAMPLES, SETTINGS, run_here
 from tests.web.phone import until
 from tests.web.served import Browser, Served, new_token, serving
 from tests.web.test_handing_over import multipart, send, token_in
@@ -58,7 +58,7 @@ def test_a_form_with_a_photo_that_is_refused_gives_a_receipt_of_the_others(serve
     browser = send(served, [("bad.jpg", BROKEN), ("note.bin", content(4000, 82))])
     assert "Files that were not taken: 1" in browser.get("/receipt").text
     assert len(json.loads(browser.get("/receipt.json").body)["items"]) == 1
-    received = run_testigo(served.home, "drop", "received", "--json").stdout.splitlines()
+    received = run_here(served.home, "drop", "received", "--json").stdout.splitlines()
     assert [json.loads(line)["refused"] for line in received][-1] == 1
     alone = Browser(served)
     page = alone.get(f"/d/{served.code}").text
@@ -71,18 +71,18 @@ def test_half_of_a_photo_that_cannot_be_stripped_stays_until_a_person_decides(se
     where = served.create(len(BROKEN) + 10, new_token(), filename="half.jpg").headers["Location"]
     assert served.patch(where, 0, BROKEN).status == 204
     (tmp_path / "passphrase").write_text(PASSPHRASE)
-    opened = run_testigo(served.home, "unlock", "--minutes", "5", "--passphrase-file", str(tmp_path / "passphrase"))
+    opened = run_here(served.home, "unlock", "--minutes", "5", "--passphrase-file", str(tmp_path / "passphrase"))
     assert opened.returncode == 0, opened.stderr
     try:
-        rescued = run_testigo(served.home, "drop", "rescue", "--all")
+        rescued = run_here(served.home, "drop", "rescue", "--all")
         assert "Traceback" not in rescued.stderr
         assert len(list_uploads(served.home / "uploads")) == 1, "it is all there is of that photo"
-        assert "could not be" in run_testigo(served.home, "jobs", "--json").stdout
+        assert "could not be" in run_here(served.home, "jobs", "--json").stdout
         config = served.home / "config.toml"
         config.write_text(config.read_text() + '[policy]\nuncleanable = "keep_marked"\n')
-        again = run_testigo(served.home, "drop", "rescue", "--all")
+        again = run_here(served.home, "drop", "rescue", "--all")
         assert "became an item" in again.stdout, again.stderr
         assert list_uploads(served.home / "uploads") == ()
-        assert run_testigo(served.home, "verify", "--full").returncode in (0, 3)
+        assert run_here(served.home, "verify", "--full").returncode in (0, 3)
     finally:
-        run_testigo(served.home, "lock")
+        run_here(served.home, "lock")
