@@ -27,6 +27,7 @@ from tests.web.phone import (
     wait_for_state,
 )
 from tests.web.served import Served
+from tests.web.test_handing_over import return_code
 from tests.web.weak_line import WeakLine
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -424,6 +425,26 @@ def test_two_tabs_send_each_file_once_and_a_pause_holds_in_both(
     assert {sha256(one), sha256(two)} <= set(stored_digests(served))
 
 
+def test_finishing_in_another_tab_after_the_receipt_was_taken_gives_the_same_receipt_and_loses_no_word(
+    served: Served, playwright: Playwright, tmp_path: Path
+) -> None:
+    with phone(playwright) as context:
+        first, second = opened(context, served), opened(context, served)
+        first.set_input_files("#files", film(tmp_path, "seen-twice.mp4", 30_000))
+        wait_for_state(first, "safe")
+        second.fill("#happened", "Written in the other tab.")
+        first.locator("#finish").click()
+        first.wait_for_url("**/receipt")
+        number, code = _number(first), return_code(first.content())
+        second.locator("#finish").click()
+        second.wait_for_url("**/receipt")
+        assert (_number(second), return_code(second.content())) == (number, code)
+        with second.expect_download() as download:
+            second.get_by_role("link", name="Save receipt").click()
+        items = json.loads(Path(download.value.path()).read_text())["items"]
+    assert len(items) == 2, "the film and the words"
+
+
 def _later(page: Page, milliseconds: int, line: WeakLine) -> int:
     page.wait_for_timeout(milliseconds)
     return line.sent
@@ -515,6 +536,7 @@ def test_a_link_that_ends_in_the_middle_leaves_the_files_to_another_code(
         page.set_input_files("#files", [begun, untouched])
         until(lambda: safe_octets(page) > 0)
         until(lambda: all_copied(page))
+        line.rate = 50_000  # However slow this machine is, the link ends before the file does.
         assert run_here(served.home, "drop", "revoke", number, "--reason", "test").returncode == 0
         page.reload()
         expect(page.locator("main")).to_contain_text("This link takes no more files. What you sent is kept.")
