@@ -11,13 +11,16 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 from archive.age.agent import start_agent
 from archive.age.keyring import Keyring
 from archive.age.recipients import KeyKind
 from archive.catalogue.accounts import read_secret
+from archive.catalogue.database import Database
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Incident, Item, StoredObject
 from archive.keyfiles import KeyFiles
@@ -62,6 +65,16 @@ class MovableClock:
         self.now += by
 
 
+@cache
+def _empty_catalogue() -> bytes:
+    """Make a catalogue with no row once; what makes one is tested where it stands."""
+    with TemporaryDirectory() as folder:
+        database = Database(Path(folder) / "catalogue.sqlite")
+        database.migrate()
+        database.close()
+        return database.path.read_bytes()
+
+
 class SmallArchive:
     """An archive in `home`. `rooms` are the command line's own; `settings` is TOML added to the settings file."""
 
@@ -75,6 +88,7 @@ class SmallArchive:
         keys = [SigningKey.generate(self.rooms.settings.archive.origin, key_type) for key_type in KeyType]
         self.rooms.signing_keys_path.write_text("".join(f"{key.secret_text()}\n" for key in keys), encoding="ascii")
         self.rooms.catalogue_path.touch(mode=0o600)
+        self.rooms.catalogue_path.write_bytes(_empty_catalogue())
         self.founded: Founded = found(
             Charter(
                 origin=self.rooms.settings.archive.origin,
