@@ -99,6 +99,8 @@ def cleaned(press: list[Outcome]) -> list[Outcome]:
 def test_nothing_that_was_to_go_is_left_in_anything_called_clean(press: list[Outcome]) -> None:
     found = sum(len(each.needles) for each in press)
     assert found == _NEEDLES if len(press) == _FILES else found > _NEEDLES // 8
+    unseen = [needle for each in press for needle in each.needles if not found_in(needle, each.original)]
+    assert unseen == [], "the search does not see what it looks for"
     left = [
         f"{each.name}: {needle}"
         for each in cleaned(press)
