@@ -17,6 +17,11 @@ from tests.crash.syscall_sweep import Fault
 SEED = 20261122
 
 
+_NEVER_FIRST = {f"{Fault.BROKEN}: write keys/.partial-*"}
+"""strace counts the calls of each thread: a key file is among the first that its own writes, and the write with the
+same number of another thread, which ends the import, always comes before. Its sync is struck."""
+
+
 def small() -> StoreSubject:
     return StoreSubject(items=7, group=4, largest=60_000)
 
@@ -125,7 +130,7 @@ def test_a_fault_at_every_system_call_of_an_import_loses_nothing(fault: Fault, t
         small_import(), tmp_path, tries=None, seed=SEED, faults=(fault,), go_on_every=8, at_once=2
     )
     nothing_lost(report)
-    assert report.missed == set(), "no fault struck at some call of an undisturbed run"
+    assert report.missed <= _NEVER_FIRST, "no fault struck at some call of an undisturbed run"
 
 
 @pytest.mark.long
