@@ -71,7 +71,7 @@ def test_a_destroyed_key_opens_nothing_and_the_day_of_the_last_backup_is_said(
     assert (done.backups_expire_by - small.clock.now.date()).days == 35
     with small.unlocked():
         with pytest.raises(NotFoundError) as caught:
-            small.rooms.reading_room.release_key(small.actor, item.number, "look")
+            small.rooms.reading_room.release_key(small.actor, item.number, "look", lambda _: None)
         told = small.rooms.reading_room.open_item(small.actor, item.number, "look")
     assert caught.value.code == "archive/destroyed"
     assert not small.rooms.key_files.has(item.id)
