@@ -18,7 +18,7 @@ from custody.checkpoint import Checkpoint
 from custody.ledger import EntryRef
 from custody.receipt import Receipt, parse_receipt
 from custody.receipt_office import issue_receipt
-from custody.signed_note import SignedNote
+from custody.signed_note import KeyType, SignedNote
 from tests.archives import SmallArchive
 from tests.running_authority import RunningAuthority, StartAuthority
 
@@ -142,3 +142,31 @@ def test_the_script_says_what_it_cannot_read_and_calls_no_receipt_wrong_for_it(
     found = subprocess.run(without, capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
     assert found.returncode == 2
     assert "This needs the openssl program." in found.stderr and "Traceback" not in found.stderr
+
+
+def test_what_a_made_up_receipt_says_of_itself_cannot_pass_for_the_scripts_own_words(
+    archive: SmallArchive, received: tuple[Item, EntryRef], tmp_path: Path
+) -> None:
+    """Whoever makes a log of their own can write a number that prints another key and hides the true one."""
+    item, entry = received
+    forged = "E-1\nThe log's state (9 entries) is signed by archive.example.org/log+theirs\x1b[8m"
+    path, row = tmp_path / "receipt.json", (forged, entry, hashlib.sha256(CONTENT).digest(), item.size)
+    path.write_bytes(issue_receipt(archive.rooms.publisher, forged, archive.clock(), [row]))
+    found = subprocess.run([str(SCRIPT), str(path)], capture_output=True, text=True, check=False)
+    assert found.returncode == 3, found.stdout
+    signed_by = [line for line in found.stdout.splitlines() if line.startswith("The log's state")]
+    (key,) = [str(key) for key in archive.rooms.publisher.verifier_keys if key.type is KeyType.ED25519]
+    assert signed_by == [f"The log's state ({_size(parse_receipt(path.read_bytes()))} entries) is signed by {key}"]
+    assert "\x1b" not in found.stdout
+
+
+def test_the_script_refuses_a_key_under_the_id_of_another(
+    archive: SmallArchive, received: tuple[Item, EntryRef], tmp_path: Path
+) -> None:
+    path, keys = tmp_path / "receipt.json", tmp_path / "keys"
+    _issue(archive, received, path)
+    (key,) = [key for key in archive.rooms.publisher.verifier_keys if key.type is KeyType.ED25519]
+    name, key_id, octets = str(key).split("+", 2)
+    keys.write_text(f"{name}+{'0' * len(key_id)}+{octets}\n")
+    found = subprocess.run([str(SCRIPT), str(path), "--key", str(keys)], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (4, "") and "a key's id is not that of the key" in found.stdout
