@@ -336,7 +336,9 @@ class BatchImport:
                 group, places, octets = [], {}, 0
             places[file.path] = len(group)
             main = places.get(file.main) if file.main else None
-            group.append(_arrival(request, file, standing.macs[file.path], main, _to(tally, file.path)))
+            arriving = _arrival(request, file, standing.macs[file.path], main, _to(tally, file.path))
+            main_item = standing.items.get(file.main) if file.main and main is None else None
+            group.append(replace(arriving, main_item=main_item))
             octets += file.size
         group += [
             _refused(skip.path, standing.macs[skip.path], skip.error)

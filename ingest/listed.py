@@ -125,13 +125,15 @@ class Gone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What of a source is in, and what is not: `macs` by path, `ended` the paths that are done.
+    """What of a source is in, and what is not: `macs` by path, `ended` the paths that are done, `items` what became of
+    those that are in.
 
     `seen` counts what is there now and what was there before; `list_is_here` is false where that cannot be told.
     """
 
     macs: Mapping[str, bytes]
     ended: frozenset[str]
+    items: Mapping[str, UUID]
     gone: tuple[Gone, ...]
     seen: int
     list_is_here: bool
@@ -157,6 +159,7 @@ def stand(
     return Standing(
         macs=here,
         ended=frozenset(path for path, mac in here.items() if mac in rows),
+        items={path: item for path, mac in here.items() if mac in rows and (item := rows[mac].item_id) is not None},
         gone=tuple(gone),
         seen=listing.seen + len(before - present),
         list_is_here=listed is not None,

@@ -250,7 +250,7 @@ def test_another_card_whose_files_have_the_same_names_sizes_and_times_is_not_tak
 def test_what_the_card_could_not_give_is_tried_again_when_the_import_goes_on(
     tmp_path: Path, card: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = {"DCIM/100/IMG_1.txt", "DCIM/100/IMG_1.xmp"}
+    bad = {"DCIM/100/IMG_1.xmp", "again.txt"}
 
     def read(source: Path, file: FoundFile, *heard: Callable[[int], None]) -> BinaryIO:
         if file.path in bad:
@@ -260,11 +260,14 @@ def test_what_the_card_could_not_give_is_tried_again_when_the_import_goes_on(
     monkeypatch.setattr(ingest.batch, "open_source_file", read)
     with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
         batch = _break_off(archive, _request(archive, card))
-        bad.remove("DCIM/100/IMG_1.txt")
-        closing = _import(archive, _request(archive, card, resume=batch.number))
-    outcomes = _outcomes(closing)
-    assert (outcomes["DCIM/100/IMG_1.txt"], outcomes["DCIM/100/IMG_1.xmp"]) == (Stored, Refused)
-    assert (closing.seen, closing.stored, closing.linked, closing.refused) == (7, 3, 1, 3)
+        bad.remove("DCIM/100/IMG_1.xmp")
+        results = dict((closing := _import(archive, _request(archive, card, resume=batch.number))).results)
+        with archive.rooms.database.reading() as session:
+            (film,) = [item for item, _ in list_items(session) if item.number == f"E-{item.received_time.year}-00001"]
+    sidecar = results["DCIM/100/IMG_1.xmp"]
+    assert isinstance(sidecar, Stored) and isinstance(results["again.txt"], Refused)
+    assert sidecar.item.companion_id == film.id, "it stays together with what came before it"
+    assert (closing.seen, closing.stored, closing.linked, closing.refused) == (6, 4, 0, 2)
     assert closing.adds_up, "each try is counted"
 
 
