@@ -4,7 +4,8 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sqlalchemy import text
 
 from archive.catalogue.records import Item
 from cli import main
+from custody.canonical import canonical_bytes
 from custody.checkpoint import Checkpoint
 from custody.ledger import EntryRef
 from custody.receipt import Receipt, parse_receipt
@@ -170,3 +172,31 @@ def test_the_script_refuses_a_key_under_the_id_of_another(
     keys.write_text(f"{name}+{'0' * len(key_id)}+{octets}\n")
     found = subprocess.run([str(SCRIPT), str(path), "--key", str(keys)], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (4, "") and "a key's id is not that of the key" in found.stdout
+
+
+def test_the_program_and_the_script_judge_time_stamps_alike_whatever_comes_with_them(
+    archive: SmallArchive, received: tuple[Item, EntryRef], start_authority: StartAuthority, tmp_path: Path
+) -> None:
+    """Of a receipt of an older form nothing signs the time-stamps: whoever hands it in may have changed them."""
+    _stamp(archive)
+    path, other = tmp_path / "receipt.json", start_authority("another").root
+    _issue(archive, received, path)
+    whole = json.loads(path.read_text())
+    older = {name: value for name, value in whole.items() if name not in ("signed", "use")} | {"v": 1}
+
+    def judged(**changed: Callable[[str], str]) -> list[tuple[int, int]]:
+        stamps = [{**stamp, **{name: to(stamp[name]) for name, to in changed.items()}} for stamp in older["timestamps"]]
+        path.write_bytes(canonical_bytes({**older, "timestamps": stamps}))
+        return [_say(archive, path), _say(archive, path, other)]
+
+    def certificates(chain: str) -> list[str]:
+        return [f"{each}-----END CERTIFICATE-----\n" for each in chain.split("-----END CERTIFICATE-----\n")[:-1]]
+
+    leads_to_another, cannot_tell, wrong = [(3, 3), (4, 4)], [(3, 3), (3, 3)], [(4, 4), (4, 4)]
+    assert judged() == leads_to_another
+    assert judged(chain=lambda chain: "".join(certificates(chain)[::-1])) == leads_to_another
+    assert judged(chain=lambda chain: chain + other.read_text()) == leads_to_another
+    assert judged(chain=lambda chain: "".join(certificates(chain)[:-1])) == cannot_tell, "its root did not come along"
+    assert judged(chain=lambda _: "") == cannot_tell
+    assert judged(chain=lambda _: other.read_text()) == wrong
+    assert judged(token=lambda token: b64encode(b64decode(token) + b"more").decode()) == wrong

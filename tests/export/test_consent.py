@@ -323,6 +323,17 @@ def test_a_key_is_given_to_nobody_whom_its_sender_does_not_allow(archive: WayIn)
         assert (told.returncode, "AGE-SECRET-KEY" in told.stdout) == (code, code == 0), told.stderr
 
 
+def test_whoever_looks_at_what_was_stopped_is_told_that_it_goes_to_nobody(archive: WayIn, tmp_path: Path) -> None:
+    goes, stays = sent(archive, Rung.LEGAL, b"what I saw\n"), sent(archive, Rung.LEGAL, b"what I saw, too\n")
+    stays.stop()
+    archive.rooms.workers.every_kind.work(lambda *_: None)
+    for sender, is_told in ((goes, False), (stays, True)):
+        place = tmp_path / number_of(sender)
+        shown = run_here(archive.home, "preview", number_of(sender), "--kind", "text", "-o", str(place))
+        assert (shown.returncode, place.exists()) == (0, True), shown.stderr
+        assert ("goes to nobody" in " ".join(shown.stderr.split())) == is_told
+
+
 def test_the_command_line_says_what_is_withheld_and_whom_to_tell(tmp_path: Path) -> None:
     with WayIn(tmp_path / "archive", now=AN_HOUR_AGO) as archive:
         goes, stays = sent(archive, Rung.LEGAL), sent(archive, Rung.LEGAL)
