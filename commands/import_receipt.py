@@ -15,9 +15,16 @@ from archive.jobs import Job, JobState
 from cli import Rooms
 from commands.door import printable
 from commands.talk import Talk, counted
+from custody.ledger import EntryRef
 from custody.receipt_office import issue_receipt
 from custody.stamping import COVERED
 from ingest.reception import Linked, Result, Stored
+
+_MOST_ITEMS = 10_000
+"""What one receipt is for: some 30 MB, well below what checkers read (`MAX_RECEIPT_OCTETS`)."""
+
+Received = tuple[str, EntryRef, bytes, int]
+"""One item of a receipt: its number, its entry, its SHA-256 and its size."""
 
 
 def write_receipt(
@@ -25,10 +32,11 @@ def write_receipt(
 ) -> None:
     """Write a receipt for these results; the authorities are asked first, so that it bears their word on the time.
 
+    Of very many files there are several, each for some of them: no checker reads one of any length.
     Promises: an interrupt while they are asked, or while it is written, leaves it written.
     Raises: UnavailableError `cli/receipt-not-written`.
     """
-    items = [(r.item.number, r.entry, r.sha256, r.item.size) for r in results if isinstance(r, Stored)]
+    items: list[Received] = [(r.item.number, r.entry, r.sha256, r.item.size) for r in results if isinstance(r, Stored)]
     items += [(r.item_number, r.entry, r.sha256, r.size) for r in results if isinstance(r, Linked)]
     if not items:
         talk.aside("No receipt: this run took nothing in.")
@@ -39,14 +47,27 @@ def write_receipt(
         except KeyboardInterrupt:
             talk.insist("Stopped asking the time-stamp authorities; the receipt is written without waiting for them.")
 
-    def put() -> None:
-        _put(rooms, talk, issue_receipt(rooms.publisher, number, rooms.clock(), items), number, path)
+    parts = [items[start : start + _MOST_ITEMS] for start in range(0, len(items), _MOST_ITEMS)]
+    interrupt: KeyboardInterrupt | None = None
+    for part, some in enumerate(parts, start=1):
+        put = partial(_put_part, rooms, talk, number, some, path, part, len(parts))
+        try:
+            put()
+        except KeyboardInterrupt as error:
+            interrupt = error
+            put()
+    if interrupt is not None:
+        raise interrupt
 
-    try:
-        put()
-    except KeyboardInterrupt:
-        put()
-        raise
+
+def _put_part(
+    rooms: Rooms, talk: Talk, number: str, items: Sequence[Received], path: Path, part: int, parts: int
+) -> None:
+    """Write one receipt of an import that has one or several; each says which of how many it is."""
+    named = number if parts == 1 else f"{number}, {part} of {parts}"
+    place = path if part == 1 else path.with_name(f"{path.stem}-{part}{path.suffix}")
+    content = issue_receipt(rooms.publisher, named, rooms.clock(), items)
+    _put(rooms, talk, content, number, place)
 
 
 def _tell(talk: Talk, job: Job, _state: JobState, words: str) -> None:

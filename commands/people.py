@@ -124,7 +124,11 @@ def staff_close(rooms: Rooms, pseudonym: str, passphrase_file: Path | None) -> i
             "left who can unlock the archive and admit people.",
         )
     held_a_copy = pseudonym in _holders(rooms)
-    entries = ["1 metadata modification: the account is closed", *(_ROTATION if held_a_copy else ())]
+    entries = [
+        "1 metadata modification: the account is closed",
+        "1 policy assignment for each act that it asked a second person for: withdrawn",
+        *(_ROTATION if held_a_copy else ()),
+    ]
     if only_planned(rooms, f"close {pseudonym}" + (" and rotate the keyring" if held_a_copy else ""), entries):
         return 0
     passphrase = ask_passphrase(passphrase_file) if held_a_copy else None

@@ -8,13 +8,16 @@ import click
 
 from archive.access import Action, require
 from archive.catalogue.items import NOT_SHOWN, item_by_number, objects_of
+from archive.catalogue.senders import said_of_items
 from archive.jobs import JobKind
+from archive.types import Audience
 from cli import Rooms
 from commands.clear_copy import ClearCopy
 from commands.door import GivenPath, GivenText, common, refuse_output
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, octets
 from custody.reading import refuse_no_preview
+from export.consent import why_withheld
 
 _COPIED_OCTETS = 1 << 20
 
@@ -59,6 +62,10 @@ def preview(rooms: Rooms, number: str, kind: str | None, output: Path | None, ma
         finally:
             rooms.publisher.publish()
     talk.say(f"{output} lies in clear: whoever has it can see it. Remove it when it was looked at.")
+    with rooms.database.reading() as session:
+        said = said_of_items(session, [item_by_number(session, number)[0].id])
+    if any(why_withheld(each, Audience.COUNSEL) is not None for each in said.values()):
+        talk.warn("Its sender said stop: this may be looked at here, and goes to nobody.")
     talk.document({"ok": True, "item": number, "kind": kind, "file": str(output)})
     return 0
 

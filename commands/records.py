@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from archive.catalogue.items import item_by_number, items_by_id, list_items, obj
 from archive.catalogue.records import Incident, Item, Visit
 from archive.durable import write_durably
 from archive.errors import TestigoError
+from archive.types import Audience
 from cli import Rooms
 from commands.assessment_page import assessment
 from commands.destroyed_page import destroyed_words, print_destroyed
@@ -30,6 +32,7 @@ from custody.acts import Asked
 from custody.canonical import Json
 from custody.reading import OpenedItem
 from custody.register import OpenedEntry
+from export.gate import refuse_key
 from ingest.consents import rung_of
 from media.places import Place
 
@@ -277,14 +280,22 @@ def item() -> None:
 @item.command("key")
 @click.argument("number", metavar="ITEM")
 @click.option("--reason", type=GivenText(), required=True, help="Why; kept in the log.")
+@click.option(
+    "--audience",
+    type=click.Choice([each.value for each in Audience]),
+    help="Who gets it; needed where a sender said for whom the item may be used.",
+)
 @plannable
 @common
-def item_key(rooms: Rooms, number: str, reason: str) -> int:
+def item_key(rooms: Rooms, number: str, reason: str, audience: str | None) -> int:
     """Print one item's key, with which any age client opens this item and nothing else.
 
     \b
     Example:
       testigo item key E-2026-00412 --reason "expert of the other side" | age -d -i - object.age
+
+    What a sender handed over is opened to nobody whom they do not allow to have it; `--audience vault` is for the
+    archive's own use.
     """
     talk = Talk(rooms.asked)
     if rooms.asked.dry_run or rooms.asked.explain:
@@ -294,7 +305,13 @@ def item_key(rooms: Rooms, number: str, reason: str) -> int:
     if only_planned(rooms, f"print the key of {number}", ["1 access, in the item's log, before the key is opened"]):
         return 0
     try:
-        found, identity = rooms.reading_room.release_key(rooms.actor, number, f"item key given out: {reason}")
+        got_by = f" for {audience}" if audience is not None else ""
+        found, identity = rooms.reading_room.release_key(
+            rooms.actor,
+            number,
+            f"item key given out{got_by}: {reason}",
+            partial(refuse_key, audience=Audience(audience) if audience is not None else None),
+        )
     finally:
         rooms.publisher.publish()
     with rooms.database.reading() as session:

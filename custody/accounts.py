@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 import re
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import organisation, read_secret, staff_by_account, staff_by_pseudonym
 from archive.catalogue.database import Database
+from archive.catalogue.holds import WITHDRAWN, waiting_approvals
 from archive.catalogue.records import Staff
 from archive.errors import AccessError, ConflictError, InputError, NotFoundError
 from archive.keyfiles import KeyFiles
@@ -104,6 +106,8 @@ def grant_copy(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, name: str, 
 def dismiss(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, name: str) -> Staff:
     """Close an account and delete its copy of the office identity; the caller rotates the keyring after it.
 
+    What it asked a second person for is withdrawn: nobody's later request becomes the agreement to it.
+
     Raises: NotFoundError `access/no-such-account`.
     """
     with ledger.transaction() as transaction:
@@ -123,6 +127,14 @@ def dismiss(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, name: str) -> 
                 values=(("purpose", "account closed"), ("record", record.to_log())),
             )
         )
+        for asked in waiting_approvals(transaction.session):
+            if asked.requested_by == staff.id:
+                withdrawn = replace(asked, status=WITHDRAWN, decided_time=transaction.now)
+                values = (
+                    ("purpose", f"{asked.act}: withdrawn, for its account is closed"),
+                    ("record", withdrawn.to_log()),
+                )
+                transaction.record(Draft(event=EventKind.POLICY_ASSIGNMENT, actor=actor, values=values))
     key_files.revoke(StaffId(staff.id))
     return record
 

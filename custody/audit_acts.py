@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from archive.access import Action
-from archive.catalogue.holds import holds_on
+from archive.catalogue.holds import WITHDRAWN, holds_on
 from archive.catalogue.records import Approval, Hold, Item, Packet, Record, Staff, columns_of
 from archive.errors import IntegrityError
 from custody.audit_accounts import AccountsAudit
@@ -70,6 +70,8 @@ class ActsAudit:
 
     def _approval(self, read: ReadEntry, approval: Approval) -> Iterator[Found]:
         """Who the record says asked or agreed must be who acted in the entry."""
+        if approval.status == WITHDRAWN:
+            return  # It lets nothing be done; whoever closes an account enters it.
         by = approval.requested_by if approval.status == "requested" else approval.approved_by
         name = self._column(Staff, by, "pseudonym") if by is not None else None
         if name is None or name != read.opened.get("actor"):

@@ -173,13 +173,7 @@ class ReadingRoom:
         if stored is None:
             raise NotFoundError("archive/no-such-object", "No bytes of this item are kept any more. Its log is.")
         keys, _ = self._keys(actor, Action.BUILD_PACKET, [item], purpose, stored)
-        with self._ledger.transaction() as transaction:
-            told = consents_of(transaction.session, self._database, keys, [item])
-        try:
-            allowed(told.get(item.id, ()))
-        except TestigoError as error:
-            self._ledger.record_refusal(actor, Action.BUILD_PACKET, error)
-            raise
+        self._refuse_unallowed(actor, Action.BUILD_PACKET, keys, item, allowed)
         with self._vault.open_object(keys[item.id], Digest(DigestAlgorithm.BLAKE3, stored.blake3)) as source:
             yield item, source
 
@@ -232,13 +226,33 @@ class ReadingRoom:
         keys, _ = self._keys(actor, Action.OPEN_NAMES, [], f"names and contacts sealed to counsel: {purpose}")
         return self._register.open_names(counsel, keys)
 
-    def release_key(self, actor: Actor, number: str, purpose: str) -> tuple[Item, KeyIdentity]:
-        """Give out one item's key, which opens this item's objects and nothing else."""
+    def release_key(
+        self, actor: Actor, number: str, purpose: str, allowed: Callable[[Sequence[Said]], None]
+    ) -> tuple[Item, KeyIdentity]:
+        """Give out one item's key, which opens this item's objects and nothing else; `allowed` as in `open_content`."""
         self._allow(actor, Action.RELEASE_KEY)
         with self._database.reading() as session:
             item, _ = item_by_number(session, number)
         keys, _ = self._keys(actor, Action.RELEASE_KEY, [item], purpose)
+        self._refuse_unallowed(actor, Action.RELEASE_KEY, keys, item, allowed)
         return item, keys[item.id]
+
+    def _refuse_unallowed(
+        self,
+        actor: Actor,
+        action: Action,
+        keys: Mapping[UUID, KeyIdentity],
+        item: Item,
+        allowed: Callable[[Sequence[Said]], None],
+    ) -> None:
+        """Ask `allowed` about what the log says that the item's senders allow; its refusal is an entry."""
+        with self._ledger.transaction() as transaction:
+            told = consents_of(transaction.session, self._database, keys, [item])
+        try:
+            allowed(told.get(item.id, ()))
+        except TestigoError as error:
+            self._ledger.record_refusal(actor, action, error)
+            raise
 
     def _allow(self, actor: Actor, action: Action) -> None:
         """Refuse first, so that nobody learns what there is from being refused differently."""

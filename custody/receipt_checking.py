@@ -125,7 +125,9 @@ def _check_head(receipt: Receipt, verified: VerifiedCheckpoint | None) -> Check:
     if verified is None:
         return _cannot_tell("Whether the receipt is as it was given cannot be told without the log's signature.")
     try:
-        check_head(unsigned_octets(receipt), receipt.signed, verified.keys)
+        check_head(unsigned_octets(receipt), receipt.signed, receipt.verifier_keys)
+        if not set(verified.keys) <= set(receipt.verifier_keys):
+            _refuse("The receipt is not signed by the key that signed the log's state.")
     except IntegrityError as error:
         return _differs(error.message)
     return _matches("The number, the time, the use and the list of items are as the log's key signed them.")

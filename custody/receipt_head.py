@@ -5,7 +5,7 @@ lines can never be read as a checkpoint, and its first words never begin what a 
 signature can stand for the other. No I/O.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 from archive.errors import IntegrityError
@@ -24,8 +24,11 @@ def sign_head(unsigned: bytes, signers: Sequence[SigningKey]) -> bytes:
     return SignedNote(text=text, signatures=tuple(lines)).to_bytes()
 
 
-def check_head(unsigned: bytes, note: bytes, keys: Iterable[VerifierKey]) -> None:
-    """Prove that each of `keys` signed exactly this receipt. Raises: IntegrityError `custody/receipt-altered`."""
+def check_head(unsigned: bytes, note: bytes, keys: Sequence[VerifierKey]) -> None:
+    """Prove that `keys`, in this order, and nobody else signed exactly this receipt.
+
+    Raises: IntegrityError `custody/receipt-altered`.
+    """
     try:
         read = SignedNote.parse(note)
     except IntegrityError as error:
@@ -33,9 +36,10 @@ def check_head(unsigned: bytes, note: bytes, keys: Iterable[VerifierKey]) -> Non
     message = _text(unsigned).encode()
     if read.text.encode() != message:
         raise _altered()
-    for key in keys:
-        lines = [line for line in read.signatures if line.is_by(key)]
-        if not lines or not all(key.check(line.signature, message) for line in lines):
+    if len(read.signatures) != len(keys):
+        raise _altered()
+    for key, line in zip(keys, read.signatures, strict=True):
+        if not line.is_by(key) or not key.check(line.signature, message):
             raise _altered()
 
 

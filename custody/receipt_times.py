@@ -48,7 +48,10 @@ def _judge(stamp: ReceiptTimestamp, note: bytes, roots: tuple[bytes, ...]) -> Ti
             attested = verify_token(stamp.token, note, own, request_nonce=None, chain=chain)
         except IntegrityError:
             return TimeVerdict(authority=stamp.authority, finding=Finding.DOES_NOT_MATCH, words=error.message)
-        return _found(stamp, attested, Finding.CANNOT_TELL, "; it leads to another root than those that were given")
+        if own:
+            return _found(stamp, attested, Finding.CANNOT_TELL, "; it leads to another root than those that were given")
+        words = "; its root did not come along, and those that were given do not stand for it"
+        return _found(stamp, attested, Finding.CANNOT_TELL, words, root=False)
     if attested.trust is Finding.MATCHES:
         return _found(stamp, attested, Finding.MATCHES, "")
     return _found(

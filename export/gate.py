@@ -28,6 +28,11 @@ from export.selection import Selection, select_items
 _COMPELLED = UUID("6f0b6f39-6a5b-4c39-9a3c-0b0c2a1f5d11")
 """The namespace of what two people agree to release although a sender does not allow it."""
 
+_KEY = {
+    **ONE,
+    Why.ONLY_HIDDEN: "its sender allowed this only with faces and voices hidden, and a key opens the original",
+}
+
 Told = Mapping[UUID, tuple[Said, ...]]
 
 
@@ -78,6 +83,28 @@ def refuse_copy(said: Sequence[Said], audience: Audience) -> None:
         raise DisclosureError(
             "export/copy-not-allowed",
             f"No copy of this was made for that audience: {ONE[why]}. The original is kept as it is.",
+        )
+
+
+def refuse_key(said: Sequence[Said], audience: Audience | None) -> None:
+    """Refuse an item's key, which opens the original, to somebody whom its senders do not allow to have that.
+
+    Raises: InputError `export/audience-needed` where a sender said for whom it is, and nobody said who gets the key;
+    DisclosureError `export/key-not-allowed`.
+    """
+    if not said or audience is Audience.VAULT:
+        return
+    if audience is None:
+        raise InputError(
+            "export/audience-needed",
+            "The sender of this item said for whom it may be used. No key was given out. Say who gets it: --audience.",
+        )
+    why = why_withheld(said, audience)
+    if why is not None:
+        raise DisclosureError(
+            "export/key-not-allowed",
+            f"The key of this was not given out for that audience: {_KEY[why]}. Where a court order or a subpoena "
+            "demands it: `testigo packet build` with --compelled, and two people.",
         )
 
 

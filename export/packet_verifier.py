@@ -2310,6 +2310,8 @@ def verify_receipt(content: bytes, options: Options) -> Report:
             receipt = read_json(content.decode("utf-8"))
         except UnicodeDecodeError as broken:
             raise DoesNotMatch("is not UTF-8 text") from broken
+        if canonical_json(receipt) != content:
+            raise DoesNotMatch("is not written as the archive writes it")
         version = member(receipt, "v", int)
         if version not in (1, 2, 3):
             raise CannotTell("is of a version that this program does not know")
@@ -2352,13 +2354,14 @@ def judge_receipt_head(receipt: Any, version: int, checkpoint: Checkpoint, repor
     unsigned = canonical_json({name: value for name, value in receipt.items() if name != "signed"})
     if note.text != f"testigo-receipt/3\nsha256 {hashlib.sha256(unsigned).hexdigest()}\n".encode():
         raise DoesNotMatch("is not what the archive signed: its number, time, use or list of items was altered")
-    for key in checkpoint.ed25519_keys + checkpoint.ml_dsa_keys:
-        lines = [signature for name, key_id, signature in note.signatures if (name, key_id) == (key.name, key.key_id)]
-        if not lines:
-            raise DoesNotMatch("is not signed by each key that signed the log's state")
-        for signature in lines:
-            verify = verify_ed25519 if key.kind == ED25519_LINE else verify_ml_dsa_44
-            verify(key.key, note.text, signature)
+    keys = read_verifier_keys("\n".join(text_list(receipt, "verifier_keys")).encode("utf-8", "replace"))
+    lines = [(name, key_id) for name, key_id, _ in note.signatures]
+    signed = {(key.name, key.key) for key in checkpoint.ed25519_keys + checkpoint.ml_dsa_keys}
+    if not signed <= {(key.name, key.key) for key in keys} or lines != [(key.name, key.key_id) for key in keys]:
+        raise DoesNotMatch("is not signed by each key that signed the log's state, and by no other")
+    for key, (_, _, signature) in zip(keys, note.signatures):
+        verify = verify_ed25519 if key.kind == ED25519_LINE else verify_ml_dsa_44
+        verify(key.key, note.text, signature)
     report.matches("the receipt as a whole", f"as the log's key signed it; received {receipt['received_time']}")
 
 

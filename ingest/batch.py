@@ -7,7 +7,7 @@ its number is a new one. It closes with a reconciliation: seen = stored + linked
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +16,7 @@ from uuid import UUID
 from archive.catalogue.accounts import organisation, read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.incidents import import_by_number, import_files, open_imports
+from archive.catalogue.items import items_by_id
 from archive.catalogue.records import ImportBatch
 from archive.errors import ConflictError, InputError, UnavailableError
 from archive.settings import IngestSettings
@@ -169,14 +170,57 @@ class BatchImport:
                 octets=(sum(file.size for file in listing.files if file.path in ended), listing.size),
             )
             results = [] if results is None else results
-            groups = self._with_room(self._groups(listing, request, standing, tally))
-            with closing(self._intake.receive_groups(reception, groups)) as received:
-                for group, ends in received:
-                    ended_now = [(each.untrusted_path, result) for each, result in zip(group, ends, strict=True)]
-                    results += ended_now
-                    for path, result in ended_now:
-                        tally.end(path, result)
+            self._take(reception, request, listing, standing, tally, results)
+            if request.resume is not None:
+                unlike = self._unlike(batch, request, listing, standing, key)
+                if unlike.ended != standing.ended:
+                    self._take(reception, request, listing, unlike, tally, results)
+                standing = unlike
             return self._close(batch, request, listing, standing, results)
+
+    def _take(
+        self,
+        reception: Reception,
+        request: ImportRequest,
+        listing: Listing,
+        standing: Standing,
+        tally: Tally,
+        results: list[tuple[str, Result]],
+    ) -> None:
+        """Take in what has not ended, in groups."""
+        groups = self._with_room(self._groups(listing, request, standing, tally))
+        with closing(self._intake.receive_groups(reception, groups)) as received:
+            for group, ends in received:
+                ended_now = [(each.untrusted_path, result) for each, result in zip(group, ends, strict=True)]
+                results += ended_now
+                for path, result in ended_now:
+                    tally.end(path, result)
+
+    def _unlike(
+        self, batch: ImportBatch, request: ImportRequest, listing: Listing, standing: Standing, key: bytes
+    ) -> Standing:
+        """Compare what an earlier run took in with what stands there now; whatever holds something else is yet to come.
+
+        Last, so that a card that is dying gives first what nobody has. Where nothing tells what came in (an item that
+        was destroyed, or cleaned at intake, or `intake_equality` off), nothing is compared.
+        """
+        with self._database.reading() as session:
+            rows = import_files(session, batch.id)
+            found = items_by_id(session, [row.item_id for row in rows.values() if row.item_id is not None])
+        kept = {mac: found[row.item_id].content_mac for mac, row in rows.items() if row.item_id is not None}
+        macs, unlike = dict(standing.macs), set()
+        for file in listing.files:
+            mac = macs[file.path]
+            if file.path not in standing.ended or kept.get(mac) is None or rows[mac].size != file.size:
+                continue
+            with suppress(InputError), open_source_file(request.source, file) as stream:
+                digest = _sha256(stream)
+                if content_mac(key, digest) != kept[mac]:
+                    macs[file.path] = Macs(key, batch.id).unlike(mac, digest)
+                    unlike.add(file.path)
+        new = {path for path in unlike if macs[path] not in rows}
+        ended = frozenset(standing.macs) - new if new else standing.ended
+        return replace(standing, macs=macs, ended=ended, gone=(), seen=standing.seen + len(new))
 
     def _close(
         self,
@@ -292,7 +336,9 @@ class BatchImport:
                 group, places, octets = [], {}, 0
             places[file.path] = len(group)
             main = places.get(file.main) if file.main else None
-            group.append(_arrival(request, file, standing.macs[file.path], main, _to(tally, file.path)))
+            arriving = _arrival(request, file, standing.macs[file.path], main, _to(tally, file.path))
+            main_item = standing.items.get(file.main) if file.main and main is None else None
+            group.append(replace(arriving, main_item=main_item))
             octets += file.size
         group += [
             _refused(skip.path, standing.macs[skip.path], skip.error)

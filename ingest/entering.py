@@ -34,9 +34,9 @@ class Taken:
 
 
 def enter_item(
-    transaction: Transaction, reception: Reception, taken: Taken, number: str, main: Result | None, new_id: NewId
+    transaction: Transaction, reception: Reception, taken: Taken, number: str, main: UUID | None, new_id: NewId
 ) -> Stored:
-    """Enter a new item under its number; `main` is what became of the file that it is a companion of."""
+    """Enter a new item under its number; `main` is the item that it is a companion of."""
     examination = taken.examination
     if examination is None:
         raise ValueError("an item is recorded only after it was examined")
@@ -47,7 +47,7 @@ def enter_item(
         number=number,
         role=ItemRole.ORIGINAL,
         parent_id=None,
-        companion_id=_item_id(main),
+        companion_id=main,
         evidence_kind=examination.format.kind,
         size=taken.original.sealed.size,
         state="kept",
@@ -250,8 +250,9 @@ def _object_value(purpose: str, staged: StagedObject) -> dict[str, Json]:
     return {"purpose": purpose, "blake3": staged.sealed.blake3.hex, "sealed_size": staged.sealed.sealed_size}
 
 
-def _item_id(main: Result | None) -> ItemId | None:
-    match main:
+def item_id_of(result: Result) -> ItemId | None:
+    """Return the item that a file became, or was already."""
+    match result:
         case Stored(item=item):
             return ItemId(item.id)
         case Linked(item_id=item_id):

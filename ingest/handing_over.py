@@ -245,8 +245,11 @@ class HandingOver:
             if visit.status == STOPPED:
                 raise stopped()
             before = newest_consent(session, visit.id)
-            use = USES[choice.rung] if choice.rung is not None else _use(before)
             is_new = _is_new(session, visit, token, choice)
+            use = USES[choice.rung] if choice.rung is not None else _use(before)
+            if not is_new:
+                # It may be older than the choice that stands: of files that came since, the narrower of both holds.
+                use = min(use, _use(before), key=lambda each: len(each.audiences))
             if items_without_consent(session, visit.id) or (is_new and use != _use(before)):
                 purpose = "use chosen with what was added"
                 record_use(transaction, visit, use, choice.language, purpose, self._new_id)

@@ -29,7 +29,7 @@ from archive.vault import Vault
 from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.comparing import ask_for_comparison
-from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal
+from ingest.entering import Taken, enter_duplicate, enter_item, enter_refusal, item_id_of
 from ingest.preparing import Prepared, Preparing, Rooms, here_already, new_item_key
 from ingest.proofs import check_proofs
 from ingest.reception import Arrival, Begun, Reception, Refused, Result, Stored
@@ -166,7 +166,7 @@ class Intake:
                 if isinstance(each, Refused):
                     results.append(enter_refusal(transaction, reception, arrival, each, self._new_id))
                 elif id(each) in is_fresh:
-                    main = results[arrival.main] if arrival.main is not None else None
+                    main = item_id_of(results[arrival.main]) if arrival.main is not None else arrival.main_item
                     new = enter_item(transaction, reception, each, next(numbers), main, self._new_id)
                     results.append(new)
                     if each.content_mac is not None:

@@ -1,9 +1,10 @@
 """By what a file of an import is known again, and what the import listed when it began.
 
 An import that goes on takes in whatever is not in yet as it now stands: a file is known by its path, its size and the
-time of its last change, so that another card at the same place, or a file that changed meanwhile, is never taken for
-one that is in. What was listed and is gone is told. The list is kept as MACs, beside the locks, until the import ends;
-its names stand sealed in the log.
+time of its last change, so that another card at the same place, or a file that changed meanwhile, is not taken for one
+that is in. Cards of cameras whose clock was never set may agree in all three; so, once the rest is in, what was known
+by them is read again and compared. What was refused is tried again. What was listed and is gone is told. The list is
+kept as MACs, beside the locks, until the import ends; its names stand sealed in the log.
 """
 
 import hashlib
@@ -43,6 +44,14 @@ class Macs:
     def skipped(self, skip: SkippedPath) -> bytes:
         """What is not read, for that reason."""
         return self._of(b"skipped", skip.error.code.encode("ascii") + b"\0" + os.fsencode(skip.path))
+
+    def again(self, before: bytes) -> bytes:
+        """A file that was refused as `before`, and is tried again."""
+        return self._of(b"again", before)
+
+    def unlike(self, before: bytes, sha256: bytes) -> bytes:
+        """A file that stands where `before` stood, and holds something else."""
+        return self._of(b"unlike", before + sha256)
 
     def path(self, path: str) -> bytes:
         """A path, whatever stands there. Imports that were begun before 2026-11-28 know a file by this alone."""
@@ -116,13 +125,15 @@ class Gone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What of a source is in, and what is not: `macs` by path, `ended` the paths that are done.
+    """What of a source is in, and what is not: `macs` by path, `ended` the paths that are done, `items` what became of
+    those that are in.
 
     `seen` counts what is there now and what was there before; `list_is_here` is false where that cannot be told.
     """
 
     macs: Mapping[str, bytes]
     ended: frozenset[str]
+    items: Mapping[str, UUID]
     gone: tuple[Gone, ...]
     seen: int
     list_is_here: bool
@@ -148,6 +159,7 @@ def stand(
     return Standing(
         macs=here,
         ended=frozenset(path for path, mac in here.items() if mac in rows),
+        items={path: item for path, mac in here.items() if mac in rows and (item := rows[mac].item_id) is not None},
         gone=tuple(gone),
         seen=listing.seen + len(before - present),
         list_is_here=listed is not None,
@@ -159,7 +171,10 @@ def _mac_of_file(macs: Macs, file: FoundFile, rows: Mapping[bytes, ImportFile]) 
     older = rows.get(macs.path(file.path))
     if older is not None and older.outcome != "refused" and older.size == file.size:
         return older.path_mac
-    return macs.file(file)
+    mac = macs.file(file)
+    while mac in rows and rows[mac].outcome == "refused":
+        mac = macs.again(mac)
+    return mac
 
 
 def _mac_of_skipped(macs: Macs, skip: SkippedPath, rows: Mapping[bytes, ImportFile]) -> bytes:

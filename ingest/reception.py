@@ -79,8 +79,9 @@ class Arrival:
     `open` gives the stream; it is read once, from its start to its end. `path_mac` tells this file from every other of
     the same import. Equal content is linked only where it came `within` the same: one sending, or, empty, the archive's
     own imports. `claims` are what the sender says about this file. `main` is the place, in the same group, of the
-    file that this one is a companion of. Where the stream was `begun` on, it is not opened again. `written` says that
-    it is a statement that was written down here as text: that is known, and not guessed from its bytes.
+    file that this one is a companion of; `main_item` the item that this file became, where it came earlier. Where the
+    stream was `begun` on, it is not opened again. `written` says that it is a statement that was written down here as
+    text: that is known, and not guessed from its bytes.
     """
 
     open: Callable[[], BinaryIO]
@@ -89,6 +90,7 @@ class Arrival:
     path_mac: bytes | None = None
     claims: dict[str, str] = field(default_factory=dict)
     main: int | None = None
+    main_item: UUID | None = None
     bearer: Bearer | None = None
     begun: Begun | None = None
     written: bool = False

@@ -16,6 +16,8 @@ def changes_of(receipt: bytes) -> Iterator[tuple[str, bytes]]:
         octets = canonical_bytes(changed)
         if octets != canonical_bytes(whole):
             yield name.strip(".") or "whole", octets
+    yield "a byte order mark before it", b"\xef\xbb\xbf" + receipt
+    yield "a line feed behind it", receipt + b"\n"
 
 
 def older_forms(receipt: bytes) -> Iterator[tuple[int, bytes]]:
@@ -59,8 +61,21 @@ def _other_texts(text: str, name: str) -> Iterator[tuple[str, str]]:
         yield f"{name} (text)", "\n".join([first, _other(digest), empty, classic, *rest])
         yield f"{name} (Ed25519)", "\n".join([first, digest, empty, _other(classic), *rest])
         yield f"{name} (no line)", "\n".join([first, digest, empty, *rest])
+        yield f"{name} (line twice)", "\n".join([first, digest, empty, classic, classic, *rest])
+        yield f"{name} (other order)", "\n".join([first, digest, empty, *rest[:-1], classic, *rest[-1:]])
+        yield f"{name} (a stranger's line too)", f"{text}\N{EM DASH} stranger.example {'A' * 92}\n"
+        yield f"{name} (no line feed)", text[:-1]
+        yield f"{name} (space)", "\n".join([first, digest, empty, f"{classic} ", *rest])
+        yield f"{name} (spelling)", "\n".join([first, digest, empty, _spelt_otherwise(classic), *rest])
     else:
         yield name, _other(text)
+
+
+def _spelt_otherwise(line: str) -> str:
+    """The same octets in base64 with another last character: its lowest bits stand for nothing."""
+    assert line.endswith("=") and not line.endswith("==")
+    alphabet = _LARGE + _SMALL + _DIGITS + "+/"
+    return line[:-2] + alphabet[alphabet.index(line[-2]) + 1] + "="
 
 
 def _other(text: str) -> str:

@@ -10,6 +10,9 @@ from archive.catalogue.incidents import items_linked_to
 from archive.catalogue.records import Approval, Hold, Item
 from archive.errors import NotFoundError
 
+WITHDRAWN = "withdrawn"
+"""The state of an approval that nobody can agree to any more: the account that asked was closed."""
+
 _hold = Hold.table.c
 _approval = Approval.table.c
 

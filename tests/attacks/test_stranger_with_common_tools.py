@@ -60,7 +60,9 @@ def test_age_and_sha256sum_give_the_digest_that_the_log_holds(small: SmallArchiv
     items = small.receive(small.incident(), [(f"{n}.jpg", data) for n, data in enumerate(contents)])
     with small.unlocked():
         for item in items:
-            found, identity = small.rooms.reading_room.release_key(small.actor, item.number, "expert of the other side")
+            found, identity = small.rooms.reading_room.release_key(
+                small.actor, item.number, "expert of the other side", lambda _: None
+            )
             (tmp_path / "key").write_text(identity.secret_text() + "\n")
             opened = small.rooms.reading_room.open_item(small.actor, item.number, "compare")
             blake3 = opened.objects["original"].blake3.hex()
@@ -75,7 +77,7 @@ def test_another_items_key_opens_nothing(small: SmallArchive, tmp_path: Path) ->
     age = _needs("age")
     first, second = small.receive(small.incident(), [("a.jpg", b"one"), ("b.jpg", b"two")])
     with small.unlocked():
-        _, identity = small.rooms.reading_room.release_key(small.actor, first.number, "x")
+        _, identity = small.rooms.reading_room.release_key(small.actor, first.number, "x", lambda _: None)
         opened = small.rooms.reading_room.open_item(small.actor, second.number, "x")
     (tmp_path / "key").write_text(identity.secret_text() + "\n")
     blake3 = opened.objects["original"].blake3.hex()

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import commands.import_receipt
+from archive.types import Finding
 from commands.import_receipt import write_receipt
 from commands.talk import Talk
+from custody.receipt import MAX_RECEIPT_OCTETS
+from custody.receipt_checking import verify_receipt
 from ingest.reconciliation import ImportRequest
 from tests.cli.conftest import Run
 from tests.export.packet_archive import authority_settings
@@ -142,3 +146,23 @@ def test_a_receipt_whose_place_is_gone_or_taken_at_the_end_is_written_elsewhere_
         shutil.rmtree(tmp_path / "stick")
         write_receipt(archive.rooms, talk, closing.number, results, place)
         assert len(json.loads((tmp_path / "here" / f"receipt-{closing.number}.json").read_text())["items"]) == 2
+
+
+def test_an_import_of_very_many_files_gives_receipts_that_checkers_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert commands.import_receipt._MOST_ITEMS * 5000 < MAX_RECEIPT_OCTETS, "an item takes some 2,700 octets"
+    monkeypatch.setattr(commands.import_receipt, "_MOST_ITEMS", 2)
+    with WayIn(tmp_path / "archive") as archive:
+        request = ImportRequest(
+            source=_card(tmp_path / "card", 5), incident=archive.raid, actor=archive.actor, claims={}
+        )
+        closing = archive.rooms.batch_import.run(archive.rooms.batch_import.begin(request), request, lambda _: None)
+        results = [result for _, result in closing.results]
+        write_receipt(archive.rooms, Talk(archive.rooms.asked), closing.number, results, tmp_path / "receipt.json")
+    told = [verify_receipt((tmp_path / f"receipt{end}.json").read_bytes(), None) for end in ("", "-2", "-3")]
+    assert [verdict.finding for verdict in told] == [Finding.MATCHES] * 3
+    receipts = [verdict.receipt for verdict in told if verdict.receipt is not None]
+    assert [receipt.number for receipt in receipts] == [f"{closing.number}, {part} of 3" for part in (1, 2, 3)]
+    assert [len(receipt.items) for receipt in receipts] == [2, 2, 1]
+    assert len({item.number for receipt in receipts for item in receipt.items}) == 5

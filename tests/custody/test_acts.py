@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from archive.catalogue.holds import waiting_approvals
 from archive.errors import AccessError, ConflictError, LockedError, NotFoundError
 from archive.types import Actor, Role, StaffId
-from custody.accounts import admit, as_actor
+from custody.accounts import admit, as_actor, dismiss
 from custody.acts import Asked, Destroyed
 from tests.archives import SmallArchive
+from tests.way_in import run_here
 
 
 @pytest.fixture
@@ -21,16 +23,22 @@ def small(tmp_path: Path) -> Iterator[SmallArchive]:
 
 @pytest.fixture
 def second(small: SmallArchive) -> Actor:
-    staff = admit(
-        small.rooms.ledger,
-        small.rooms.key_files,
-        small.actor,
-        os_user="ortiz",
-        role=Role.ATTORNEY,
-        copy=None,
-        new_id=small.rooms.new_id,
+    return another(small, "ortiz")
+
+
+def another(small: SmallArchive, os_user: str) -> Actor:
+    rooms = small.rooms
+    return as_actor(
+        admit(
+            rooms.ledger,
+            rooms.key_files,
+            small.actor,
+            os_user=os_user,
+            role=Role.ATTORNEY,
+            copy=None,
+            new_id=rooms.new_id,
+        )
     )
-    return as_actor(staff)
 
 
 def test_a_hold_on_an_incident_catches_what_comes_later_and_refuses_destruction(
@@ -71,7 +79,7 @@ def test_a_destroyed_key_opens_nothing_and_the_day_of_the_last_backup_is_said(
     assert (done.backups_expire_by - small.clock.now.date()).days == 35
     with small.unlocked():
         with pytest.raises(NotFoundError) as caught:
-            small.rooms.reading_room.release_key(small.actor, item.number, "look")
+            small.rooms.reading_room.release_key(small.actor, item.number, "look", lambda _: None)
         told = small.rooms.reading_room.open_item(small.actor, item.number, "look")
     assert caught.value.code == "archive/destroyed"
     assert not small.rooms.key_files.has(item.id)
@@ -115,3 +123,18 @@ def test_who_may_not_destroy_may_not_finish_a_destruction_either(small: SmallArc
         small.rooms.acts.destroy(replace(second, role=Role.TECHNICIAN), item.number, reason="x")
     assert caught.value.code == "access/not-permitted"
     assert small.rooms.ledger.size() == size
+
+
+def test_nobody_agrees_to_what_a_closed_account_had_asked_for(small: SmallArchive, second: Actor) -> None:
+    acts, third = small.rooms.acts, another(small, "benitez")
+    item = small.receive(small.incident(), [("a.jpg", b"one")])[0]
+    with small.unlocked():
+        assert isinstance(acts.destroy(second, item.number, reason="mine"), Asked)
+        dismiss(small.rooms.ledger, small.rooms.key_files, small.actor, name=second.pseudonym)
+        with small.rooms.database.reading() as session:
+            assert waiting_approvals(session) == []
+        assert isinstance(acts.destroy(small.actor, item.number, reason="twice here"), Asked)
+        assert isinstance(acts.destroy(third, item.number, reason="twice here"), Destroyed)
+        small.rooms.publisher.publish()
+        told = run_here(small.home, "verify", "--json").stdout
+    assert "custody/act-unapproved" not in told and "custody/row-differs" not in told

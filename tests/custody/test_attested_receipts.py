@@ -4,7 +4,8 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from sqlalchemy import text
 
 from archive.catalogue.records import Item
 from cli import main
+from custody.canonical import canonical_bytes
 from custody.checkpoint import Checkpoint
 from custody.ledger import EntryRef
 from custody.receipt import Receipt, parse_receipt
 from custody.receipt_office import issue_receipt
-from custody.signed_note import SignedNote
+from custody.signed_note import KeyType, SignedNote
 from tests.archives import SmallArchive
 from tests.running_authority import RunningAuthority, StartAuthority
 
@@ -142,3 +144,59 @@ def test_the_script_says_what_it_cannot_read_and_calls_no_receipt_wrong_for_it(
     found = subprocess.run(without, capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
     assert found.returncode == 2
     assert "This needs the openssl program." in found.stderr and "Traceback" not in found.stderr
+
+
+def test_what_a_made_up_receipt_says_of_itself_cannot_pass_for_the_scripts_own_words(
+    archive: SmallArchive, received: tuple[Item, EntryRef], tmp_path: Path
+) -> None:
+    """Whoever makes a log of their own can write a number that prints another key and hides the true one."""
+    item, entry = received
+    forged = "E-1\nThe log's state (9 entries) is signed by archive.example.org/log+theirs\x1b[8m"
+    path, row = tmp_path / "receipt.json", (forged, entry, hashlib.sha256(CONTENT).digest(), item.size)
+    path.write_bytes(issue_receipt(archive.rooms.publisher, forged, archive.clock(), [row]))
+    found = subprocess.run([str(SCRIPT), str(path)], capture_output=True, text=True, check=False)
+    assert found.returncode == 3, found.stdout
+    signed_by = [line for line in found.stdout.splitlines() if line.startswith("The log's state")]
+    (key,) = [str(key) for key in archive.rooms.publisher.verifier_keys if key.type is KeyType.ED25519]
+    assert signed_by == [f"The log's state ({_size(parse_receipt(path.read_bytes()))} entries) is signed by {key}"]
+    assert "\x1b" not in found.stdout
+
+
+def test_the_script_refuses_a_key_under_the_id_of_another(
+    archive: SmallArchive, received: tuple[Item, EntryRef], tmp_path: Path
+) -> None:
+    path, keys = tmp_path / "receipt.json", tmp_path / "keys"
+    _issue(archive, received, path)
+    (key,) = [key for key in archive.rooms.publisher.verifier_keys if key.type is KeyType.ED25519]
+    name, key_id, octets = str(key).split("+", 2)
+    keys.write_text(f"{name}+{'0' * len(key_id)}+{octets}\n")
+    found = subprocess.run([str(SCRIPT), str(path), "--key", str(keys)], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (4, "") and "a key's id is not that of the key" in found.stdout
+
+
+def test_the_program_and_the_script_judge_time_stamps_alike_whatever_comes_with_them(
+    archive: SmallArchive, received: tuple[Item, EntryRef], start_authority: StartAuthority, tmp_path: Path
+) -> None:
+    """Of a receipt of an older form nothing signs the time-stamps: whoever hands it in may have changed them."""
+    _stamp(archive)
+    path, other = tmp_path / "receipt.json", start_authority("another").root
+    _issue(archive, received, path)
+    whole = json.loads(path.read_text())
+    older = {name: value for name, value in whole.items() if name not in ("signed", "use")} | {"v": 1}
+
+    def judged(**changed: Callable[[str], str]) -> list[tuple[int, int]]:
+        stamps = [{**stamp, **{name: to(stamp[name]) for name, to in changed.items()}} for stamp in older["timestamps"]]
+        path.write_bytes(canonical_bytes({**older, "timestamps": stamps}))
+        return [_say(archive, path), _say(archive, path, other)]
+
+    def certificates(chain: str) -> list[str]:
+        return [f"{each}-----END CERTIFICATE-----\n" for each in chain.split("-----END CERTIFICATE-----\n")[:-1]]
+
+    leads_to_another, cannot_tell, wrong = [(3, 3), (4, 4)], [(3, 3), (3, 3)], [(4, 4), (4, 4)]
+    assert judged() == leads_to_another
+    assert judged(chain=lambda chain: "".join(certificates(chain)[::-1])) == leads_to_another
+    assert judged(chain=lambda chain: chain + other.read_text()) == leads_to_another
+    assert judged(chain=lambda chain: "".join(certificates(chain)[:-1])) == cannot_tell, "its root did not come along"
+    assert judged(chain=lambda _: "") == cannot_tell
+    assert judged(chain=lambda _: other.read_text()) == wrong
+    assert judged(token=lambda token: b64encode(b64decode(token) + b"more").decode()) == wrong

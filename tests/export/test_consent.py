@@ -22,7 +22,7 @@ from custody.accounts import admit, as_actor
 from custody.drafts import Draft
 from custody.entries import EventKind
 from export.consent import Why
-from export.gate import refuse_copy
+from export.gate import refuse_copy, refuse_key
 from export.packet_verifier import Options, verify_packet
 from export.request import BuiltPacket, PacketRequest
 from ingest.consents import Rung
@@ -292,6 +292,46 @@ def test_a_copy_is_made_for_nobody_whom_its_sender_does_not_allow(archive: WayIn
         ("stopped", "press"),
         ("stopped", "public"),
     ]
+
+
+def test_a_key_is_given_to_nobody_whom_its_sender_does_not_allow(archive: WayIn) -> None:
+    court, press, stopped = sent(archive, Rung.COURT), sent(archive, Rung.PRESS), sent(archive, Rung.PRESS)
+    stopped.stop()
+    (office,) = archive.take_in([arrival("office.bin", b"of the office")])
+    numbers = {"office": office.item.number, "court": number_of(court)}  # type: ignore[union-attr]  # stored
+    numbers |= {"press": number_of(press), "stopped": number_of(stopped)}
+    refused: dict[tuple[str, Audience | None], str] = {}
+    for name, number in numbers.items():
+        for audience in (None, Audience.VAULT, Audience.LITIGATION, Audience.PRESS):
+            try:
+                archive.rooms.reading_room.release_key(
+                    archive.actor, number, "expert", partial(refuse_key, audience=audience)
+                )
+            except (DisclosureError, InputError) as error:
+                refused[name, audience] = error.code.removeprefix("export/")
+                assert archive.last_entries(1)[0].entry.event == "refusal"
+    needed, kept = "audience-needed", "key-not-allowed"
+    assert refused == {
+        ("court", None): needed, ("court", Audience.PRESS): kept,
+        ("press", None): needed, ("press", Audience.PRESS): kept,
+        ("stopped", None): needed, ("stopped", Audience.LITIGATION): kept, ("stopped", Audience.PRESS): kept,
+    }  # fmt: skip
+    archive.rooms.publisher.publish()
+    words = ["item", "key", number_of(stopped), "--reason", "expert of the other side"]
+    for more, code in (([], 1), (["--audience", "litigation_production"], 7), (["--audience", "vault"], 0)):
+        told = run_here(archive.home, *words, *more)
+        assert (told.returncode, "AGE-SECRET-KEY" in told.stdout) == (code, code == 0), told.stderr
+
+
+def test_whoever_looks_at_what_was_stopped_is_told_that_it_goes_to_nobody(archive: WayIn, tmp_path: Path) -> None:
+    goes, stays = sent(archive, Rung.LEGAL, b"what I saw\n"), sent(archive, Rung.LEGAL, b"what I saw, too\n")
+    stays.stop()
+    archive.rooms.workers.every_kind.work(lambda *_: None)
+    for sender, is_told in ((goes, False), (stays, True)):
+        place = tmp_path / number_of(sender)
+        shown = run_here(archive.home, "preview", number_of(sender), "--kind", "text", "-o", str(place))
+        assert (shown.returncode, place.exists()) == (0, True), shown.stderr
+        assert ("goes to nobody" in " ".join(shown.stderr.split())) == is_told
 
 
 def test_the_command_line_says_what_is_withheld_and_whom_to_tell(tmp_path: Path) -> None:

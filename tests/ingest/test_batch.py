@@ -15,13 +15,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+import ingest.batch
 from archive.catalogue.accounts import read_secret
 from archive.catalogue.holds import holds_on
+from archive.catalogue.items import list_items
 from archive.catalogue.records import ImportBatch
 from archive.errors import AccessError, ConflictError, InputError, UnavailableError
+from ingest.folder import FoundFile, open_source_file
 from ingest.held import hold_import
 from ingest.listed import Macs
 from ingest.manifest import RESERVED, read_manifest
@@ -209,6 +213,62 @@ def test_another_card_at_the_place_of_one_that_was_broken_off_comes_in_whole(tmp
         sealed = begun.get("record")["sealed"]
         assert (sealed["device"], sealed["write_blocker"], begun.get("reason")) == ("other phone", "Tableau", "card B")
         assert [each.number for each in archive.rooms.batch_import.unfinished(card)] == [first.number]
+
+
+def test_another_card_whose_files_have_the_same_names_sizes_and_times_is_not_taken_for_the_first(
+    tmp_path: Path, card: Path
+) -> None:
+    """Cameras write films of one size, and without a set clock all their times are the same."""
+
+    def as_the_camera_left_it() -> None:
+        for path in card.rglob("*.txt"):
+            os.utime(path, (315_532_800, 315_532_800))
+
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        as_the_camera_left_it()
+        batch = _break_off(archive, _request(archive, card))
+        first = card / "DCIM" / "100" / "IMG_1.txt"
+        first.write_text("ONE\n" * 300)
+        as_the_camera_left_it()
+        request = _request(archive, card, resume=batch.number)
+
+        def stop(step: Step) -> None:
+            if step.result is not None and step.files_done == 6:
+                raise KeyboardInterrupt
+
+        archive.rooms.batch_import.begin(request)
+        with pytest.raises(KeyboardInterrupt):
+            archive.rooms.batch_import.run(batch, request, stop)
+        closing = _import(archive, request)
+        assert (closing.seen, closing.stored, closing.linked, closing.refused) == (6, 5, 1, 0)
+        assert closing.adds_up and closing.results == (), "the second run had it already"
+        with archive.rooms.database.reading() as session:
+            contents = [archive.stored(item.id) for item, _ in list_items(session)]
+        assert contents.count(b"one\n" * 300) == contents.count(b"ONE\n" * 300) == 1
+
+
+def test_what_the_card_could_not_give_is_tried_again_when_the_import_goes_on(
+    tmp_path: Path, card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = {"DCIM/100/IMG_1.xmp", "again.txt"}
+
+    def read(source: Path, file: FoundFile, *heard: Callable[[int], None]) -> BinaryIO:
+        if file.path in bad:
+            raise InputError("batch/unreadable", "The file could not be read.")
+        return open_source_file(source, file, *heard)
+
+    monkeypatch.setattr(ingest.batch, "open_source_file", read)
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        batch = _break_off(archive, _request(archive, card))
+        bad.remove("DCIM/100/IMG_1.xmp")
+        results = dict((closing := _import(archive, _request(archive, card, resume=batch.number))).results)
+        with archive.rooms.database.reading() as session:
+            (film,) = [item for item, _ in list_items(session) if item.number == f"E-{item.received_time.year}-00001"]
+    sidecar = results["DCIM/100/IMG_1.xmp"]
+    assert isinstance(sidecar, Stored) and isinstance(results["again.txt"], Refused)
+    assert sidecar.item.companion_id == film.id, "it stays together with what came before it"
+    assert (closing.seen, closing.stored, closing.linked, closing.refused) == (6, 4, 0, 2)
+    assert closing.adds_up, "each try is counted"
 
 
 def test_an_import_that_goes_on_takes_in_what_changed_and_names_what_is_gone(tmp_path: Path, card: Path) -> None:

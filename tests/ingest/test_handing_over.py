@@ -140,6 +140,20 @@ def test_the_time_of_a_receipt_is_that_of_the_newest_file_that_it_lists(archive:
     assert later["received_time"] == max(opened) and first["received_time"] == min(opened)
 
 
+def test_a_form_that_comes_again_widens_nothing_that_its_sender_narrowed_since(archive: WayIn) -> None:
+    sent = Sender(archive)
+    sent.bring(b"first")
+    sent.finish(Rung.PRESS, form="one")
+    sent.change(Rung.LEGAL)
+    sent.bring(b"added since")
+    sent.finish(Rung.PRESS, form="one")
+    assert sent.drop.handing_over.chosen(sent.token) is Rung.LEGAL
+    told = [archive.log_of(item)[-1].get("use")["audiences"] for item in sent.items]
+    assert told == [["counsel"], ["counsel"]], "what was added is covered by the choice that stands"
+    sent.finish(Rung.COURT, form="two")
+    assert sent.drop.handing_over.chosen(sent.token) is Rung.COURT
+
+
 def _opened(item: Any) -> list[tuple[str, Any]]:
     return [check_disclosure(Entry.parse(item["leaf"].encode()), Disclosure(text)) for text in item["disclosures"]]
 

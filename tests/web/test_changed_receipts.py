@@ -23,6 +23,8 @@ RIGHT, OLDER, REFUSED = "right", "older form", "refused"
 MUST_BE_AMONG = {
     "receipt", "received_time", "items.0.number", "items.0.sha256", "items.0.size", "items without 1",
     "items with 0 twice", "items the other way round", "verifier_keys without 1", "checkpoint",
+    "signed (line twice)", "signed (a stranger's line too)", "signed (spelling)", "signed (space)",
+    "a byte order mark before it",
 }  # fmt: skip
 
 

@@ -338,7 +338,7 @@ def test_the_choice_of_a_second_sending_holds_and_stands_in_the_log_of_what_was_
         page = browser.get(f"/d/{served.code}").text
         assert re.search(rf'value="{preset}" checked', page), "what was chosen before is chosen on the page"
         assert "It holds for everything that you send with this link" in page
-        fields = [("csrf_token", token_in(page)), ("use", chosen)]
+        fields = [("csrf_token", token_in(page)), ("form", str(seed)), ("use", chosen)]
         body, kind = multipart(fields, [("more.bin", content(2000, seed))])
         assert browser.post(f"/d/{served.code}", body, kind).status == 303
         words = {"legal": "The legal team only", "press": "Also the press"}[chosen]

@@ -9,7 +9,7 @@ let verdict = null;
 by("receipt").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
   if (!file) return;
-  verdict = file.size > 64 * 2 ** 20 ? { ok: false, problems: ["unreadable"] } : checkReceipt(await file.text());
+  verdict = file.size > 64 * 2 ** 20 ? { ok: false, problems: ["unreadable"] } : checkReceipt(await file.arrayBuffer());
   show();
 });
 

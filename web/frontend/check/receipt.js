@@ -19,9 +19,10 @@ const must = (right, problem) => {
 
 // Answers `{ok, whole, problems, number, received, items, keys}`; `problems` are keys of the page's words. `whole` is false
 // for an older form, which is not signed as a whole: then number and time are the file's word.
-export function checkReceipt(text) {
+export function checkReceipt(octets) {
   try {
-    const receipt = parse(text);
+    // Not as a browser reads files: it passes over a byte order mark, and mends what is no UTF-8.
+    const receipt = parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(octets));
     const { root, size, keys } = checkSignatures(receipt);
     const items = receipt.items.map((item) => checkItem(item, root, size));
     must(items.length, "unreadable");
@@ -58,35 +59,44 @@ function checkSignatures({ checkpoint, verifier_keys: written }) {
   const [origin, size, root, ...more] = body.trimEnd().split("\n");
   must(end > 0 && /^\d+$/.test(size) && more.length === 0, "signature");
   const rootOctets = fromBase64(root);
-  const lines = checkpoint.slice(end + 2).trimEnd().split("\n").map(signatureLine);
+  const lines = signatureLines(checkpoint, end);
   const keys = written.map(verifierKey);
   must(keys.some((key) => key.type === ED25519), "signature");
   for (const key of keys) {
     must(key.name === origin, "signature");
-    const line = lines.find((other) => other.name === key.name && equalBytes(other.id, key.id));
-    must(line && signedBy(key, line.signature, body, { origin, size: BigInt(size), root: rootOctets }), "signature");
+    const ours = lines.filter((line) => isBy(line, key));
+    const state = { origin, size: BigInt(size), root: rootOctets };
+    must(ours.length && ours.every((line) => signedBy(key, line.signature, body, state)), "signature");
   }
   return { root: rootOctets, size: Number(size), keys: keys.map((key) => bytesToHex(key.fingerprint)) };
 }
 
-// Formats, 5.2: each key of the log signed everything but the member `signed`.
+// Formats, 5.2: the keys of the log, in their order and no other, signed everything but the member `signed`.
 function checkHead({ signed, ...unsigned }) {
   if (unsigned.v < 3) return false;
   const end = signed.lastIndexOf("\n\n");
   const body = signed.slice(0, end + 1);
   must(body === `testigo-receipt/3\nsha256 ${bytesToHex(sha256(utf8ToBytes(write(unsigned))))}\n`, "head");
-  const lines = signed.slice(end + 2).trimEnd().split("\n").map(signatureLine);
-  for (const { name, id, type, key } of unsigned.verifier_keys.map(verifierKey)) {
-    const line = lines.find((other) => other.name === name && equalBytes(other.id, id));
-    const verify = type === ED25519 ? ed25519.verify : ml_dsa44.verify;
-    must(line && verify(line.signature, utf8ToBytes(body), key), "head");
-  }
+  const lines = signatureLines(signed, end);
+  const keys = unsigned.verifier_keys.map(verifierKey);
+  must(lines.length === keys.length, "head");
+  keys.forEach((key, place) => {
+    const verify = key.type === ED25519 ? ed25519.verify : ml_dsa44.verify;
+    must(isBy(lines[place], key) && verify(lines[place].signature, utf8ToBytes(body), key.key), "head");
+  });
   return true;
 }
 
+const isBy = (line, key) => line.name === key.name && equalBytes(line.id, key.id);
+
+function signatureLines(note, end) {
+  must(note.endsWith("\n"), "signature");
+  return note.slice(end + 2, -1).split("\n").map(signatureLine);
+}
+
 function signatureLine(line) {
-  const [dash, name, encoded] = line.split(" ");
-  must(dash === "—" && encoded, "signature");
+  const [dash, name, encoded, ...more] = line.split(" ");
+  must(dash === "—" && encoded && more.length === 0, "signature");
   const octets = fromBase64(encoded);
   return { name, id: octets.slice(0, 4), signature: octets.slice(4) };
 }
@@ -121,7 +131,7 @@ function checkItem(item, root, size) {
   const opened = {};
   for (const disclosure of item.disclosures) {
     must(entry._sd.includes(base64url(sha256(utf8ToBytes(disclosure)))), "item");
-    const [, name, value] = canonical(new TextDecoder("utf-8", { fatal: true }).decode(fromBase64(disclosure.replace(/-/g, "+").replace(/_/g, "/"))));
+    const [, name, value] = canonical(new TextDecoder("utf-8", { fatal: true }).decode(fromBase64(padded(disclosure))));
     must(!(name in opened), "item");
     opened[name] = value;
   }
@@ -154,5 +164,12 @@ function climb(leaf, index, size, proof) {
   return hash;
 }
 
-const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+// The same octets have one spelling; what browsers read besides is not what the archive wrote.
+function fromBase64(text) {
+  const characters = atob(text);
+  must(btoa(characters) === text, "unreadable");
+  return Uint8Array.from(characters, (character) => character.charCodeAt(0));
+}
+
+const padded = (text) => (text + "=".repeat(-text.length & 3)).replace(/-/g, "+").replace(/_/g, "/");
 const base64url = (octets) => btoa(String.fromCharCode(...octets)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
