@@ -20,9 +20,10 @@ from pathlib import Path
 
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
-from archive.durable import make_folder_durably, storage_errors, sync, sync_folder, write_durably
+from archive.durable import make_folder_durably, remove_durably, storage_errors, sync, sync_folder, write_durably
 from archive.errors import ConfigError, ConflictError, InputError, NotFoundError, UnavailableError
-from archive.keyfiles import KeyFiles
+from archive.keyfiles import NEXT_COPIES, KeyFiles
+from archive.keyrotation import ROTATION_JOURNAL
 from archive.places import Places, lies_in
 from archive.settings_copy import copy_settings
 from archive.store.directory import DirectoryStore
@@ -306,15 +307,42 @@ def _copy_object(store: Store, copy: DirectoryStore, name: str) -> int:
 
 
 def _copy_keys(key_files: KeyFiles, keys_to: Path | None) -> int:
+    """Copy the key files as they were at one moment, or could have been met after a power cut at one.
+
+    A rotation meanwhile would leave keys that are sealed to the office key before it beside copies of the one after it,
+    and nobody could open them: where anything but an owner's key changed, all is copied again.
+    """
     if keys_to is None:
         return 0
-    make_folder_durably(keys_to / "staff")
-    count = 0
-    for path in key_files.files():
-        with storage_errors(), suppress(FileNotFoundError):  # Destroyed since it was listed.
-            write_durably(keys_to / path.relative_to(key_files.root), path.read_bytes())
-            count += 1
-    return count
+    make_folder_durably(keys_to)
+    while True:
+        before, files = _beside_the_keys(key_files.root), key_files.files()
+        for folder in {path.parent.relative_to(key_files.root) for path in files}:
+            make_folder_durably(keys_to / folder)
+        count = 0
+        for path in files:
+            with storage_errors(), suppress(FileNotFoundError):  # Destroyed since it was listed.
+                write_durably(keys_to / path.relative_to(key_files.root), path.read_bytes())
+                count += 1
+        # What an earlier copy holds of a rotation that has ended would be taken up by the next one after a restore.
+        for name in set(_beside_the_keys(keys_to)) - set(before):
+            if name == ROTATION_JOURNAL or name.startswith(f"{NEXT_COPIES}/"):
+                remove_durably(keys_to / name)
+        if _beside_the_keys(key_files.root) == before:
+            return count
+
+
+def _beside_the_keys(root: Path) -> dict[str, tuple[int, int, int]]:
+    """Say of each file in a folder of key files that is no owner's key which file it is; written anew it is another."""
+    found: dict[str, tuple[int, int, int]] = {}
+    with storage_errors():
+        for path in root.rglob("*"):
+            is_owners = path.parent == root and path.suffix == ".age"
+            if not is_owners and path.is_file() and not path.name.startswith("."):
+                with suppress(FileNotFoundError):
+                    status = path.stat()
+                    found[str(path.relative_to(root))] = status.st_ino, status.st_mtime_ns, status.st_size
+    return found
 
 
 def _meets(place: Path, places: Places) -> bool:

@@ -41,7 +41,7 @@ from archive.types import Owner, StaffId
 _SUFFIX = ".age"
 _LOCK = ".lock"
 _STAFF = "staff"
-_NEXT = "next"
+NEXT_COPIES = "next"
 _GROUP = 100
 _PASSPHRASE_CHARACTERS = 12
 _PASSPHRASE_WORDS = 5
@@ -205,7 +205,7 @@ class KeyFiles:
 
         Raises: InputError `keys/weak-passphrase`.
         """
-        self._keep_copy(_NEXT, staff_id, next_identity, passphrase)
+        self._keep_copy(NEXT_COPIES, staff_id, next_identity, passphrase)
 
     def prepared(self, staff_id: StaffId, passphrase: str) -> KeyIdentity | None:
         """Open what `prepare` kept; None where no rotation of this person's was begun.
@@ -213,14 +213,14 @@ class KeyFiles:
         Raises: LockedError `keys/wrong-passphrase`.
         """
         with suppress(NotFoundError):
-            return self._open_copy(_NEXT, staff_id, passphrase)
+            return self._open_copy(NEXT_COPIES, staff_id, passphrase)
         return None
 
     def promote(self, staff_id: StaffId) -> None:
         """Put the prepared identity in the place of the person's copy."""
         with storage_errors():
-            (self._root / _NEXT / _name(staff_id)).replace(self._root / _STAFF / _name(staff_id))
-        for folder in (_STAFF, _NEXT):
+            (self._root / NEXT_COPIES / _name(staff_id)).replace(self._root / _STAFF / _name(staff_id))
+        for folder in (_STAFF, NEXT_COPIES):
             sync_folder(self._root / folder)
 
     def _keep_copy(self, folder: str, staff_id: StaffId, identity: KeyIdentity, passphrase: str) -> None:
