@@ -26,8 +26,9 @@ from custody.keyrings import Keyrings, read_statement
 from custody.signed_note import VerifierKey
 
 _DIFFERS = (
-    "The catalogue, the keys folder and the signed statement name different recipients: one of them was changed. Find "
-    "out who changed it, and restore it from a backup."
+    "The catalogue, the keys folder and the signed statement name different recipients: one of them was changed, or "
+    "brought back from a copy of another day. Find out which; restore what was changed from a backup. Where catalogue "
+    "and key files are of different days, `testigo keys rotate --restored` makes them agree."
 )
 
 
