@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.ingest.test_rescuing import Brought
 from tests.way_in import WayIn
 
 MANY = 8
+MIB = 1 << 20
 
 
 class Link:
@@ -101,6 +102,37 @@ def test_of_many_octets_at_once_a_link_takes_so_many_as_it_allows(archive: WayIn
     assert refused == ["uploads/quota"] * (MANY - 2)
     link.drop.close()
     assert link.through()[1:] == (2, 20)
+
+
+class Dripping(Brought):
+    """A body of which one octet comes, and then nothing until the test lets go."""
+
+    def __init__(self) -> None:
+        super().__init__(b"x")
+        self.is_silent, self.let_go = Event(), Event()
+
+    def readinto(self, buffer: object) -> int:
+        if self.tell():
+            self.is_silent.set()
+            self.let_go.wait(20)
+        return super().readinto(buffer)  # type: ignore[arg-type]  # as in archive.segments
+
+
+def test_who_says_that_much_comes_and_brings_an_octet_closes_the_link_for_nobody(archive: WayIn) -> None:
+    link, drip = Link(archive, Terms(most_octets=20 * MIB)), Dripping()
+    large, mine, ours = link.begin(20 * MIB), link.begin(1000), link.begin(16 * MIB)
+    with ThreadPoolExecutor(1) as pool:
+        dripping = pool.submit(link.drop.uploads.append, large, 0, drip, 20 * MIB)
+        drip.is_silent.wait(20)
+        assert link.drop.uploads.append(mine, 0, Brought(bytes(1000)), 1000).offset == 1000
+        # What it may be about to bring is held for it, and no more than that.
+        with pytest.raises(ConflictError, match="No more can be sent"):
+            link.drop.uploads.append(ours, 0, Brought(bytes(16 * MIB)), 16 * MIB)
+        drip.let_go.set()
+        dripping.result()
+    assert link.through()[2] == 8 * MIB + 1000 + 1
+    assert link.drop.uploads.append(ours, 8 * MIB, Brought(bytes(8 * MIB)), 8 * MIB).offset == 16 * MIB
+    link.drop.close()
 
 
 def test_empty_files_count_too(archive: WayIn) -> None:
