@@ -51,8 +51,8 @@ class Generation:
                 case {"v": 1, "generation": int(number), "keyring": str(text), **rest} if number > 0 and not rest:
                     return cls(number=number, keyring=Keyring.parse(text))
         except ValueError as error:
-            raise _bad_generation() from error
-        raise _bad_generation()
+            raise bad_generation() from error
+        raise bad_generation()
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -156,8 +156,8 @@ def _parse_note(line: str) -> tuple[UUID, str]:
             case {"owner": str(owner), "sha256": str(digest), **rest} if not rest:
                 return UUID(owner), digest
     except ValueError as error:
-        raise _bad_generation() from error
-    raise _bad_generation()
+        raise bad_generation() from error
+    raise bad_generation()
 
 
 def _read_text(path: Path) -> str | None:
@@ -166,9 +166,9 @@ def _read_text(path: Path) -> str | None:
     return None
 
 
-def _bad_generation() -> IntegrityError:
+def bad_generation() -> IntegrityError:
     return IntegrityError(
         "keys/bad-generation",
-        "The file that says which keyring the keys are sealed to cannot be read. No key was made or changed. "
-        "Restore generation.json and rotation.jsonl from a backup of the keys folder.",
+        "The file that says which keyring the keys are sealed to is not there, or cannot be read. No key was made or "
+        "changed. Restore generation.json and rotation.jsonl from a backup of the keys folder.",
     )

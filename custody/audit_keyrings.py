@@ -46,6 +46,13 @@ def check_keyrings(session: Session, key_files: KeyFiles, keys: Sequence[Verifie
 
 def _agreement(session: Session, key_files: KeyFiles, stated: Keyrings) -> Iterator[Found]:
     generation = key_files.generation()
+    if generation is None and key_files.list():
+        yield differs(
+            "custody/generation-missing",
+            "The file that says which keyring the keys are sealed to is not beside them, and nothing is taken in or "
+            "opened without it. Put generation.json back from a backup of the keys.",
+            subject="keys",
+        )
     try:
         row = Keyrings.of(organisation(session))
     except InputError:
