@@ -168,7 +168,7 @@ class _CheckpointAudit:
         if not lines and self._store.exists(NEWEST):
             yield differs(
                 "custody/keys-not-published",
-                "The list of the log's public keys is not in the store, so nobody can check it without the signing keys. "
+                "The list of the log's public keys is not in the store, which nobody checks then without signing keys. "
                 "Put it back from a backup.",
                 subject=VERIFIER_KEYS,
             )

@@ -124,9 +124,15 @@ def octets_through(session: Session, link_id: UUID) -> int:
 
 
 def files_through(session: Session, link_id: UUID) -> int:
-    """Count the files of which anything arrived through a link, and those that are empty."""
+    """Count the files that were delivered through a link, and those of which anything arrived, or that are empty.
+
+    Deliveries are records, which a rebuilt catalogue has, too; the list of uploads is none.
+    """
+    delivered = select(func.count()).select_from(Delivery.table).join(Visit.table, _visit.id == _delivery.visit_id)
     came = (UploadRow.drop_link_id == link_id) & ((UploadRow.received > 0) | (UploadRow.declared == 0))
-    return session.execute(select(func.count()).select_from(UploadRow).where(came)).scalar() or 0
+    others = select(func.count()).select_from(UploadRow).where(came, ~_is_delivered())
+    counts = delivered.where(_visit.drop_link_id == link_id), others
+    return sum(session.execute(count).scalar() or 0 for count in counts)
 
 
 def promised_by(session: Session, visit_id: UUID) -> tuple[int, int]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from threading import Barrier, Event
 
 import pytest
+from sqlalchemy import delete
 
+from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import files_through, link_by_number, octets_through, visits_through
 from archive.errors import ConflictError, NotFoundError
 from commands.drop_rooms import DropRooms
@@ -166,3 +168,13 @@ def test_whoever_only_begins_visits_ends_with_the_link(archive: WayIn, monkeypat
     link.begin(10)
     link.drop.close()
     assert link.through()[0] == 5
+
+
+def test_what_a_link_took_counts_also_where_the_list_of_uploads_was_lost(archive: WayIn) -> None:
+    link = Link(archive, Terms(most_files=3))
+    link.begin(0)
+    link.drop.uploads.append(link.begin(10), 0, Brought(bytes(10)), 10)
+    link.drop.close()
+    with archive.rooms.database.writing() as session:
+        session.execute(delete(UploadRow))
+    assert link.through() == (2, 2, 10)
