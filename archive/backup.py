@@ -22,7 +22,7 @@ from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
 from archive.durable import make_folder_durably, remove_durably, storage_errors, sync, sync_folder, write_durably
 from archive.errors import ConfigError, ConflictError, InputError, NotFoundError, UnavailableError
-from archive.keyfiles import NEXT_COPIES, KeyFiles
+from archive.keyfiles import NEXT_COPIES, KeyFiles, owners_in
 from archive.keyrotation import ROTATION_JOURNAL
 from archive.places import Places, lies_in
 from archive.settings_copy import copy_settings
@@ -49,12 +49,14 @@ _TILE = 256
 class BackupMade:
     """What one run copied: store files and their octets, and key files.
 
-    `lacking` are files that the settings name and nobody can read.
+    `gone` counts the key files of earlier runs that the archive no longer has; `lacking` are files that the settings
+    name and nobody can read.
     """
 
     objects: int
     octets: int
     keys: int
+    gone: int
     lacking: tuple[Path, ...]
 
 
@@ -131,8 +133,8 @@ def _copy(  # noqa: PLR0913, PLR0917 - as the function above, whose rest it is
         if note:
             copy.put(_CHECKPOINT, note, replace=True)
     lacking = _copy_beside(places, destination)
-    keys = _copy_keys(key_files, keys_to)
-    return BackupMade(objects=len(copied), octets=sum(copied), keys=keys, lacking=lacking)
+    keys, gone = _copy_keys(key_files, keys_to)
+    return BackupMade(objects=len(copied), octets=sum(copied), keys=keys, gone=gone, lacking=lacking)
 
 
 def _copy_beside(places: Places, destination: Path) -> tuple[Path, ...]:
@@ -306,14 +308,15 @@ def _copy_object(store: Store, copy: DirectoryStore, name: str) -> int:
     return size
 
 
-def _copy_keys(key_files: KeyFiles, keys_to: Path | None) -> int:
-    """Copy the key files as they were at one moment, or could have been met after a power cut at one.
+def _copy_keys(key_files: KeyFiles, keys_to: Path | None) -> tuple[int, int]:
+    """Copy the key files as they were at one moment, or could have been met after a power cut at one; return how many,
+    and how many owners' keys lie there that are no longer here: destroyed, or lost, which only the log tells.
 
     A rotation meanwhile would leave keys that are sealed to the office key before it beside copies of the one after it,
     and nobody could open them: where anything but an owner's key changed, all is copied again.
     """
     if keys_to is None:
-        return 0
+        return 0, 0
     make_folder_durably(keys_to)
     while True:
         before, files = _beside_the_keys(key_files.root), key_files.files()
@@ -329,7 +332,7 @@ def _copy_keys(key_files: KeyFiles, keys_to: Path | None) -> int:
             if name == ROTATION_JOURNAL or name.startswith(f"{NEXT_COPIES}/"):
                 remove_durably(keys_to / name)
         if _beside_the_keys(key_files.root) == before:
-            return count
+            return count, len(set(owners_in(keys_to)) - set(key_files.list()))
 
 
 def _beside_the_keys(root: Path) -> dict[str, tuple[int, int, int]]:

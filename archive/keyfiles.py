@@ -133,7 +133,7 @@ class KeyFiles:
 
     def list(self) -> tuple[UUID, ...]:
         """Return the owners that have a key file, in the order of their ids."""
-        return _owners(self._root)
+        return owners_in(self._root)
 
     def destroy(self, owner_id: UUID) -> None:
         """Remove every version of an owner's key that is in the folder; it may be gone already.
@@ -256,7 +256,7 @@ class KeyFiles:
 
     def granted(self) -> tuple[StaffId, ...]:
         """Return the people who hold a copy of the office identity."""
-        return tuple(StaffId(staff_id) for staff_id in _owners(self._root / _STAFF))
+        return tuple(StaffId(staff_id) for staff_id in owners_in(self._root / _STAFF))
 
     @contextmanager
     def _held(self) -> Iterator[int]:
@@ -356,7 +356,8 @@ def _read(path: Path, code: str, message: str) -> bytes:
     raise NotFoundError(code, message)
 
 
-def _owners(folder: Path) -> tuple[UUID, ...]:
+def owners_in(folder: Path) -> tuple[UUID, ...]:
+    """Return whose key files, or copies of the office identity, lie in a folder, in the order of their ids."""
     found: list[UUID] = []
     with storage_errors(), suppress(FileNotFoundError):
         for path in folder.iterdir():

@@ -321,3 +321,12 @@ def test_keys_are_copied_while_a_rotation_is_broken_off_and_no_later_copy_takes_
     assert KeyFiles(tmp_path / "keys", work_factor=WORK_FACTOR).files() == tuple(
         tmp_path / "keys" / path.relative_to(small.home / "keys") for path in small.rooms.key_files.files()
     )
+
+
+def test_keys_that_the_archive_no_longer_has_are_counted_in_a_copy_that_is_used_again(
+    small: SmallArchive, tmp_path: Path
+) -> None:
+    assert _copy(small.rooms, tmp_path / "copy", tmp_path / "keys").gone == 0
+    small.rooms.key_files.destroy(small.rooms.key_files.list()[0])
+    assert _copy(small.rooms, tmp_path / "copy", tmp_path / "keys").gone == 1
+    assert _copy(small.rooms, tmp_path / "copy", tmp_path / "fresh").gone == 0
