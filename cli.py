@@ -150,11 +150,8 @@ class Rooms:
     @property
     def present_key_files(self) -> "KeyFiles":
         """The key files, for whoever adds to them: never beside those of a disk that is not mounted."""
-        from archive.keyrotation import bad_generation
-
         if self.key_files.generation() is None:
-            if self.key_files.list():
-                raise bad_generation()
+            self.key_files.refuse_without_generation()
             self._refuse_absent("key files")
         return self.key_files
 
@@ -193,23 +190,9 @@ class Rooms:
     @cached_property
     def verifier_keys(self) -> "tuple[VerifierKey, ...]":
         """The log's public keys: of its signing keys or, in a copy without these, as the store states them."""
-        if self.signing_keys_path.is_file():
-            return tuple(signer.verifier_key for signer in self.signers)
-        return self._published_keys()
+        from custody.signing_keys import public_keys
 
-    @property
-    def _keys_to_audit_with(self) -> "tuple[VerifierKey, ...]":
-        """The log's public keys even where its signing keys cannot be read: the audit goes on, and says so."""
-        try:
-            return self.verifier_keys
-        except (errors.ConfigError, errors.IntegrityError):
-            return self._published_keys()
-
-    def _published_keys(self) -> "tuple[VerifierKey, ...]":
-        from custody.publication import VERIFIER_KEYS
-        from custody.signed_note import VerifierKey
-
-        return tuple(map(VerifierKey.parse, self.store.read(VERIFIER_KEYS).decode("utf-8", "replace").splitlines()))
+        return public_keys(self.signing_keys_path, self.store)
 
     @cached_property
     def _authorities(self) -> "tuple[tuple[Authority, ...], dict[str, errors.ConfigError]]":
@@ -293,12 +276,13 @@ class Rooms:
     @cached_property
     def audit(self) -> "Audit":
         from custody.audit import Audit
+        from custody.signing_keys import keys_to_audit_with
 
         return Audit(
             database=self.catalogue_as_it_lies,
             store=self.store,
             key_files=self.key_files,
-            verifier_keys=self._keys_to_audit_with,
+            verifier_keys=keys_to_audit_with(self.signing_keys_path, self.store),
             authorities=self.authorities,
             unusable=self.unusable_authorities,
             log_lock=self.log_lock,

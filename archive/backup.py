@@ -20,10 +20,10 @@ from pathlib import Path
 
 from archive.catalogue.accounts import organisation
 from archive.catalogue.database import Database
-from archive.durable import make_folder_durably, remove_durably, storage_errors, sync, sync_folder, write_durably
+from archive.durable import make_folder_durably, storage_errors, sync, sync_folder, write_durably
 from archive.errors import ConfigError, ConflictError, InputError, NotFoundError, UnavailableError
-from archive.keyfiles import NEXT_COPIES, KeyFiles, owners_in
-from archive.keyrotation import ROTATION_JOURNAL
+from archive.keyfiles import KeyFiles
+from archive.keys_copy import copy_keys, refuse_other_keys
 from archive.places import Places, lies_in
 from archive.settings_copy import copy_settings
 from archive.store.directory import DirectoryStore
@@ -64,7 +64,7 @@ def check_places(places: Places, destination: Path, keys_to: Path | None, *, sto
     """Make sure that a copy may go there; write nothing.
 
     Raises: InputError `backup/inside-archive`, `backup/keys-not-apart`, `backup/not-a-folder`, `backup/not-a-backup`,
-    `backup/other-archive`; ConflictError `backup/copy-is-longer`.
+    `backup/other-archive`; ConflictError `backup/copy-is-longer`, `backup/keys-are-newer`.
     """
     for place in (destination, keys_to):
         if place is not None and _meets(place, places):
@@ -77,6 +77,8 @@ def check_places(places: Places, destination: Path, keys_to: Path | None, *, sto
         raise InputError(
             "backup/keys-not-apart", "Key files must lie apart from the copy that they open. Nothing was copied."
         )
+    if keys_to is not None and keys_to.is_dir():
+        refuse_other_keys(keys_to, places, database)
     if not destination.is_dir():
         return
     present = {path.name for path in destination.iterdir() if not path.name.startswith(".")}
@@ -133,7 +135,7 @@ def _copy(  # noqa: PLR0913, PLR0917 - as the function above, whose rest it is
         if note:
             copy.put(_CHECKPOINT, note, replace=True)
     lacking = _copy_beside(places, destination)
-    keys, gone = _copy_keys(key_files, keys_to)
+    keys, gone = copy_keys(key_files, keys_to)
     return BackupMade(objects=len(copied), octets=sum(copied), keys=keys, gone=gone, lacking=lacking)
 
 
@@ -306,46 +308,6 @@ def _copy_object(store: Store, copy: DirectoryStore, name: str) -> int:
         size = source.size
         copy.publish([(staged, name)])
     return size
-
-
-def _copy_keys(key_files: KeyFiles, keys_to: Path | None) -> tuple[int, int]:
-    """Copy the key files as they were at one moment, or could have been met after a power cut at one; return how many,
-    and how many owners' keys lie there that are no longer here: destroyed, or lost, which only the log tells.
-
-    A rotation meanwhile would leave keys that are sealed to the office key before it beside copies of the one after it,
-    and nobody could open them: where anything but an owner's key changed, all is copied again.
-    """
-    if keys_to is None:
-        return 0, 0
-    make_folder_durably(keys_to)
-    while True:
-        before, files = _beside_the_keys(key_files.root), key_files.files()
-        for folder in {path.parent.relative_to(key_files.root) for path in files}:
-            make_folder_durably(keys_to / folder)
-        count = 0
-        for path in files:
-            with storage_errors(), suppress(FileNotFoundError):  # Destroyed since it was listed.
-                write_durably(keys_to / path.relative_to(key_files.root), path.read_bytes())
-                count += 1
-        # What an earlier copy holds of a rotation that has ended would be taken up by the next one after a restore.
-        for name in set(_beside_the_keys(keys_to)) - set(before):
-            if name == ROTATION_JOURNAL or name.startswith(f"{NEXT_COPIES}/"):
-                remove_durably(keys_to / name)
-        if _beside_the_keys(key_files.root) == before:
-            return count, len(set(owners_in(keys_to)) - set(key_files.list()))
-
-
-def _beside_the_keys(root: Path) -> dict[str, tuple[int, int, int]]:
-    """Say of each file in a folder of key files that is no owner's key which file it is; written anew it is another."""
-    found: dict[str, tuple[int, int, int]] = {}
-    with storage_errors():
-        for path in root.rglob("*"):
-            is_owners = path.parent == root and path.suffix == ".age"
-            if not is_owners and path.is_file() and not path.name.startswith("."):
-                with suppress(FileNotFoundError):
-                    status = path.stat()
-                    found[str(path.relative_to(root))] = status.st_ino, status.st_mtime_ns, status.st_size
-    return found
 
 
 def _meets(place: Path, places: Places) -> bool:

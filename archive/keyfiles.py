@@ -35,7 +35,7 @@ from archive.durable import (
 )
 from archive.errors import ConflictError, InputError, IntegrityError, LockedError, NotFoundError, TestigoError
 from archive.filegroup import FileGroup
-from archive.keyrotation import Generation, Rotation, sha256_hex
+from archive.keyrotation import Generation, Rotation, bad_generation, sha256_hex
 from archive.types import Owner, StaffId
 
 _SUFFIX = ".age"
@@ -150,6 +150,11 @@ class KeyFiles:
     def generation(self) -> Generation | None:
         """Return the keyring that every key file is sealed to, or None where no key was ever made here."""
         return Generation.read(self._root)
+
+    def refuse_without_generation(self) -> None:
+        """Raises: IntegrityError `keys/bad-generation`: key files are here, and not what says for which keyring."""
+        if self.list() and self.generation() is None:
+            raise bad_generation()
 
     def rotation(self) -> Rotation | None:
         """Return the rotation that was begun and not finished, if there is one."""

@@ -12,10 +12,10 @@ from uuid import UUID
 
 import pytest
 
-from archive import backup
 from archive.access import Action
 from archive.age.keyring import open_identity
 from archive.backup import BackupMade, copy_archive, log_reach
+from archive.durable import write_durably
 from archive.errors import ConflictError, InputError, LockedError, UnavailableError
 from archive.fixity import check_all
 from archive.keyfiles import KeyFiles
@@ -291,15 +291,15 @@ def _rotate(small: SmallArchive) -> None:
 def test_keys_that_are_copied_during_a_rotation_are_opened_by_the_copies_beside_them(
     small: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, written = backup.write_durably, []
+    written: list[Path] = []
 
     def write_and_rotate(path: Path, octets: bytes) -> None:
-        write(path, octets)
+        write_durably(path, octets)
         written.append(path)
         if [each.parent for each in written].count(tmp_path / "keys") == 2:
             _rotate(small)
 
-    monkeypatch.setattr(backup, "write_durably", write_and_rotate)
+    monkeypatch.setattr("archive.keys_copy.write_durably", write_and_rotate)
     made = _copy(small.rooms, tmp_path / "copy", tmp_path / "keys")
     assert _opened_by_its_own_copy(tmp_path / "keys", small.actor) == [True] * 4
     assert made.keys == 7
@@ -330,3 +330,29 @@ def test_keys_that_the_archive_no_longer_has_are_counted_in_a_copy_that_is_used_
     small.rooms.key_files.destroy(small.rooms.key_files.list()[0])
     assert _copy(small.rooms, tmp_path / "copy", tmp_path / "keys").gone == 1
     assert _copy(small.rooms, tmp_path / "copy", tmp_path / "fresh").gone == 0
+
+
+def test_no_other_archives_keys_later_ones_or_other_things_are_written_over(
+    small: SmallArchive, tmp_path: Path
+) -> None:
+    def refused(keys_to: str) -> str:
+        before = sorted((path, path.read_bytes()) for path in (tmp_path / keys_to).rglob("*") if path.is_file())
+        with pytest.raises((ConflictError, InputError)) as error:
+            _copy(small.rooms, tmp_path / "copy", tmp_path / keys_to)
+        assert before == sorted((path, path.read_bytes()) for path in (tmp_path / keys_to).rglob("*") if path.is_file())
+        return error.value.code
+
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to-counsel.txt").write_text("Dear A.")
+    with SmallArchive(tmp_path / "another") as another:
+        _copy(another.rooms, tmp_path / "another-copy", tmp_path / "another-keys")
+    small.rooms.close()
+    shutil.copytree(small.home / "keys", tmp_path / "then")
+    small.reopen()
+    _rotate(small)
+    _copy(small.rooms, tmp_path / "copy", tmp_path / "later-keys")
+    shutil.rmtree(small.home / "keys")
+    (tmp_path / "then").rename(small.home / "keys")
+    assert refused("letters") == "backup/not-a-backup"
+    assert refused("another-keys") == "backup/other-archive"
+    assert refused("later-keys") == "backup/keys-are-newer"
