@@ -64,7 +64,7 @@ class Allowance:
     def before_new(self, visit: Visit, declared: int) -> None:
         """Raises: UnavailableError `uploads/no-room`."""
         with self._database.reading() as session:
-            promised = room_promised(session, STEP_OCTETS)
+            promised = room_promised(session, self._clock(), STEP_OCTETS)
         self._refuse_without(promised + 2 * declared)
         self._make_way(visit)
 
