@@ -151,6 +151,7 @@ class Rooms:
     def present_key_files(self) -> "KeyFiles":
         """The key files, for whoever adds to them: never beside those of a disk that is not mounted."""
         if self.key_files.generation() is None:
+            self.key_files.refuse_without_generation()
             self._refuse_absent("key files")
         return self.key_files
 
@@ -189,12 +190,9 @@ class Rooms:
     @cached_property
     def verifier_keys(self) -> "tuple[VerifierKey, ...]":
         """The log's public keys: of its signing keys or, in a copy without these, as the store states them."""
-        from custody.publication import VERIFIER_KEYS
-        from custody.signed_note import VerifierKey
+        from custody.signing_keys import public_keys
 
-        if self.signing_keys_path.is_file():
-            return tuple(signer.verifier_key for signer in self.signers)
-        return tuple(map(VerifierKey.parse, self.store.read(VERIFIER_KEYS).decode("utf-8", "replace").splitlines()))
+        return public_keys(self.signing_keys_path, self.store)
 
     @cached_property
     def _authorities(self) -> "tuple[tuple[Authority, ...], dict[str, errors.ConfigError]]":
@@ -278,12 +276,13 @@ class Rooms:
     @cached_property
     def audit(self) -> "Audit":
         from custody.audit import Audit
+        from custody.signing_keys import keys_to_audit_with
 
         return Audit(
             database=self.catalogue_as_it_lies,
             store=self.store,
             key_files=self.key_files,
-            verifier_keys=self.verifier_keys,
+            verifier_keys=keys_to_audit_with(self.signing_keys_path, self.store),
             authorities=self.authorities,
             unusable=self.unusable_authorities,
             log_lock=self.log_lock,

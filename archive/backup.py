@@ -23,6 +23,7 @@ from archive.catalogue.database import Database
 from archive.durable import make_folder_durably, storage_errors, sync, sync_folder, write_durably
 from archive.errors import ConfigError, ConflictError, InputError, NotFoundError, UnavailableError
 from archive.keyfiles import KeyFiles
+from archive.keys_copy import copy_keys, refuse_other_keys
 from archive.places import Places, lies_in
 from archive.settings_copy import copy_settings
 from archive.store.directory import DirectoryStore
@@ -48,12 +49,14 @@ _TILE = 256
 class BackupMade:
     """What one run copied: store files and their octets, and key files.
 
-    `lacking` are files that the settings name and nobody can read.
+    `gone` counts the key files of earlier runs that the archive no longer has; `lacking` are files that the settings
+    name and nobody can read.
     """
 
     objects: int
     octets: int
     keys: int
+    gone: int
     lacking: tuple[Path, ...]
 
 
@@ -61,7 +64,7 @@ def check_places(places: Places, destination: Path, keys_to: Path | None, *, sto
     """Make sure that a copy may go there; write nothing.
 
     Raises: InputError `backup/inside-archive`, `backup/keys-not-apart`, `backup/not-a-folder`, `backup/not-a-backup`,
-    `backup/other-archive`; ConflictError `backup/copy-is-longer`.
+    `backup/other-archive`; ConflictError `backup/copy-is-longer`, `backup/keys-are-newer`.
     """
     for place in (destination, keys_to):
         if place is not None and _meets(place, places):
@@ -74,6 +77,8 @@ def check_places(places: Places, destination: Path, keys_to: Path | None, *, sto
         raise InputError(
             "backup/keys-not-apart", "Key files must lie apart from the copy that they open. Nothing was copied."
         )
+    if keys_to is not None and keys_to.is_dir():
+        refuse_other_keys(keys_to, places, database)
     if not destination.is_dir():
         return
     present = {path.name for path in destination.iterdir() if not path.name.startswith(".")}
@@ -130,8 +135,8 @@ def _copy(  # noqa: PLR0913, PLR0917 - as the function above, whose rest it is
         if note:
             copy.put(_CHECKPOINT, note, replace=True)
     lacking = _copy_beside(places, destination)
-    keys = _copy_keys(key_files, keys_to)
-    return BackupMade(objects=len(copied), octets=sum(copied), keys=keys, lacking=lacking)
+    keys, gone = copy_keys(key_files, keys_to)
+    return BackupMade(objects=len(copied), octets=sum(copied), keys=keys, gone=gone, lacking=lacking)
 
 
 def _copy_beside(places: Places, destination: Path) -> tuple[Path, ...]:
@@ -303,18 +308,6 @@ def _copy_object(store: Store, copy: DirectoryStore, name: str) -> int:
         size = source.size
         copy.publish([(staged, name)])
     return size
-
-
-def _copy_keys(key_files: KeyFiles, keys_to: Path | None) -> int:
-    if keys_to is None:
-        return 0
-    make_folder_durably(keys_to / "staff")
-    count = 0
-    for path in key_files.files():
-        with storage_errors(), suppress(FileNotFoundError):  # Destroyed since it was listed.
-            write_durably(keys_to / path.relative_to(key_files.root), path.read_bytes())
-            count += 1
-    return count
 
 
 def _meets(place: Path, places: Places) -> bool:

@@ -35,13 +35,13 @@ from archive.durable import (
 )
 from archive.errors import ConflictError, InputError, IntegrityError, LockedError, NotFoundError, TestigoError
 from archive.filegroup import FileGroup
-from archive.keyrotation import Generation, Rotation, sha256_hex
+from archive.keyrotation import Generation, Rotation, bad_generation, sha256_hex
 from archive.types import Owner, StaffId
 
 _SUFFIX = ".age"
 _LOCK = ".lock"
 _STAFF = "staff"
-_NEXT = "next"
+NEXT_COPIES = "next"
 _GROUP = 100
 _PASSPHRASE_CHARACTERS = 12
 _PASSPHRASE_WORDS = 5
@@ -133,7 +133,7 @@ class KeyFiles:
 
     def list(self) -> tuple[UUID, ...]:
         """Return the owners that have a key file, in the order of their ids."""
-        return _owners(self._root)
+        return owners_in(self._root)
 
     def destroy(self, owner_id: UUID) -> None:
         """Remove every version of an owner's key that is in the folder; it may be gone already.
@@ -150,6 +150,11 @@ class KeyFiles:
     def generation(self) -> Generation | None:
         """Return the keyring that every key file is sealed to, or None where no key was ever made here."""
         return Generation.read(self._root)
+
+    def refuse_without_generation(self) -> None:
+        """Raises: IntegrityError `keys/bad-generation`: key files are here, and not what says for which keyring."""
+        if self.list() and self.generation() is None:
+            raise bad_generation()
 
     def rotation(self) -> Rotation | None:
         """Return the rotation that was begun and not finished, if there is one."""
@@ -205,7 +210,7 @@ class KeyFiles:
 
         Raises: InputError `keys/weak-passphrase`.
         """
-        self._keep_copy(_NEXT, staff_id, next_identity, passphrase)
+        self._keep_copy(NEXT_COPIES, staff_id, next_identity, passphrase)
 
     def prepared(self, staff_id: StaffId, passphrase: str) -> KeyIdentity | None:
         """Open what `prepare` kept; None where no rotation of this person's was begun.
@@ -213,14 +218,14 @@ class KeyFiles:
         Raises: LockedError `keys/wrong-passphrase`.
         """
         with suppress(NotFoundError):
-            return self._open_copy(_NEXT, staff_id, passphrase)
+            return self._open_copy(NEXT_COPIES, staff_id, passphrase)
         return None
 
     def promote(self, staff_id: StaffId) -> None:
         """Put the prepared identity in the place of the person's copy."""
         with storage_errors():
-            (self._root / _NEXT / _name(staff_id)).replace(self._root / _STAFF / _name(staff_id))
-        for folder in (_STAFF, _NEXT):
+            (self._root / NEXT_COPIES / _name(staff_id)).replace(self._root / _STAFF / _name(staff_id))
+        for folder in (_STAFF, NEXT_COPIES):
             sync_folder(self._root / folder)
 
     def _keep_copy(self, folder: str, staff_id: StaffId, identity: KeyIdentity, passphrase: str) -> None:
@@ -256,7 +261,7 @@ class KeyFiles:
 
     def granted(self) -> tuple[StaffId, ...]:
         """Return the people who hold a copy of the office identity."""
-        return tuple(StaffId(staff_id) for staff_id in _owners(self._root / _STAFF))
+        return tuple(StaffId(staff_id) for staff_id in owners_in(self._root / _STAFF))
 
     @contextmanager
     def _held(self) -> Iterator[int]:
@@ -356,7 +361,8 @@ def _read(path: Path, code: str, message: str) -> bytes:
     raise NotFoundError(code, message)
 
 
-def _owners(folder: Path) -> tuple[UUID, ...]:
+def owners_in(folder: Path) -> tuple[UUID, ...]:
+    """Return whose key files, or copies of the office identity, lie in a folder, in the order of their ids."""
     found: list[UUID] = []
     with storage_errors(), suppress(FileNotFoundError):
         for path in folder.iterdir():

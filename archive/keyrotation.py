@@ -20,7 +20,7 @@ from archive.durable import remove_durably, storage_errors, sync, write_durably
 from archive.errors import ConflictError, IntegrityError
 
 _GENERATION = "generation.json"
-_JOURNAL = "rotation.jsonl"
+ROTATION_JOURNAL = "rotation.jsonl"
 
 
 def sha256_hex(octets: bytes) -> str:
@@ -51,8 +51,8 @@ class Generation:
                 case {"v": 1, "generation": int(number), "keyring": str(text), **rest} if number > 0 and not rest:
                     return cls(number=number, keyring=Keyring.parse(text))
         except ValueError as error:
-            raise _bad_generation() from error
-        raise _bad_generation()
+            raise bad_generation() from error
+        raise bad_generation()
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -97,13 +97,13 @@ class Rotation:
                 "keys/keyring-changed", "The vault keyring has changed meanwhile. Nothing was rewritten; read it again."
             )
         generation = Generation(number=current.number + 1, keyring=new)
-        write_durably(folder / _JOURNAL, generation.format().encode("ascii"))
+        write_durably(folder / ROTATION_JOURNAL, generation.format().encode("ascii"))
         return cls(folder, generation, {})
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
         """Read the rotation under way in a folder, or None. Raises: IntegrityError `keys/bad-generation`."""
-        text = _read_text(folder / _JOURNAL)
+        text = _read_text(folder / ROTATION_JOURNAL)
         if text is None:
             return None
         # A last line without its line feed was cut off by a crash, before any file it speaks of took its name.
@@ -126,7 +126,7 @@ class Rotation:
             for owner_id, digest in noted.items()
         )
         with storage_errors():
-            journal = os.open(self._folder / _JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+            journal = os.open(self._folder / ROTATION_JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 view = memoryview(lines.encode("ascii"))
                 while view:
@@ -139,10 +139,10 @@ class Rotation:
     def finish(self) -> None:
         """Make the new generation the folder's, and remove the journal."""
         self.generation.write(self._folder)
-        remove_durably(self._folder / _JOURNAL)
+        remove_durably(self._folder / ROTATION_JOURNAL)
 
     def _drop_torn_line(self) -> None:
-        path = self._folder / _JOURNAL
+        path = self._folder / ROTATION_JOURNAL
         with storage_errors():
             octets = path.read_bytes()
         whole = octets[: octets.rfind(b"\n") + 1]
@@ -156,8 +156,8 @@ def _parse_note(line: str) -> tuple[UUID, str]:
             case {"owner": str(owner), "sha256": str(digest), **rest} if not rest:
                 return UUID(owner), digest
     except ValueError as error:
-        raise _bad_generation() from error
-    raise _bad_generation()
+        raise bad_generation() from error
+    raise bad_generation()
 
 
 def _read_text(path: Path) -> str | None:
@@ -166,9 +166,9 @@ def _read_text(path: Path) -> str | None:
     return None
 
 
-def _bad_generation() -> IntegrityError:
+def bad_generation() -> IntegrityError:
     return IntegrityError(
         "keys/bad-generation",
-        "The file that says which keyring the keys are sealed to cannot be read. No key was made or changed. "
-        "Restore generation.json and rotation.jsonl from a backup of the keys folder.",
+        "The file that says which keyring the keys are sealed to is not there, or cannot be read. No key was made or "
+        "changed. Restore generation.json and rotation.jsonl from a backup of the keys folder.",
     )

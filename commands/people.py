@@ -154,10 +154,11 @@ def keys() -> None:
 
 
 @keys.command("rotate")
+@click.option("--restored", is_flag=True, help="Catalogue and key files were restored from copies of different days.")
 @_passphrase_file
 @plannable
 @common
-def keys_rotate(rooms: Rooms, passphrase_file: Path | None) -> int:
+def keys_rotate(rooms: Rooms, restored: bool, passphrase_file: Path | None) -> int:
     """Make a new office key and seal every key file to it; objects are not touched.
 
     \b
@@ -171,7 +172,7 @@ def keys_rotate(rooms: Rooms, passphrase_file: Path | None) -> int:
     count = len(rooms.present_key_files.list())
     if only_planned(rooms, f"make a new office key and seal {counted(count, 'key file')} to it", _ROTATION):
         return 0
-    _rotate(rooms, talk, ask_passphrase(passphrase_file))
+    _rotate(rooms, talk, ask_passphrase(passphrase_file), is_restored=restored)
     rooms.publisher.publish()
     return 0
 
@@ -222,9 +223,10 @@ def keys_recovery(rooms: Rooms, files: tuple[Path, ...]) -> int:
     return 0
 
 
-def _rotate(rooms: Rooms, talk: Talk, passphrase: str) -> None:
+def _rotate(rooms: Rooms, talk: Talk, passphrase: str, *, is_restored: bool = False) -> None:
     rooms.agent.lock()
-    count = rotate(rooms.ledger, rooms.present_key_files, rooms.actor, passphrase=passphrase)
+    key_files, actor = rooms.present_key_files, rooms.actor
+    count = rotate(rooms.ledger, key_files, actor, passphrase=passphrase, is_restored=is_restored)
     sealed = counted(count, "key file was", "key files were")
     talk.say(f"{sealed} sealed anew; the archive is locked. Your passphrase stays the same.")
     talk.say("Everyone else who may unlock needs a new copy: `testigo keys grant ACCOUNT`.")

@@ -206,6 +206,13 @@ def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
     else:
         count = counted(made.keys, "key file")
         talk.say(f"{count} in {keys_to}. Delete this copy within {days}: a destroyed key lives on in it.")
+    if made.gone:
+        lie = "key file of an earlier run lies" if made.gone == 1 else "key files of earlier runs lie"
+        talk.warn(
+            f"{made.gone} {lie} there that the archive no longer has. What was destroyed lives on in this folder "
+            "however often it is written: copy into a new one, and delete this one by the day that the certificate of "
+            "destruction names. If nothing was destroyed, keep it: `testigo verify` says which key is lost."
+        )
     talk.document(
         {
             "message_type": "summary",
@@ -213,6 +220,7 @@ def backup(rooms: Rooms, destination: Path, keys_to: Path | None) -> int:
             "files": made.objects,
             "octets": made.octets,
             "keys": made.keys,
+            "keys_no_longer_here": made.gone,
             "not_copied": [str(place) for place in made.lacking],
         }
     )

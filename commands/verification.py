@@ -4,7 +4,7 @@ written or swept."""
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -120,9 +120,7 @@ class Verification:
             self._tally.left_out.append(
                 f"{others} of which no entry from number {self._since.entry} on speaks (--since)"
             )
-        if not self._rooms.signing_keys_path.is_file():
-            words = "The log's signing keys are not here; the keys that the store itself states were used."
-            self._take([unknown("custody/keys-unconfirmed", words, subject="log")])
+        self._take(self._signing_keys())
         self._take(audit.log(outside=outside, watch=self._watch))
         log_is_right = self._tally.finding is not Finding.DOES_NOT_MATCH
         self._take(audit.holdings(items=self._items, apart=self._keyless, watch=self._watch))
@@ -142,6 +140,18 @@ class Verification:
             else:
                 self._tally.left_out.append("signing: the log does not match, so no checkpoint was made over it")
         self._tally.problems = [told_apart(found, self._spoken) for found in self._tally.problems]
+
+    def _signing_keys(self) -> Iterator[Found]:
+        rooms, words = self._rooms, "are not here"
+        if rooms.signing_keys_path.is_file():
+            try:
+                if rooms.signers:
+                    return
+            except TestigoError as error:
+                yield from_error(error, subject="log")
+                words = "cannot be read"
+        said = f"The log's signing keys {words}; the keys that the store itself states were used."
+        yield unknown("custody/keys-unconfirmed", said, subject="log")
 
     def _check_opened(self) -> None:
         rooms = self._rooms

@@ -165,6 +165,13 @@ class _CheckpointAudit:
             lines = self._store.read(VERIFIER_KEYS).decode("utf-8", "replace").splitlines()
         except NotFoundError:
             lines = []
+        if not lines and self._store.exists(NEWEST):
+            yield differs(
+                "custody/keys-not-published",
+                "The list of the log's public keys is not in the store, which nobody checks then without signing keys. "
+                "Put it back from a backup.",
+                subject=VERIFIER_KEYS,
+            )
         if lines and set(lines) != set(map(str, self._keys)):
             yield differs(
                 "custody/other-key",

@@ -26,8 +26,9 @@ from custody.keyrings import Keyrings, read_statement
 from custody.signed_note import VerifierKey
 
 _DIFFERS = (
-    "The catalogue, the keys folder and the signed statement name different recipients: one of them was changed. Find "
-    "out who changed it, and restore it from a backup."
+    "The catalogue, the keys folder and the signed statement name different recipients: one of them was changed, or "
+    "brought back from a copy of another day. Find out which; restore what was changed from a backup. Where catalogue "
+    "and key files are of different days, `testigo keys rotate --restored` makes them agree."
 )
 
 
@@ -45,6 +46,13 @@ def check_keyrings(session: Session, key_files: KeyFiles, keys: Sequence[Verifie
 
 def _agreement(session: Session, key_files: KeyFiles, stated: Keyrings) -> Iterator[Found]:
     generation = key_files.generation()
+    if generation is None and key_files.list():
+        yield differs(
+            "custody/generation-missing",
+            "The file that says which keyring the keys are sealed to is not beside them, and nothing is taken in or "
+            "opened without it. Put generation.json back from a backup of the keys.",
+            subject="keys",
+        )
     try:
         row = Keyrings.of(organisation(session))
     except InputError:

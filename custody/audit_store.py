@@ -196,6 +196,8 @@ def _differing_tile(tile: Tile, data: bytes, tree: LogTree) -> Iterator[Found]:
             end=end << height,
             tile=tile.path,
         )
+    if not changed:
+        yield differs("custody/bad-tile", "A tile has octets after its end.", subject=tile.path)
 
 
 def _is_same_file(session: Session, store: Store, name: str, first: int, end: int) -> bool:

@@ -104,7 +104,10 @@ def _read(folder: Path) -> bytes:
 
 
 def _verify(note: bytes, keys: Iterable[VerifierKey]) -> Keyrings:
-    read = SignedNote.parse(note)
+    try:
+        read = SignedNote.parse(note)
+    except IntegrityError as error:
+        raise _bad("it is no signed note") from error
     message, is_signed = read.text.encode(), False
     for key in keys:
         lines = [line for line in read.signatures if line.is_by(key)]

@@ -19,21 +19,27 @@ from custody.entries import EventKind
 from custody.keyrings import Keyrings
 from custody.ledger import Ledger
 
+_ROTATED = "vault keyring rotated"
+_FROM_ANOTHER_DAY = "vault keyring rotated from the signed statement, where the catalogue named another"
 
-def rotate(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, passphrase: str) -> int:
+
+def rotate(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, passphrase: str, is_restored: bool = False) -> int:
     """Replace the office recipient and rewrite the key files; return how many there are.
 
-    Every other copy of the office identity is deleted, because it no longer opens anything new.
+    Every other copy of the office identity is deleted, because it no longer opens anything new. `is_restored` is a
+    person's word that catalogue and key files were brought back from copies of different days, so that another vault
+    keyring in the row is no surprise; the entry says so.
     Raises: LockedError `keys/wrong-passphrase`; InputError `keys/not-in-keyring` where another person's rotation was
-    broken off and must go on first; the errors of `KeyFiles.rewrap_all`.
+    broken off and must go on first; IntegrityError `keys/row-differs`; the errors of `KeyFiles.rewrap_all`.
     """
     staff_id = StaffId(actor.staff_id)
     held = key_files.open_copy(staff_id, passphrase)
     new = key_files.prepared(staff_id, passphrase)
-    if new is None:
+    # One that a copied folder kept of a rotation that has ended would change nothing.
+    if new is None or str(new.recipient) == str(held.recipient):
         new = generate_identity(held.kind)
         key_files.prepare(staff_id, new, passphrase)
-    before, after = _enter(ledger, actor, held, new)
+    before, after = _enter(ledger, actor, held, new, is_restored=is_restored)
     ledger.keyrings.state(replace(ledger.keyrings.standing(), vault=after))
     done = key_files.rewrap_all(held, old=before, new=after)
     key_files.promote(staff_id)
@@ -43,7 +49,9 @@ def rotate(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, passphrase: str
     return done.rewritten + done.already
 
 
-def _enter(ledger: Ledger, actor: Actor, held: KeyIdentity, new: KeyIdentity) -> tuple[Keyring, Keyring]:
+def _enter(
+    ledger: Ledger, actor: Actor, held: KeyIdentity, new: KeyIdentity, *, is_restored: bool
+) -> tuple[Keyring, Keyring]:
     """Enter the new keyring, unless an interrupted run did; return the keyring before and after.
 
     Raises: IntegrityError `keys/row-differs`.
@@ -57,7 +65,8 @@ def _enter(ledger: Ledger, actor: Actor, held: KeyIdentity, new: KeyIdentity) ->
         after = _exchanged(before, held, new)
         if row == replace(stated, vault=after):
             return before, after
-        if is_stated or row != stated:
+        is_of_another_day = row != stated
+        if is_stated or (is_of_another_day and not (is_restored and replace(row, vault=stated.vault) == stated)):
             raise _row_changed()
         intake_key = read_secret(transaction.session, "intake-key").hex()
         record = replace(ours, vault_keyring=after.format()).to_log({"intake_key": intake_key})
@@ -65,7 +74,7 @@ def _enter(ledger: Ledger, actor: Actor, held: KeyIdentity, new: KeyIdentity) ->
             Draft(
                 event=EventKind.ENCRYPTION,
                 actor=actor,
-                values=(("purpose", "vault keyring rotated"), ("record", record)),
+                values=(("purpose", _FROM_ANOTHER_DAY if is_of_another_day else _ROTATED), ("record", record)),
             )
         )
     return before, after
@@ -79,6 +88,8 @@ def _exchanged(keyring: Keyring, gone: KeyIdentity, come: KeyIdentity) -> Keyrin
 def _row_changed() -> IntegrityError:
     return IntegrityError(
         "keys/row-differs",
-        "The catalogue names other recipients than the signed statement of the keyrings: its row was changed. Nothing "
-        "was rotated. `testigo verify` says more; restore the catalogue, then do the same again.",
+        "The catalogue names other recipients than the signed statement of the keyrings: its row was changed, or one "
+        "of them was brought back from a copy of another day. Nothing was rotated. `testigo verify` says more. "
+        "Restore the catalogue; or, where you know that it and the key files are of different days, `testigo keys "
+        "rotate --restored`.",
     )

@@ -64,7 +64,7 @@ class Allowance:
     def before_new(self, visit: Visit, declared: int) -> None:
         """Raises: UnavailableError `uploads/no-room`."""
         with self._database.reading() as session:
-            promised = room_promised(session, STEP_OCTETS)
+            promised = room_promised(session, self._clock(), STEP_OCTETS)
         self._refuse_without(promised + 2 * declared)
         self._make_way(visit)
 
@@ -79,56 +79,59 @@ class Allowance:
 
     @contextmanager
     def for_octets(self, row: Upload, length: int | None) -> Iterator["Granted"]:
-        """Look before the octets of a request, and hold the room of its next step until it ends.
+        """Look before the octets of a request, and hold the room and the quota of its next step until it ends.
 
         `length` is how many octets it says to bring. Requests at once have room beside one another, or are refused.
 
         Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`.
         """
-        coming = row.declared - row.received
-        coming = coming if length is None else min(length, coming)
-        granted = Granted(self)
-        with self._under_the_quota(row, coming):
-            try:
-                granted.next_step(coming)
-                yield granted
-            finally:
-                granted.give_back()
+        left = row.declared - row.received
+        coming = left if length is None else min(length, left)
+        granted = Granted(self, _Coming(row=row, whole=0 if length is None else coming))
+        try:
+            granted.next_step(coming)
+            yield granted
+        finally:
+            granted.give_back()
 
-    @contextmanager
-    def _under_the_quota(self, row: Upload, coming: int) -> Iterator[None]:
-        """Count a request for its link until what it brought is written down: of many at once none goes beyond.
+    def hold(self, me: "_Coming", more: int) -> None:
+        """Count the next octets of a request for its link until they are written down: of many none goes beyond.
+
+        What a request only says to bring counts for no other: whoever says much and brings little shuts nobody out.
 
         Raises: ConflictError `uploads/quota`.
         """
-        me = _Coming(upload=row.name, octets=coming, is_new=not row.received)
         with self._quota_lock:
-            requests = self._coming.setdefault(row.drop_link_id, [])
+            requests = self._coming.setdefault(me.row.drop_link_id, [])
+            if me not in requests:
+                requests.append(me)
+            me.octets += more
             before = tuple(requests)
-            requests.append(me)
-        try:
-            # What others bring may be in the catalogue since: counted twice it is looked at again, one by one.
-            if not self._fits(row, me, before):
-                with self._quota_lock:
-                    requests.remove(me)
-                    if not self._fits(row, me, tuple(requests)):
-                        raise _quota()
-                    requests.append(me)
-            yield
-        finally:
+        # What others bring may be in the catalogue since: counted twice it is looked at again, one by one.
+        if not self._fits(me, before):
             with self._quota_lock:
-                if me in requests:
-                    requests.remove(me)
-                if not requests:
-                    self._coming.pop(row.drop_link_id, None)
+                if not self._fits(me, tuple(requests)):
+                    me.octets -= more
+                    raise _quota()
 
-    def _fits(self, row: Upload, me: "_Coming", before: "Sequence[_Coming]") -> bool:
+    def let_go(self, me: "_Coming") -> None:
+        """A request has ended, and what it brought is written down."""
+        link_id = me.row.drop_link_id
+        with self._quota_lock:
+            requests = self._coming.get(link_id, [])
+            if me in requests:
+                requests.remove(me)
+            if not requests:
+                self._coming.pop(link_id, None)
+
+    def _fits(self, me: "_Coming", requests: "Sequence[_Coming]") -> bool:
         """Tell whether a link takes what a request brings, beside what others are bringing."""
         # An older request of the same upload brings the same octets.
-        all_ = [me, *(other for other in before if other.upload != row.name)]
+        all_ = [me, *(other for other in requests if other.row.name != me.row.name)]
         with self._database.reading() as session:
-            link = link_by_id(session, row.drop_link_id)
-            if octets_through(session, link.id) + sum(each.octets for each in all_) > link.most_octets:
+            link = link_by_id(session, me.row.drop_link_id)
+            coming = max(me.whole, sum(each.octets for each in all_))
+            if octets_through(session, link.id) + coming > link.most_octets:
                 return False
             files = sum(each.is_new for each in all_)
             return not me.is_new or files_through(session, link.id) + files <= link.most_files
@@ -178,32 +181,44 @@ class Allowance:
                     self._finishing.clean_up(name.hex())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Coming:
-    """What one request brings: its octets, and whether they are the first of their file."""
+    """One request: what it says to bring, 0 if unsaid, and what it has brought and is about to bring."""
 
-    upload: bytes
-    octets: int
-    is_new: bool
+    row: Upload
+    whole: int
+    octets: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its octets are the first of their file."""
+        return not self.row.received
 
 
 class Granted:
-    """The room that one request holds; a file's octets twice: staged and stored, until it is in."""
+    """What one request holds: of its link's quota, and of the room. A file's octets take that twice, staged and stored,
+    until it is in."""
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: Allowance, coming: _Coming) -> None:
         self._allowance = allowance
+        self._coming = coming
         self._octets = 0
 
     def next_step(self, left: int) -> None:
-        """Look before the next octets, of which `left` are to come. Raises: UnavailableError `uploads/no-room`."""
-        needed = 2 * min(left, STEP_OCTETS)
-        self._allowance.grant(self._octets, needed)
-        self._octets = needed
+        """Look before the next octets, of which `left` are to come; those of the step before are all taken.
+
+        Raises: ConflictError `uploads/quota`; UnavailableError `uploads/no-room`.
+        """
+        step = min(left, STEP_OCTETS)
+        self._allowance.hold(self._coming, step)
+        self._allowance.grant(self._octets, 2 * step)
+        self._octets = 2 * step
 
     def give_back(self) -> None:
         """The request has ended: what it did not use is free again."""
         self._allowance.grant(self._octets, 0)
         self._octets = 0
+        self._allowance.let_go(self._coming)
 
 
 def _quota() -> ConflictError:

@@ -50,6 +50,7 @@ from ingest.intake import Intake
 from ingest.reception import Arrival, CameIn, Reception, Refused
 from ingest.tokens import upload_record_id
 from ingest.told import WRITTEN, Told
+from ingest.upload_errors import is_damage
 from ingest.visits import DIFFERS, NOT_GIVEN, REFUSED, SAME, keep_slip, sender
 
 METHOD = "delivered by an observer"
@@ -138,6 +139,8 @@ class Finishing:
             with suppress(InputError) if why else nullcontext():
                 self.take_in_alone(name, told, reader, why)
         except IntegrityError as error:
+            if not is_damage(error):  # The archive's own fault: the upload is whole, and waits until that is mended.
+                raise
             self.enter_damage(name, error)
             left = partial(reader, to_the_break=True)
             if not left().read(1):
@@ -152,8 +155,9 @@ class Finishing:
         try:
             yield
         except IntegrityError as error:
-            self.enter_damage(upload_name(address), error)
-            self.finish_soon(address, why=BROKEN)
+            if is_damage(error):
+                self.enter_damage(upload_name(address), error)
+                self.finish_soon(address, why=BROKEN)
             raise
 
     def enter_damage(self, name: str, error: IntegrityError) -> None:

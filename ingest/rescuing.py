@@ -36,6 +36,7 @@ from archive.worker import Done, Lease, NotDone
 from custody.ledger import Ledger
 from ingest.finishing import BROKEN, Finishing
 from ingest.told import Told
+from ingest.upload_errors import is_damage
 
 _AT_ONCE = 1000
 RESCUED = "what had come of it is an item now"
@@ -121,7 +122,8 @@ class Rescuing:
             if self._finishing.take_in_alone(job.subject, told, reader, BROKEN if is_damaged else "no more came"):
                 return Done(words=RESCUED)
         except IntegrityError as error:  # Raised again; the next try saves what is left.
-            self._finishing.enter_damage(job.subject, error)
+            if is_damage(error):
+                self._finishing.enter_damage(job.subject, error)
             raise
         return self._why_not(job)
 

@@ -1,6 +1,6 @@
 """What an upload is refused for: the words of each refusal, in one place."""
 
-from archive.errors import ConflictError, InputError
+from archive.errors import ConflictError, InputError, IntegrityError
 
 LARGER = "uploads/larger-than-form"
 
@@ -36,3 +36,8 @@ def too_long() -> InputError:
     return InputError(
         "uploads/beyond-length", "More octets came than were declared. Those declared are kept, the rest was not taken."
     )
+
+
+def is_damage(error: IntegrityError) -> bool:
+    """Tell whether it is the upload's own octets that are not what they were; not keys, store or log."""
+    return error.code in {"uploads/segment-changed", "uploads/octets-lost"}

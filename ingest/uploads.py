@@ -27,7 +27,7 @@ from archive.catalogue.drops import (
     visit_by_id,
 )
 from archive.catalogue.records import Delivery, Visit
-from archive.errors import InputError, UnavailableError
+from archive.errors import ConflictError, InputError, UnavailableError
 from archive.segments import SegmentWriter, begin_upload, discard_upload, settled_offset, upload_name
 from archive.settings import IngestSettings
 from archive.turns import no_such_upload
@@ -300,8 +300,8 @@ class Uploads:
         except UnavailableError:
             self._following.drop(name)  # It gives its room back.
             raise
-        except InputError as error:
-            if error.code in ("uploads/beyond-length", LARGER):
+        except (InputError, ConflictError) as error:
+            if error.code in ("uploads/beyond-length", "uploads/quota", LARGER):
                 self._keep_what_came(address, writer, on_trial=on_trial)
             raise
         finally:

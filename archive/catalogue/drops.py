@@ -124,9 +124,15 @@ def octets_through(session: Session, link_id: UUID) -> int:
 
 
 def files_through(session: Session, link_id: UUID) -> int:
-    """Count the files of which anything arrived through a link, and those that are empty."""
+    """Count the files that were delivered through a link, and those of which anything arrived, or that are empty.
+
+    Deliveries are records, which a rebuilt catalogue has, too; the list of uploads is none.
+    """
+    delivered = select(func.count()).select_from(Delivery.table).join(Visit.table, _visit.id == _delivery.visit_id)
     came = (UploadRow.drop_link_id == link_id) & ((UploadRow.received > 0) | (UploadRow.declared == 0))
-    return session.execute(select(func.count()).select_from(UploadRow).where(came)).scalar() or 0
+    others = select(func.count()).select_from(UploadRow).where(came, ~_is_delivered())
+    counts = delivered.where(_visit.drop_link_id == link_id), others
+    return sum(session.execute(count).scalar() or 0 for count in counts)
 
 
 def promised_by(session: Session, visit_id: UUID) -> tuple[int, int]:
@@ -138,17 +144,24 @@ def promised_by(session: Session, visit_id: UUID) -> tuple[int, int]:
     return int(session.execute(coming).scalar() or 0), session.execute(empty).scalar() or 0
 
 
-def room_promised(session: Session, share: int) -> int:
+def room_promised(session: Session, now: datetime, share: int) -> int:
     """Count the room that open uploads will take until they are in, staged and stored.
 
-    What an upload has yet to bring counts up to what it has brought and a share; or a few that bring nothing would take
-    all room by what they declare.
+    What an upload has yet to bring counts up to what it has brought, and a share while somebody sends it; or a few that
+    bring nothing would take all room by what they declare.
     """
-    left, most = UploadRow.declared - UploadRow.received, UploadRow.received + share
+    left = UploadRow.declared - UploadRow.received
+    most = UploadRow.received + case((_hardly_moves(now), 0), else_=share)
     coming = case((left < most, left), else_=most)
     open_ = UploadRow.state.in_(WAITING)
     total = select(func.coalesce(func.sum(UploadRow.received + 2 * coming), 0)).where(open_)
     return int(session.execute(total).scalar() or 0)
+
+
+def _hardly_moves(now: datetime) -> ColumnElement[bool]:
+    silent = UploadRow.changed_time < now - SILENT_FOR
+    slow = (UploadRow.created_time < now - SLOW_FOR) & (UploadRow.received < SLOW_OCTETS)
+    return silent | slow
 
 
 def uploads_that_give_way(
@@ -156,9 +169,7 @@ def uploads_that_give_way(
 ) -> list[tuple[bytes, int]]:
     """Return the open uploads that nobody sends, or that hardly move, and the octets that each has: the smallest first,
     then the oldest."""
-    silent = UploadRow.changed_time < now - SILENT_FOR
-    slow = (UploadRow.created_time < now - SLOW_FOR) & (UploadRow.received < SLOW_OCTETS)
-    where = _open(link_id, visit_id) & (silent | slow)
+    where = _open(link_id, visit_id) & _hardly_moves(now)
     statement = select(UploadRow.name, UploadRow.received).where(where)
     smallest = statement.order_by(UploadRow.received, UploadRow.changed_time).limit(most)
     return [(row[0], row[1]) for row in session.execute(smallest)]

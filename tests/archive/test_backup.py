@@ -8,21 +8,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from archive.access import Action
+from archive.age.keyring import open_identity
 from archive.backup import BackupMade, copy_archive, log_reach
-from archive.errors import ConflictError, InputError, UnavailableError
+from archive.durable import write_durably
+from archive.errors import ConflictError, InputError, LockedError, UnavailableError
 from archive.fixity import check_all
+from archive.keyfiles import KeyFiles
 from archive.store.directory import DirectoryStore
-from archive.types import Finding
+from archive.types import Actor, Finding, StaffId
 from cli import Rooms
 from custody.checkpoint import Checkpoint
 from custody.merkle import leaf_hash
+from custody.rotation import rotate
 from custody.signed_note import SignedNote
 from custody.tiles import TileReader, tiles_to_write
-from tests.archives import SmallArchive
+from tests.archives import PASSPHRASE, WORK_FACTOR, SmallArchive
 
 
 @pytest.fixture
@@ -263,3 +268,91 @@ def test_a_copy_is_found_good_without_any_key(small: SmallArchive, tmp_path: Pat
 )
 def test_a_file_of_the_log_tells_how_many_entries_it_speaks_of(name: str, entries: int) -> None:
     assert log_reach(name) == entries
+
+
+def _opened_by_its_own_copy(keys: Path, actor: Actor) -> list[bool]:
+    """Tell of each key in a folder of key files whether the founder's copy of the office key there opens it."""
+    key_files = KeyFiles(keys, work_factor=WORK_FACTOR)
+    office = key_files.open_copy(StaffId(actor.staff_id), PASSPHRASE)
+
+    def opens(owner_id: UUID) -> bool:
+        try:
+            return bool(open_identity(key_files.read_sealed(owner_id), [office]))
+        except LockedError:
+            return False
+
+    return [opens(owner_id) for owner_id in key_files.list()]
+
+
+def _rotate(small: SmallArchive) -> None:
+    rotate(small.rooms.ledger, small.rooms.key_files, small.actor, passphrase=PASSPHRASE)
+
+
+def test_keys_that_are_copied_during_a_rotation_are_opened_by_the_copies_beside_them(
+    small: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def write_and_rotate(path: Path, octets: bytes) -> None:
+        write_durably(path, octets)
+        written.append(path)
+        if [each.parent for each in written].count(tmp_path / "keys") == 2:
+            _rotate(small)
+
+    monkeypatch.setattr("archive.keys_copy.write_durably", write_and_rotate)
+    made = _copy(small.rooms, tmp_path / "copy", tmp_path / "keys")
+    assert _opened_by_its_own_copy(tmp_path / "keys", small.actor) == [True] * 4
+    assert made.keys == 7
+
+
+def test_keys_are_copied_while_a_rotation_is_broken_off_and_no_later_copy_takes_it_up_again(
+    small: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: object) -> None:
+        raise OSError("the power is gone")
+
+    with monkeypatch.context() as patch, pytest.raises(UnavailableError):
+        patch.setattr(KeyFiles, "_rewrap_group", cut)
+        _rotate(small)
+    _copy(small.rooms, tmp_path / "copy", tmp_path / "keys")
+    assert all(_opened_by_its_own_copy(tmp_path / "keys", small.actor))
+    _rotate(small)
+    _copy(small.rooms, tmp_path / "copy", tmp_path / "keys")
+    assert KeyFiles(tmp_path / "keys", work_factor=WORK_FACTOR).files() == tuple(
+        tmp_path / "keys" / path.relative_to(small.home / "keys") for path in small.rooms.key_files.files()
+    )
+
+
+def test_keys_that_the_archive_no_longer_has_are_counted_in_a_copy_that_is_used_again(
+    small: SmallArchive, tmp_path: Path
+) -> None:
+    assert _copy(small.rooms, tmp_path / "copy", tmp_path / "keys").gone == 0
+    small.rooms.key_files.destroy(small.rooms.key_files.list()[0])
+    assert _copy(small.rooms, tmp_path / "copy", tmp_path / "keys").gone == 1
+    assert _copy(small.rooms, tmp_path / "copy", tmp_path / "fresh").gone == 0
+
+
+def test_no_other_archives_keys_later_ones_or_other_things_are_written_over(
+    small: SmallArchive, tmp_path: Path
+) -> None:
+    def refused(keys_to: str) -> str:
+        before = sorted((path, path.read_bytes()) for path in (tmp_path / keys_to).rglob("*") if path.is_file())
+        with pytest.raises((ConflictError, InputError)) as error:
+            _copy(small.rooms, tmp_path / "copy", tmp_path / keys_to)
+        assert before == sorted((path, path.read_bytes()) for path in (tmp_path / keys_to).rglob("*") if path.is_file())
+        return error.value.code
+
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to-counsel.txt").write_text("Dear A.")
+    with SmallArchive(tmp_path / "another") as another:
+        _copy(another.rooms, tmp_path / "another-copy", tmp_path / "another-keys")
+    small.rooms.close()
+    shutil.copytree(small.home / "keys", tmp_path / "then")
+    small.reopen()
+    _rotate(small)
+    _copy(small.rooms, tmp_path / "copy", tmp_path / "later-keys")
+    shutil.rmtree(small.home / "keys")
+    (tmp_path / "then").rename(small.home / "keys")
+    assert refused("letters") == "backup/not-a-backup"
+    assert refused("another-keys") == "backup/other-archive"
+    assert refused("later-keys") == "backup/keys-are-newer"

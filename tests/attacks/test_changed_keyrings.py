@@ -5,10 +5,12 @@ too many shows without a key for ever.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -84,8 +86,8 @@ def opened_by(key: KeyIdentity, archive: SmallArchive) -> list[bytes]:
     return opened
 
 
-def named(home: Path) -> dict[str, str]:
-    return {found.subject: found.code for found in audit(home) if not found.is_expected}
+def named(home: Path, keys: dict[UUID, KeyIdentity] | None = None) -> dict[str, str]:
+    return {found.subject: found.code for found in audit(home, keys=keys) if not found.is_expected}
 
 
 def take_in(archive: WayIn, folder: Path, **more: Any) -> None:
@@ -181,6 +183,49 @@ def test_a_rotation_takes_over_no_recipient_from_a_changed_row(archive: WayIn) -
     assert refused.value.code == "keys/row-differs"
 
 
+@pytest.mark.parametrize("older", ["keys", "catalogue"])
+def test_after_a_restore_of_parts_of_different_days_a_rotation_goes_on_when_it_is_told_so(
+    archive: WayIn, older: str, tmp_path: Path
+) -> None:
+    def rotated(*, is_restored: bool = False) -> None:
+        rotate(archive.rooms.ledger, archive.rooms.key_files, archive.actor, passphrase=PASSPHRASE,
+               is_restored=is_restored)  # fmt: skip
+
+    archive.rooms.close()
+    shutil.copytree(archive.home, tmp_path / "then")
+    archive.reopen()
+    rotated()
+    archive.rooms.close()
+    for name in ("keys",) if older == "keys" else ("catalogue.sqlite", "store"):
+        there, then = archive.home / name, tmp_path / "then" / name
+        shutil.rmtree(there) if there.is_dir() else there.unlink()
+        then.rename(there)
+    archive.reopen()
+    assert named(archive.home) == {"keys": "custody/keyring-differs"}
+    with pytest.raises(IntegrityError, match="--restored") as refused:
+        rotated()
+    assert refused.value.code == "keys/row-differs"
+    rotated(is_restored=True)
+    archive.publish()
+    assert named(archive.home) == {}
+    assert named(archive.home, Insider(archive.home).owner_keys()) == {}
+    archive.incident("after it")
+
+
+def test_a_rotation_takes_no_recipient_of_counsel_from_a_row_that_is_called_restored(archive: WayIn) -> None:
+    slip_in(archive.home, "identity_keyring")
+    with pytest.raises(IntegrityError, match="row was changed"):
+        rotate(archive.rooms.ledger, archive.rooms.key_files, archive.actor, passphrase=PASSPHRASE, is_restored=True)
+
+
+def test_a_next_office_key_that_a_copy_kept_of_an_ended_rotation_is_not_rotated_to(archive: WayIn) -> None:
+    staff_id = StaffId(archive.actor.staff_id)
+    held = archive.rooms.key_files.open_copy(staff_id, PASSPHRASE)
+    archive.rooms.key_files.prepare(staff_id, held, PASSPHRASE)
+    rotate(archive.rooms.ledger, archive.rooms.key_files, archive.actor, passphrase=PASSPHRASE)
+    assert str(archive.rooms.key_files.open_copy(staff_id, PASSPHRASE).recipient) != str(held.recipient)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_rotation_broken_off_at_its_statement_goes_on(
     archive: WayIn, when: str, monkeypatch: pytest.MonkeyPatch
@@ -206,12 +251,14 @@ def test_a_rotation_broken_off_at_its_statement_goes_on(
     archive.incident("after it")
 
 
-@pytest.mark.parametrize("deed", ["gone", "altered", "signed by another"])
+@pytest.mark.parametrize("deed", ["gone", "torn", "altered", "signed by another"])
 def test_without_the_statement_nothing_is_sealed_and_the_audit_says_so(archive: WayIn, deed: str) -> None:
     statement = archive.home / "keys" / "keyrings.note"
     match deed:
         case "gone":
             statement.unlink()
+        case "torn":
+            statement.write_bytes(statement.read_bytes()[:40])
         case "altered":
             mine = f"# part: backup\\n{STRANGER.recipient}\\n"
             text = statement.read_text().replace('","v":1', mine + '","v":1')

@@ -318,3 +318,19 @@ def test_pending_time_stamps_are_said_and_are_no_failure(
         archive.rooms.workers.stamping.work(lambda *_: None)
         (summary,) = documents(CliRunner().invoke(main, ["verify", "--json", "--home", str(archive.home)]))
         assert (summary["ok"], summary["anchored"]) == (True, True)
+
+
+def test_a_damaged_signing_key_keeps_nothing_else_from_being_checked(run: Run, archive: SmallArchive) -> None:
+    secret = archive.home / "secrets" / "log-signing-keys"
+    secret.write_bytes(secret.read_bytes()[:-9])
+    number = damage(archive)
+    done = run("verify", "--keyless", "--json")
+    assert done.exit_code == 4
+    codes = {each["code"] for each in documents(done) if each["message_type"] == "finding"}
+    assert {"custody/bad-key", "custody/keys-unconfirmed"} < codes, number
+
+
+def test_key_files_without_their_generation_are_not_called_an_unmounted_disk(run: Run, archive: SmallArchive) -> None:
+    (archive.home / "keys" / "generation.json").unlink()
+    done = run("unlock")
+    assert (done.exit_code, "keys/bad-generation" in done.output) == (4, True)

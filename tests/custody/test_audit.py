@@ -452,3 +452,23 @@ def test_numbers_are_joined_into_ranges(numbers: tuple[int, ...], joined: list[t
 def test_a_range_is_named_as_people_count() -> None:
     name: Callable[[int, int], str] = entries
     assert (name(3, 4), name(3, 6)) == ("entry 3", "entries 3–5")
+
+
+@pytest.mark.parametrize(
+    ("place", "octets", "subject", "code"),
+    [
+        ("store/log/tile/0/*/*", b"x", "", "custody/bad-tile"),
+        ("store/log/verifier-keys", None, "log/verifier-keys", "custody/keys-not-published"),
+        ("keys/generation.json", None, "keys", "custody/generation-missing"),
+    ],
+)
+def test_a_small_file_that_is_gone_or_longer_is_named(
+    insider: Insider, place: str, octets: bytes | None, subject: str, code: str
+) -> None:
+    (path,) = insider.home.glob(place)
+    if octets is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes() + octets)
+    subject = subject or str(path.relative_to(insider.home / "store" / "log"))
+    assert wrong(audit(insider.home)) == {subject: code}

@@ -15,7 +15,7 @@ from commands.drop_rooms import DropRooms
 from ingest.choices import Choice
 from ingest.consents import Rung
 from ingest.tokens import visit_id
-from tests.ingest.test_rescuing import DATA, DAY_AND_MORE, Sender, work
+from tests.ingest.test_rescuing import DATA, DAY_AND_MORE, Brought, Sender, work
 from tests.way_in import WayIn
 
 
@@ -142,3 +142,20 @@ def test_a_vanished_senders_upload_that_is_damaged_is_entered_and_saved_as_far_a
         assert work(archive) == ["what had come of it is an item now"]
     assert _entered(archive) == [("uploads/segment-changed", 250_000, len(DATA))]
     assert [size for size, _ in _sizes_and_incomplete(archive)] == [3 * 65_536]
+
+
+def test_a_fault_of_the_archive_calls_no_upload_damaged_and_it_is_taken_in_once_that_is_mended(archive: WayIn) -> None:
+    sender = Sender(archive, sent=len(DATA) - 1)
+    drop = DropRooms(archive.rooms)
+    generation = archive.home / "keys" / "generation.json"
+    was = generation.read_bytes()
+    generation.write_bytes(b"{}")
+    drop.uploads.append(sender.address, len(DATA) - 1, Brought(DATA[-1:]), 1)
+    with pytest.raises(IntegrityError, match="which keyring"):
+        drop.finishing.finish(sender.address)
+    assert drop.uploads.look(sender.address)[1] is None, "it is being checked, and nobody is told to send it again"
+    assert _entered(archive) == []
+    generation.write_bytes(was)
+    drop.finishing.finish(sender.address)
+    assert _sizes_and_incomplete(archive) == [(len(DATA), None)]
+    _come_to_rest(drop)

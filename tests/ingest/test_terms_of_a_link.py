@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
+from sqlalchemy import delete
 
+from archive.catalogue.drop_models import UploadRow
 from archive.catalogue.drops import files_through, link_by_number, octets_through, visits_through
 from archive.errors import ConflictError, NotFoundError
 from commands.drop_rooms import DropRooms
@@ -18,6 +20,7 @@ from tests.ingest.test_rescuing import Brought
 from tests.way_in import WayIn
 
 MANY = 8
+MIB = 1 << 20
 
 
 class Link:
@@ -103,6 +106,37 @@ def test_of_many_octets_at_once_a_link_takes_so_many_as_it_allows(archive: WayIn
     assert link.through()[1:] == (2, 20)
 
 
+class Dripping(Brought):
+    """A body of which one octet comes, and then nothing until the test lets go."""
+
+    def __init__(self) -> None:
+        super().__init__(b"x")
+        self.is_silent, self.let_go = Event(), Event()
+
+    def readinto(self, buffer: object) -> int:
+        if self.tell():
+            self.is_silent.set()
+            self.let_go.wait(20)
+        return super().readinto(buffer)  # type: ignore[arg-type]  # as in archive.segments
+
+
+def test_who_says_that_much_comes_and_brings_an_octet_closes_the_link_for_nobody(archive: WayIn) -> None:
+    link, drip = Link(archive, Terms(most_octets=20 * MIB)), Dripping()
+    large, mine, ours = link.begin(20 * MIB), link.begin(1000), link.begin(16 * MIB)
+    with ThreadPoolExecutor(1) as pool:
+        dripping = pool.submit(link.drop.uploads.append, large, 0, drip, 20 * MIB)
+        drip.is_silent.wait(20)
+        assert link.drop.uploads.append(mine, 0, Brought(bytes(1000)), 1000).offset == 1000
+        # What it may be about to bring is held for it, and no more than that.
+        with pytest.raises(ConflictError, match="No more can be sent"):
+            link.drop.uploads.append(ours, 0, Brought(bytes(16 * MIB)), 16 * MIB)
+        drip.let_go.set()
+        dripping.result()
+    assert link.through()[2] == 8 * MIB + 1000 + 1
+    assert link.drop.uploads.append(ours, 8 * MIB, Brought(bytes(8 * MIB)), 8 * MIB).offset == 16 * MIB
+    link.drop.close()
+
+
 def test_empty_files_count_too(archive: WayIn) -> None:
     link = Link(archive, Terms(most_files=3))
     assert len(at_once(lambda _: link.begin(0))) == MANY - 3
@@ -134,3 +168,13 @@ def test_whoever_only_begins_visits_ends_with_the_link(archive: WayIn, monkeypat
     link.begin(10)
     link.drop.close()
     assert link.through()[0] == 5
+
+
+def test_what_a_link_took_counts_also_where_the_list_of_uploads_was_lost(archive: WayIn) -> None:
+    link = Link(archive, Terms(most_files=3))
+    link.begin(0)
+    link.drop.uploads.append(link.begin(10), 0, Brought(bytes(10)), 10)
+    link.drop.close()
+    with archive.rooms.database.writing() as session:
+        session.execute(delete(UploadRow))
+    assert link.through() == (2, 2, 10)

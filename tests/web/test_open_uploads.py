@@ -96,3 +96,16 @@ def test_uploads_of_an_expired_link_close_when_nobody_sends_them(rooms: _Rooms) 
     rooms.settle()
     begin(rooms)
     assert not is_open(rooms, silent)
+
+
+@pytest.mark.parametrize("brings", [0, 1])
+def test_uploads_that_nobody_sends_hold_no_room_for_what_they_only_declare(rooms: _Rooms, brings: int) -> None:
+    rooms.settle(ago=MINUTE)
+    token = os.urandom(32)
+    for _ in range(8):
+        address, _ = rooms.uploads.create(token, rooms.served.code, Told(name="a.bin"), 1 << 30)
+        if brings:
+            rooms.uploads.append(address, 0, _Brought(bytes(brings)), brings)
+    rooms.free = (rooms.archive.rooms.settings.ingest.reserve_mib + 100) << 20
+    rooms.settle()
+    begin(rooms, 10)
