@@ -1,8 +1,8 @@
 """Our own Python code on hostile files, run in confinement: a child for each file, which sees code and bytes only.
 
-The child's code is the folder `media/confined` (and `_SHARED`), given as one sealed archive; the files it works on are sealed memory
-files; what it makes comes back on its output. It never learns a name. Libraries (pikepdf, lxml) are seen read-only;
-where the user that tools run as may not enter their folder (a checkout in root's home), a copy without any
+The child's code is the folder `media/confined` (and `_SHARED`), given as one sealed archive; the files it works on are
+sealed memory files; what it makes comes back on its output. It never learns a name. Libraries (pikepdf, lxml) are seen
+read-only; where the user that tools run as may not enter their folder (a checkout in root's home), a copy without any
 evidence in it is made for as long as this object lives.
 
 A child ends with 0, or with 3 where it refuses the file, and then says one word why on its complaint stream; the

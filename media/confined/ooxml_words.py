@@ -52,7 +52,7 @@ def hiding_styles(members: Mapping[str, bytes]) -> frozenset[str]:
         for style in elements(parse(members[part])) if members.get(part) else ():
             if local(style.tag) == "style":
                 name = _values(style).get("styleId", "")
-                based |= {name: _values(each).get("val", "") for each in style if local(each.tag) == "basedOn"}
+                based[name] = next((_values(each).get("val", "") for each in style if local(each.tag) == "basedOn"), "")
                 for each in (each for inner in style if local(inner.tag) == "rPr" for each in inner):
                     if local(each.tag) == "vanish":
                         hiding[name] = _is_on(each, "vanish")

@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pikepdf
 import pytest
-from PIL import ImageCms
 from pikepdf import Array, Dictionary, Name, Object, Pdf, String
+from PIL import ImageCms
 
 from archive.errors import InputError
 from media.workbench import Workbench
@@ -31,7 +32,7 @@ def _page(content: bytes, change: Change) -> bytes:
         return made.getvalue()
 
 
-def _membership(pdf: Pdf, **said: object) -> Object:
+def _membership(pdf: Pdf, **said: Any) -> Object:
     layer = pdf.make_indirect(Dictionary(Type=Name.OCG, Name=String("layer")))
     pdf.Root.OCProperties = Dictionary(OCGs=Array([layer]), D=Dictionary(Order=Array([layer])))
     condition = said.pop("VE", None)
@@ -44,7 +45,7 @@ def _membership(pdf: Pdf, **said: object) -> Object:
 @pytest.mark.parametrize("said", [{"P": Name.AllOff}, {"P": Name.AnyOff}, {"VE": "/Not"}], ids=["all", "any", "not"])
 @pytest.mark.parametrize("where", ["words", "form"])
 def test_what_is_hidden_while_its_layer_is_on_is_refused(
-    workbench: Workbench, said: dict[str, object], where: str
+    workbench: Workbench, said: dict[str, Any], where: str
 ) -> None:
     def change(pdf: Pdf, page: Object) -> None:
         member = _membership(pdf, **said)
@@ -72,7 +73,7 @@ def _annotated(pdf: Pdf, page: Object) -> None:
     page.Annots = Array([out_of_view, drawn])
 
 
-def _private(pdf: Pdf, page: Object) -> None:
+def _private(_pdf: Pdf, page: Object) -> None:
     page.Resources.ExtGState = Dictionary(G=Dictionary(Type=Name.ExtGState, ca=1, Owner=String(NEEDLE)))
     page.Resources.Private = Dictionary(Owner=Dictionary(Note=String(NEEDLE)))
 
