@@ -217,5 +217,5 @@ def _archive_of_code() -> bytes:
         for path in sorted(_CODE.glob("*.py")):
             archive.writestr(zipfile.ZipInfo(f"media/confined/{path.name}"), path.read_bytes())
         for name in _SHARED:
-            archive.writestr(zipfile.ZipInfo(f"media/{name}"), (_CODE.parent / name).read_bytes())
+            archive.writestr(zipfile.ZipInfo(f"media/{name}"), (Path(__file__).parent / name).read_bytes())
     return packed.getvalue()
