@@ -1,8 +1,8 @@
 """Our own Python code on hostile files, run in confinement: a child for each file, which sees code and bytes only.
 
-The child's code is the folder `media/confined`, given as one sealed archive; the files it works on are sealed memory
-files; what it makes comes back on its output. It never learns a name. Libraries (pikepdf, lxml) are seen read-only;
-where the user that tools run as may not enter their folder (a checkout in root's home), a copy without any
+The child's code is the folder `media/confined` (and `_SHARED`), given as one sealed archive; the files it works on are
+sealed memory files; what it makes comes back on its output. It never learns a name. Libraries (pikepdf, lxml) are seen
+read-only; where the user that tools run as may not enter their folder (a checkout in root's home), a copy without any
 evidence in it is made for as long as this object lives.
 
 A child ends with 0, or with 3 where it refuses the file, and then says one word why on its complaint stream; the
@@ -33,6 +33,8 @@ from media.ranges import RangeSource, sealed_memory_file
 REFUSED = 3
 _REASON = re.compile(r"^refused: ([a-z0-9-]{1,40})$", re.M)
 _CODE = Path(__file__).with_name("confined")
+_SHARED = ("pictures/__init__.py", "pictures/icc.py")
+"""Modules without imports of ours that a child needs as well: colour profiles lie in PDFs as in pictures."""
 _SYSTEM_PYTHON = Path("/usr/bin/python3")
 _PROCESSES = 8
 _BESIDE = {"PIL": ("pillow.libs",)}
@@ -214,4 +216,6 @@ def _archive_of_code() -> bytes:
         archive.writestr(zipfile.ZipInfo("media/__init__.py"), "")
         for path in sorted(_CODE.glob("*.py")):
             archive.writestr(zipfile.ZipInfo(f"media/confined/{path.name}"), path.read_bytes())
+        for name in _SHARED:
+            archive.writestr(zipfile.ZipInfo(f"media/{name}"), (Path(__file__).parent / name).read_bytes())
     return packed.getvalue()

@@ -42,6 +42,7 @@ ENGLISH: dict[str, str] = {
     "received/same-size": "The picture has the size that its metadata says the camera took ({width} × {height}).",
     "received/camera-order": "The parts of the file stand in the order in which a camera writes them.",
     "received/phone-camera-order": "EXIF stands before JFIF, as the camera software of phones writes it and programs do not.",
+    "received/written-beside": "It holds parts that programs write into a camera's file and cameras seldom do ({parts}): what else they changed cannot be told.",
     "received/tables-apart": "Its compression tables are not laid out as cameras do it, but as the common JPEG library does: a program may have encoded another picture under the camera's fields. Some phones write so too, and cannot be told from it.",
     "received/no-small-copy": "It lacks the small copy that cameras put into a JPEG, so the picture may be another than {make} wrote.",
     "received/small-copy-differs": "When it came in it was graded a camera file; the small copy inside it was since found to show another picture, which no camera writes.",

@@ -114,6 +114,8 @@ def _camera(facts: Facts) -> Iterator[GradedReason]:
         lacking.append("the maker's notes in a camera's structure")
     if facts.jpeg is not None and not facts.jpeg.as_cameras_write:
         yield None, message("received/tables-apart"), False
+    if parts := _written_afterwards(facts):
+        yield None, message("received/written-beside", parts=", ".join(parts)), False
     if lacking:
         told = facts.device or "by its notes"
         yield None, message("received/missing-notes", device=told, lacking=", ".join(lacking)), False
@@ -127,6 +129,13 @@ def _camera(facts: Facts) -> Iterator[GradedReason]:
     yield _CAMERA, message("received/exposure", device=facts.device, count=facts.exposure), False
     if facts.number("ExifImageWidth"):
         yield _CAMERA, message("received/same-size", width=width, height=height), False
+
+
+def _written_afterwards(facts: Facts) -> list[str]:
+    """Name the parts of a JPEG that programs put beside a camera's own: whoever wrote these may have written others."""
+    words = facts.jpeg is not None and facts.text("Comment", "File")
+    press = facts.jpeg is not None and ("APP13" in facts.jpeg.parts or "IPTC" in facts.families)
+    return [*(["a comment"] if words else []), *(["the press agencies' fields (IPTC)"] if press else [])]
 
 
 def _structure(facts: Facts) -> list[GradedReason]:

@@ -14,7 +14,9 @@ _MAIL_HEADERS = frozenset(
 )
 _BY_PROGRAMS = re.compile(
     r"^(?:mime-version:\s*\d|message-id:\s*<|return-path:\s*<|content-type:\s*[a-z]+/[a-z]|received:[^;]*"
-    r"(?:\n[ \t][^;\n]*)*;|dkim-signature:\s*\w+=|in-reply-to:\s*<|user-agent:|delivered-to:|x-[a-z-]+:)",
+    r"(?:\n[ \t][^;\n]*)*;|(?:dkim|arc|domainkey)-[a-z-]+:|(?:in-reply-to|references):\s*<"
+    r"|user-agent:|delivered-to:|(?:list|resent|authentication)-[a-z-]+:|received-spf:|thread-index:|autocrypt:|envelope-to:"
+    r"|content-transfer-encoding:\s*(?:[78]bit|binary|base64|quoted-printable)|x-[\w-]+:)",
     re.I | re.M,
 )
 """Lines that only programs write into the head of a mail. People begin notes with From, Date and Subject, too."""

@@ -26,6 +26,7 @@ _SENTENCES = {
     "media-inside": "its pages hold sound, film or attached files.",
     "not-text": "it is called a text but holds bytes that are none.",
     "scripts": "it holds scripts.",
+    "several-mails": "it is a whole folder of mails. Save each, and have it cleaned by itself.",
     "signed": "it carries a digital signature, which cleaning would break.",
     "source-notes": "it is the source of a program or of a page's style, whose notes name people and times.",
     "too-complex": "it is too large or too deeply nested to be cleaned within the limits.",

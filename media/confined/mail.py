@@ -6,17 +6,27 @@ Attached files are refused: each is a file of its own and must come in as one.
 
 import email
 import email.policy
+import re
 from collections.abc import Callable
 from email.message import EmailMessage
 
 from media.confined.child import Refusal
 from media.confined.mail_lines import SHOWN_HEADERS, is_of_the_way, says_the_same
+from media.confined.unseen_letters import holds_unseen
 
 _BOUNDARY = "=_part_{}"
+_NEXT_MAIL = re.compile(rb"\n\r?\nFrom [^\n]+\n[!-9;-~]+:")
+"""How the next mail of a whole folder in one file (mbox, RFC 4155) begins."""
 
 
 def clean_mail(content: bytes, clean_html: Callable[[str], str]) -> bytes:
-    """Give the mail anew. Raises: Refusal `attachments`, `encrypted`, `signed`, `damaged`, `mail-lines`."""
+    """Give the mail anew.
+
+    Raises: Refusal `attachments`, `encrypted`, `signed`, `damaged`, `mail-lines`, `several-mails`.
+    """
+    content = content.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")  # Or its head would be its words.
+    if content.startswith(b"From ") and _NEXT_MAIL.search(content):
+        raise Refusal("several-mails")
     policy = email.policy.SMTP.clone(max_line_length=998, refold_source="all")
     original = email.message_from_bytes(content, policy=policy)
     copy = EmailMessage(policy)
@@ -80,6 +90,8 @@ def _bodies(original: EmailMessage, clean_html: Callable[[str], str]) -> tuple[s
             raise Refusal("attachments")
         if kind == "text/plain" and plain is None:
             plain = str(part.get_content())
+            if holds_unseen(plain):
+                raise Refusal("unseen-characters")
         elif kind == "text/html" and marked is None:
             marked = clean_html(str(part.get_content()))
         else:

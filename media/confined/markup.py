@@ -10,12 +10,21 @@ from lxml import etree
 
 from media.confined.child import Refusal
 from media.confined.office_xml import Element, elements, local, parse, remove_where, serialise, space
-from media.confined.pages import Went
-from media.confined.styles import hidden_by, hides, shown_by, without_addresses
+from media.confined.pages import Went, forget_strangers, keep_marks, leads_elsewhere, marks_used
+from media.confined.styles import hidden_by, hides, hides_words, shown_by, without_addresses
 
 _DROPPED = re.compile(
-    r"on[a-z]+|data-.*|aria-.*|nonce|ping|about|typeof|property|resource|src|base|label|version", re.I
+    r"on[a-z]+|data-.*|aria-.*|nonce|ping|about|typeof|property|resource|src|base|label|version|name|title|layer|role"
+    r"|glyph-name|viewTarget|contentScriptType|contentStyleType|zoomAndPan|download|hreflang|rel|target|ref.*policy",
+    re.I,
 )
+_WORDS_OF = {
+    "media": re.compile(r"all|screen|print|", re.I),
+    "type": re.compile(r"text/css|[a-z]+", re.I),
+    "lang": re.compile(r"[a-z]{2,3}(-[a-z]{2,4})?", re.I),
+    "space": re.compile(r"preserve|default"),
+}
+_SEEN_BY = ("display", "visibility", "opacity", "font-size", "transform")
 _INLINE = re.compile(r"^\s*data:", re.I)
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -37,12 +46,16 @@ def clean_svg(content: bytes) -> tuple[bytes, Went]:
         if local(each.tag) in ("image", "feImage"):
             raise Refusal("embedded-object")
     remove_where(root, lambda each: space(each.tag) != _SVG or local(each.tag) in ("metadata", "title", "desc"))
+    remove_where(root, leads_elsewhere)
     _remove_hidden(root, went)
     for each in elements(root):
         if local(each.tag) == "style" and each.text:
             each.text, count = without_addresses(each.text)
             went["addresses that its style fetches from (transport)"] += count
-        _clean_attributes(each, went)
+    forget_strangers(root)
+    marks = marks_used(root)
+    for each in elements(root):
+        _clean_attributes(each, marks, went)
     etree.cleanup_namespaces(root)
     return serialise(root), +went
 
@@ -50,7 +63,7 @@ def clean_svg(content: bytes) -> tuple[bytes, Went]:
 def _remove_hidden(root: Element, went: Went) -> None:
     """Remove what is not drawn. Raises: Refusal `hidden-data` where a style sheet hides by more than an own word."""
     sheet = "".join(each.text or "" for each in elements(root) if local(each.tag) == "style")
-    hiding, showing = set(hidden_by(sheet)), set(shown_by(sheet))
+    hiding, showing = set(hidden_by(sheet, _hides)), set(shown_by(sheet))
     gone: list[Element] = []
     for each in elements(root):
         if each is root or each.getparent() is None:
@@ -62,22 +75,30 @@ def _remove_hidden(root: Element, went: Went) -> None:
         )
         if by_sheet and showing:
             raise Refusal("hidden-data")
-        told = ";".join(
-            f"{key}:{each.get(key)}" for key in ("display", "visibility", "opacity", "font-size") if each.get(key)
-        )
-        if by_sheet or hides(told) or hides(str(each.get("style", ""))):
+        told = ";".join(f"{key}:{each.get(key)}" for key in _SEEN_BY if each.get(key))
+        if by_sheet or _hides(told) or _hides(str(each.get("style", ""))):
             went["parts that are not shown (document)"] += 1
             gone.append(each)
     remove_where(root, lambda each: any(each is other for other in gone))
 
 
-def _clean_attributes(element: Element, went: Went) -> None:
+def _is_unseen(name: str, value: str) -> bool:
+    return bool(_DROPPED.fullmatch(name)) or (name in _WORDS_OF and not _WORDS_OF[name].fullmatch(value))
+
+
+def _hides(declarations: str) -> bool:
+    return hides(declarations) or hides_words(declarations)
+
+
+def _clean_attributes(element: Element, marks: frozenset[str], went: Went) -> None:
     for key, value in [(str(key), str(value)) for key, value in element.attrib.items()]:
         name = local(key)
         if _INLINE.match(value):
             raise Refusal("embedded-object")
-        if space(key) not in ("", _SVG, _XLINK, _XML) or _DROPPED.fullmatch(name):
+        if space(key) not in ("", _SVG, _XLINK, _XML) or _is_unseen(name, value):
             del element.attrib[key]
+        elif name in ("id", "class"):
+            keep_marks(element, key, value, marks)
         elif name == "href" and not value.startswith("#"):
             del element.attrib[key]
             went["addresses (transport)"] += 1

@@ -29,9 +29,9 @@ from media.confined.ooxml_package import (
     relationships,
     rels_name,
 )
-from media.confined.ooxml_sheets import clean_shared_strings, clean_sheet, clean_workbook
+from media.confined.ooxml_sheets import check_formats, clean_shared_strings, clean_sheet, clean_workbook
 from media.confined.ooxml_slides import clean_drawing, clean_slide
-from media.confined.ooxml_words import clean_settings, clean_words
+from media.confined.ooxml_words import clean_settings, clean_words, hiding_styles
 
 _SUFFIXES = (".xml", ".vml")
 
@@ -46,9 +46,11 @@ class Package:
         self._parts: dict[str, bytes] = {}
         self._rels: dict[str, bytes] = {}
         self.media: list[str] = []
+        self._hiding = hiding_styles(self._members)
         self._walk("", "")
         if not self._parts:
             raise Refusal("damaged")
+        check_formats(self._parts)
         if "xl/sharedStrings.xml" in self._parts:
             self._parts["xl/sharedStrings.xml"] = clean_shared_strings(self._parts)
 
@@ -105,7 +107,7 @@ class Package:
             case "word", "settings":
                 clean_settings(root)
             case "word", _:
-                clean_words(root)
+                clean_words(root, self._hiding)
             case "xl", "officeDocument":
                 clean_workbook(root)
             case "xl", "worksheet" | "chartsheet":

@@ -18,6 +18,14 @@ _SHEET = frozenset(
     "sheetProtection protectedRanges cellWatches".split()
 )
 _TRUE = frozenset({"1", "true"})
+_FORMULAS = frozenset({"f", "formula", "formula1", "formula2"})
+_FETCHES = re.compile(
+    r"(?:^|[^A-Z0-9_])(?:WEBSERVICE|IMAGE|RTD|STOCKHISTORY)\s*\(|\[[^\]]*\.(?:xl\w{1,3}|ods|csv)\]|^\s*\w+\|[^\"]*!",
+    re.I,
+)
+"""Functions that open an address, and what lies in another file or comes from another program."""
+_TOLD_TO_WHO_TYPES = frozenset({"prompt", "promptTitle", "error", "errorTitle"})
+_NOTHING_SHOWN = re.compile(r';{2,3}|(?:"\s*";?){1,4}')
 _CONTAINERS = frozenset({"hyperlinks", "tableParts", "drawings", "AlternateContent", "extLst", "ext"})
 
 
@@ -39,18 +47,44 @@ def clean_sheet(root: Element) -> None:
     hidden = [
         (int(each.get("min", "0")), int(each.get("max", "0")))
         for each in elements(root)
-        if local(each.tag) == "col" and each.get("hidden") in _TRUE
+        if local(each.tag) == "col" and (each.get("hidden") in _TRUE or _is_nothing(each.get("width")))
     ]
     for cell in (each for each in elements(root) if local(each.tag) == "c" and len(each)):
         row = cell.getparent()
         column = _column(cell.get("r", ""))
-        if (row is not None and row.get("hidden") in _TRUE) or any(low <= column <= high for low, high in hidden):
+        shut = row is not None and (row.get("hidden") in _TRUE or _is_nothing(row.get("ht")))
+        if shut or any(low <= column <= high for low, high in hidden):
             raise Refusal("hidden-data")
     remove_where(root, lambda each: local(each.tag) in _SHEET)
     for each in elements(root):
+        if local(each.tag) in _FORMULAS and _FETCHES.search(each.text or ""):
+            raise Refusal("external-data")
+        if local(each.tag) == "dataValidation":
+            for name in _TOLD_TO_WHO_TYPES & set(each.attrib):
+                del each.attrib[name]
         if local(each.tag) == "sheetPr" and "codeName" in each.attrib:
             del each.attrib["codeName"]
     _remove_empty(root)
+
+
+def check_formats(parts: dict[str, bytes]) -> None:
+    """Find that no cell holds what its format does not show. Raises: Refusal `hidden-data`."""
+    styles = elements(parse(parts["xl/styles.xml"])) if parts.get("xl/styles.xml") else []
+    empty = {
+        each.get("numFmtId")
+        for each in styles
+        if local(each.tag) == "numFmt" and _NOTHING_SHOWN.fullmatch(each.get("formatCode", ""))
+    }
+    if not empty:
+        return
+    formats = [each for group in styles if local(group.tag) == "cellXfs" for each in group]
+    unseen = {str(number) for number, each in enumerate(formats) if each.get("numFmtId") in empty}
+    for name, content in parts.items():
+        if name.startswith("xl/worksheets/"):
+            if any(
+                local(each.tag) == "c" and len(each) and each.get("s") in unseen for each in elements(parse(content))
+            ):
+                raise Refusal("hidden-data")
 
 
 def clean_shared_strings(parts: dict[str, bytes]) -> bytes:
@@ -67,6 +101,10 @@ def clean_shared_strings(parts: dict[str, bytes]) -> bytes:
             for each in list(entry):
                 entry.remove(each)
     return serialise(root)
+
+
+def _is_nothing(size: str | None) -> bool:
+    return size is not None and re.fullmatch(r"0*\.?0*", size) is not None
 
 
 def _column(reference: str) -> int:

@@ -3,8 +3,11 @@
 Standard: ECMA-376 part 1, 17 (WordprocessingML): revisions 17.13.5, fields 17.16, settings 17.15.
 """
 
+import re
+from collections.abc import Mapping
+
 from media.confined.child import Refusal
-from media.confined.office_xml import Element, elements, local, remove, remove_where, unwrap, within
+from media.confined.office_xml import Element, elements, local, parse, remove, remove_where, unwrap, within
 
 _UNWRAPPED = frozenset({"ins", "moveTo", "smartTag", "customXml", "sdtContent", "sdt"})
 _REMOVED = frozenset(
@@ -13,7 +16,7 @@ _REMOVED = frozenset(
     "tblPrChange tcPrChange trPrChange tblGridChange numberingChange tblPrExChange customXmlInsRangeStart "
     "customXmlInsRangeEnd customXmlDelRangeStart customXmlDelRangeEnd customXmlMoveFromRangeStart smartTagPr "
     "customXmlMoveFromRangeEnd customXmlMoveToRangeStart customXmlMoveToRangeEnd sdtPr sdtEndPr customXmlPr "
-    "delText delInstrText divId docPart".split()
+    "delText delInstrText divId docPart tblCaption tblDescription".split()
 )
 _CELL_CHANGES = frozenset({"cellIns", "cellDel", "cellMerge"})
 _KEPT_FIELDS = frozenset(
@@ -30,6 +33,8 @@ _KEPT_SETTINGS = frozenset(
     "noPunctuationKerning printTwoOnOne displayBackgroundShape defaultTableStyle".split()
 )
 _OFF = frozenset({"0", "false", "off"})
+_GOES_TO = re.compile(r"HYPERLINK\s++(?!\\)\"?+(?!(https?|mailto|tel):)\S", re.I)
+"""A link out of the document that is not open to all."""
 
 
 def clean_settings(root: Element) -> None:
@@ -39,12 +44,37 @@ def clean_settings(root: Element) -> None:
             root.remove(each)
 
 
-def clean_words(root: Element) -> None:
-    """Clean a body, a header, notes, styles or numbering. Raises: Refusal `tracked-changes`."""
+def hiding_styles(members: Mapping[str, bytes]) -> frozenset[str]:
+    """Give the names of styles whose text is hidden, by themselves or by what they are based on."""
+    hiding: dict[str, bool] = {}
+    based: dict[str, str] = {}
+    for part in ("word/styles.xml", "word/stylesWithEffects.xml"):
+        for style in elements(parse(members[part])) if members.get(part) else ():
+            if local(style.tag) == "style":
+                name = _values(style).get("styleId", "")
+                based[name] = next((_values(each).get("val", "") for each in style if local(each.tag) == "basedOn"), "")
+                for each in (each for inner in style if local(inner.tag) == "rPr" for each in inner):
+                    if local(each.tag) == "vanish":
+                        hiding[name] = _is_on(each, "vanish")
+    for name in based:
+        above = name
+        for _ in range(len(based)):
+            if above in hiding:
+                break
+            above = based.get(above, "")
+        hiding.setdefault(name, hiding.get(above, False))
+    return frozenset(name for name, hides in hiding.items() if hides)
+
+
+def clean_words(root: Element, hiding: frozenset[str]) -> None:
+    """Clean a body, a header, notes, styles or numbering; `hiding` are styles that do.
+
+    Raises: Refusal `tracked-changes`, `hidden-data`.
+    """
     _freeze_fields(root)
     _accept_deletions(root)
     remove_where(root, lambda each: local(each.tag) in _REMOVED)
-    _remove_hidden_runs(root)
+    _remove_hidden_runs(root, hiding)
     _remove_unused_marks(root)
     for each in elements(root):
         if local(each.tag) in _UNWRAPPED and each is not root and within(each, root):
@@ -89,19 +119,27 @@ def _accept_deleted_paragraph_mark(mark: Element) -> None:
     remove(paragraph)
 
 
-def _remove_hidden_runs(root: Element) -> None:
-    """Text that is formatted as hidden is seen by nobody."""
+def _remove_hidden_runs(root: Element, hiding: frozenset[str]) -> None:
+    """Text that is formatted as hidden is seen by nobody. Where a style of a whole paragraph or table hides, more than
+    its text may hang on it."""
+    for each in elements(root):
+        if local(each.tag) in ("pStyle", "tblStyle") and _values(each).get("val") in hiding:
+            raise Refusal("hidden-data")
     for run in [each for each in elements(root) if local(each.tag) == "r"]:
-        for properties in run:
-            if local(properties.tag) == "rPr" and any(_is_on(each, "vanish") for each in properties):
-                if not any(local(each.tag) in ("fldChar", "instrText") for each in run):
-                    remove(run)
-                break
+        told = [each for properties in run if local(properties.tag) == "rPr" for each in properties]
+        own = [_is_on(each, "vanish") for each in told if local(each.tag) == "vanish"]
+        styled = any(local(each.tag) == "rStyle" and _values(each).get("val") in hiding for each in told)
+        if own[0] if own else styled:
+            if not any(local(each.tag) in ("fldChar", "instrText") for each in run):
+                remove(run)
+
+
+def _values(element: Element) -> dict[str, str]:
+    return {local(str(key)): str(value) for key, value in element.attrib.items()}
 
 
 def _is_on(element: Element, name: str) -> bool:
-    values = {local(str(key)): str(value) for key, value in element.attrib.items()}
-    return local(element.tag) == name and values.get("val", "1") not in _OFF
+    return local(element.tag) == name and _values(element).get("val", "1") not in _OFF
 
 
 def _is_spent(run: Element) -> bool:
@@ -112,13 +150,13 @@ def _is_spent(run: Element) -> bool:
 def _freeze_fields(root: Element) -> None:
     """Turn fields that name files, people or sources into the text that they show."""
     for each in elements(root):
-        if local(each.tag) == "fldSimple" and _field_word(_instruction(each)) not in _KEPT_FIELDS:
+        if local(each.tag) == "fldSimple" and not _field_stays(_instruction(each)):
             unwrap(each)
     open_fields: list[tuple[list[Element], list[str]]] = []
     for each in elements(root):
         match local(each.tag):
             case "fldChar":
-                values = {local(str(key)): str(value) for key, value in each.attrib.items()}
+                values = _values(each)
                 if values.get("fldCharType") == "begin":
                     open_fields.append(([], []))
                 if not open_fields:
@@ -126,7 +164,7 @@ def _freeze_fields(root: Element) -> None:
                 open_fields[-1][0].append(each)
                 if values.get("fldCharType") == "end":
                     marks, words = open_fields.pop()
-                    if _field_word("".join(words)) not in _KEPT_FIELDS:
+                    if not _field_stays("".join(words)):
                         for mark in marks:
                             remove(mark)
             case "instrText" | "delInstrText" if open_fields:
@@ -146,13 +184,13 @@ def _remove_unused_marks(root: Element) -> None:
     kept = set[str]()
     for each in elements(root):
         if local(each.tag) == "bookmarkStart":
-            values = {local(str(key)): str(value) for key, value in each.attrib.items()}
+            values = _values(each)
             if values.get("name", "") in used | words | {word.strip('"') for word in words}:
                 kept.add(values.get("id", ""))
             else:
                 remove(each)
     for each in elements(root):
-        values = {local(str(key)): str(value) for key, value in each.attrib.items()}
+        values = _values(each)
         if local(each.tag) == "bookmarkEnd" and values.get("id", "") not in kept:
             remove(each)
 
@@ -161,5 +199,6 @@ def _instruction(field: Element) -> str:
     return next((str(value) for key, value in field.attrib.items() if local(str(key)) == "instr"), "")
 
 
-def _field_word(instruction: str) -> str:
-    return (instruction.split() or [""])[0].upper()
+def _field_stays(instruction: str) -> bool:
+    word = (instruction.split() or [""])[0].upper()
+    return word in _KEPT_FIELDS and not _GOES_TO.match(instruction.strip())

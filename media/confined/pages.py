@@ -7,26 +7,61 @@ never in the file; a word stands in its place, and a court, which is to see all,
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from lxml import html
 
 from media.confined.child import Refusal
 from media.confined.office_xml import Element, elements, local
-from media.confined.styles import hidden_by, hides, shown_by, without_addresses
+from media.confined.styles import (
+    hidden_by,
+    hides,
+    hides_words,
+    shown_by,
+    shows_words,
+    without_addresses,
+    without_strangers,
+)
 
-_UNSEEN = frozenset("script noscript template base object embed applet link param source track datalist".split())
+_UNSEEN = frozenset(
+    "script noscript noframes noembed template base object embed applet link param source track datalist annotation "
+    "annotation-xml".split()
+)
 _ELSEWHERE = {
     "img": "picture", "picture": "picture", "video": "film", "audio": "sound", "iframe": "page", "frame": "page",
     "image": "picture", "input": "picture",
 }  # fmt: skip
 _KEPT_META = frozenset({"viewport", "color-scheme"})
-_SHOWN = frozenset(
-    "style lang dir align valign bgcolor color face size width height border cellpadding cellspacing colspan rowspan "
-    "span scope nowrap type start reversed checked selected disabled readonly multiple rows cols alt placeholder open "
-    "charset hspace vspace clear compact noshade wrap label high low max min optimum rules frame text "
-    "link vlink".split()
+_NUMBERS = re.compile(r"\s*-?[\d.]{1,9}\s*(px|%|\*|em|pt)?\s*")
+_WORD = re.compile(
+    r"\s*(ltr|rtl|auto|left|right|center|middle|justify|char|top|bottom|baseline|texttop|absmiddle|both|all|none|groups"
+    r"|rows|cols|void|above|below|hsides|vsides|box|border|lhs|rhs|col|row|colgroup|rowgroup|disc|circle|square|[1aiAI]"
+    r"|soft|hard|off|virtual|physical|text|submit|reset|button|search|email|tel|url|number|range|date|time|color|month"
+    r"|week|checkbox|radio|file|password|datetime-local|image)?\s*",
+    re.I,
 )
+_COLOUR = re.compile(r"\s*(#?[0-9a-f]{3,8}|[a-z]{3,20})\s*", re.I)
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]{4})?(-([a-z]{2}|\d{3}))?", re.I)
+_FACE = re.compile(r"[\w ,'\"-]{1,80}")
+_ITSELF = re.compile(r"")
+_SHOWN: Mapping[str, re.Pattern[str]] = {
+    **dict.fromkeys("dir align valign type scope wrap rules frame clear".split(), _WORD),
+    **dict.fromkeys("bgcolor color text link vlink".split(), _COLOUR),
+    **dict.fromkeys(
+        "size width height border cellpadding cellspacing colspan rowspan span start rows cols hspace vspace high low "
+        "max min optimum".split(),
+        _NUMBERS,
+    ),
+    **dict.fromkeys(
+        "nowrap reversed checked selected disabled readonly multiple open compact noshade".split(), _ITSELF
+    ),
+    "lang": _LANGUAGE,
+    "face": _FACE,
+    "charset": re.compile("utf-8"),
+}
+"""Attributes that change what is seen, and what they may say; those that are words themselves say nothing."""
+_WORDS_SHOWN = {"placeholder": ("input", "textarea"), "label": ("optgroup", "option")}
 _WITH_VALUE = frozenset({"li", "progress", "meter"})
 _FIELDS_SHOWN = frozenset(
     "text submit reset button search email tel url number range date time color month week".split()
@@ -43,6 +78,7 @@ class _Rules(NamedTuple):
     """What style sheets hide, and what they show, maybe again."""
 
     hiding: set[tuple[str, str, str]]
+    wordless: set[tuple[str, str, str]]
     showing: set[tuple[str, frozenset[str], frozenset[str]]]
 
 
@@ -58,7 +94,8 @@ def clean_page(text: str, *, for_court: bool) -> tuple[bytes, Went]:
         if local(each.tag) == "style":
             each.text, count = without_addresses(each.text or "")
             _count(went, "addresses that its style fetches from (transport)", count)
-    marks = _marks_used(root)
+    forget_strangers(root)
+    marks = marks_used(root)
     for each in elements(root):
         _clean_element(each, marks, went)
     if for_court and any("elsewhere" in words or "style" in words for words in went):
@@ -75,7 +112,9 @@ def _remove_hidden(root: Element, went: Went) -> None:
     """Remove elements that are not shown, by their own word or by that of a style sheet."""
     sheets = [each.text or "" for each in elements(root) if local(each.tag) == "style"]
     rules = _Rules(
-        {rule for sheet in sheets for rule in hidden_by(sheet)}, {rule for sheet in sheets for rule in shown_by(sheet)}
+        {rule for sheet in sheets for rule in hidden_by(sheet, hides)},
+        {rule for sheet in sheets for rule in hidden_by(sheet, hides_words)},
+        {rule for sheet in sheets for rule in shown_by(sheet)},
     )
     for each in elements(root):
         name = local(each.tag)
@@ -97,12 +136,18 @@ def _is_hidden(each: Element, name: str, rules: _Rules) -> bool:
     """
     if each.get("hidden") is not None or (name == "dialog" and each.get("open") is None):
         return True
-    if each.get("display") == "none" or each.get("visibility") == "hidden" or hides(str(each.get("style", ""))):
+    told = ";".join(f"{key}:{each.get(key)}" for key in ("display", "visibility", "style") if each.get(key))
+    told = told.replace("style:", "", 1)
+    if hides(told) or _answers(each, name, rules.hiding, rules):
         return True
+    return (hides_words(told) or _answers(each, name, rules.wordless, rules)) and _has_no_words(each, rules)
+
+
+def _answers(each: Element, name: str, hiding: set[tuple[str, str, str]], rules: _Rules) -> bool:
     classes, own = set(str(each.get("class", "")).split()), str(each.get("id", ""))
     hidden = any(
         tag in ("*", name) and (not mark or (mark == "." and word in classes) or (mark == "#" and word == own))
-        for tag, mark, word in rules.hiding
+        for tag, mark, word in hiding
     )
     if hidden and any(
         tag in ("*", name) and words <= classes and names <= {own} for tag, words, names in rules.showing
@@ -111,7 +156,40 @@ def _is_hidden(each: Element, name: str, rules: _Rules) -> bool:
     return hidden
 
 
-def _marks_used(root: Element) -> frozenset[str]:
+def _has_no_words(around: Element, rules: _Rules) -> bool:
+    """Tell whether no word in an element whose words are hidden is shown by an element inside, as mails do to close
+    gaps. Raises: Refusal `hidden-data` where some are and some are not."""
+    found: set[bool] = set()
+    waiting = [(around, False)]
+    while waiting:
+        each, shown = waiting.pop()
+        if (each.text or "").strip() and local(each.tag) != "style":
+            found.add(shown)
+        for child in (child for child in each if isinstance(child.tag, str)):
+            again = local(child.tag) == "font" and bool(child.get("size")) or shows_words(str(child.get("style", "")))
+            classes, name = set(str(child.get("class", "")).split()), local(child.tag)
+            again = again or any(
+                tag in ("*", name) and words <= classes and names <= {str(child.get("id", ""))}
+                for tag, words, names in rules.showing
+            )
+            waiting.append((child, shown or again))
+            if (child.tail or "").strip():
+                found.add(shown)
+    if len(found) > 1:
+        raise Refusal("hidden-data")
+    return found == {False}
+
+
+def forget_strangers(root: Element) -> None:
+    """Take the rules out of its style sheets that no element of a page or drawing answers to."""
+    marks = {str(each.get("id")) for each in elements(root) if each.get("id")}
+    marks |= {mark for each in elements(root) for mark in str(each.get("class", "")).split()}
+    for each in elements(root):
+        if local(each.tag) == "style" and each.text:
+            each.text = without_strangers(each.text, marks)
+
+
+def marks_used(root: Element) -> frozenset[str]:
     """Give the classes and names that style sheets, and links within the page, speak of."""
     used: set[str] = set()
     for each in elements(root):
@@ -180,6 +258,10 @@ def _replace(each: Element, name: str, went: Went) -> None:
 
 def _clean_attributes(each: Element, name: str, marks: frozenset[str], went: Went) -> None:
     drawn = _is_drawn(each)
+    if drawn and leads_elsewhere(each):
+        _count(went, "other addresses (transport)")
+        each.drop_tree()
+        return
     words = "".join(each.itertext()) if name == "a" else ""
     for attribute, value in [(str(key), str(value)) for key, value in each.attrib.items()]:
         if _INLINE.match(value):
@@ -189,7 +271,7 @@ def _clean_attributes(each: Element, name: str, marks: frozenset[str], went: Wen
             _count(went, "addresses that its style fetches from (transport)", count)
             each.set(attribute, cleaned)
         elif attribute in ("class", "id") or (attribute == "name" and name == "a"):
-            _keep_marks(each, attribute, value, marks)
+            keep_marks(each, attribute, value, marks)
         elif attribute.endswith("href") and value.startswith("#"):
             continue
         elif attribute == "href" and name == "a" and _can_be_read(value, words):
@@ -200,13 +282,23 @@ def _clean_attributes(each: Element, name: str, marks: frozenset[str], went: Wen
             cleaned, count = without_addresses(value)
             _count(went, "addresses that its style fetches from (transport)", count)
             each.set(attribute, cleaned)
-        elif not drawn and attribute in _SHOWN:
+        elif not drawn and attribute in _SHOWN and _SHOWN[attribute] is _ITSELF:
+            each.set(attribute, "")
+        elif not drawn and attribute in _SHOWN and _SHOWN[attribute].fullmatch(value):
+            continue
+        elif not drawn and name in _WORDS_SHOWN.get(attribute, ()):
             continue
         else:
             del each.attrib[attribute]
             _count(went, _words_for(attribute, name))
             if attribute == "href" and name == "a":
                 each.set(attribute, "#")  # So that it looks like a link as before.
+
+
+def leads_elsewhere(each: Element) -> bool:
+    """Tell whether an element moves an address: what is fetched then stands in none of the usual places."""
+    told = str(each.get("attributeName", "") or each.get("attributename", ""))
+    return told.strip().lower().rpartition(":")[2] in ("href", "src")
 
 
 def _is_drawn(each: Element) -> bool:
@@ -224,7 +316,7 @@ def _words_for(attribute: str, name: str) -> str:
     return "attributes that are not shown (unclassed)"
 
 
-def _keep_marks(each: Element, attribute: str, value: str, marks: frozenset[str]) -> None:
+def keep_marks(each: Element, attribute: str, value: str, marks: frozenset[str]) -> None:
     kept = " ".join(mark for mark in value.split() if mark in marks)
     if kept:
         each.set(attribute, kept)

@@ -19,7 +19,7 @@ from media.confined.pdf_places import name_no_places
 from media.confined.pdf_streams import clean_stream, page_descriptions
 from media.confined.pdf_traces import removed_texts, still_there
 
-_HIDDEN_FLAG = 2
+_HIDDEN_FLAGS = 2 | 32  # by `Hidden` and `NoView`
 _SIGNATURES_EXIST = 1
 
 
@@ -82,6 +82,8 @@ def _refuse_what_cannot_stay_true(pdf: Pdf) -> None:
     if any(_cuts_off(page) for page in pdf.pages):
         raise Refusal("cropped")
     _refuse_hidden_layers(root.get("/OCProperties", Dictionary()))
+    if any(_may_be_hidden(each) for each in _dictionaries(pdf)):
+        raise Refusal("hidden-layers")
 
 
 def _cuts_off(page: pikepdf.Page) -> bool:
@@ -100,6 +102,13 @@ def _refuse_hidden_layers(layers: Object) -> None:
         usage = group.get("/Usage", Dictionary())
         if usage.get("/View", Dictionary()).get("/ViewState", Name.ON) != Name.ON:
             raise Refusal("hidden-layers")
+
+
+def _may_be_hidden(one: Object) -> bool:
+    """Tell whether this is a membership that hides while its layers are on; a copy knows of no layers and shows all."""
+    if one.get("/Type") != Name.OCMD:
+        return False
+    return "/VE" in one or one.get("/P", Name.AnyOn) not in (Name.AnyOn, Name.AllOn)
 
 
 def _clean(pdf: Pdf) -> None:
@@ -148,6 +157,11 @@ def _clean_dictionary(one: Object) -> None:
     for name in keys.EVERYWHERE & set(one.keys()):
         if not (name == "/ID" and kind == Name.StructElem):
             del one[name]
+    for name in set(one.keys()) - keys.WORDED:
+        if isinstance(one[name], pikepdf.String):
+            del one[name]
+    if isinstance(one.get("/Resources"), Dictionary):
+        _only(one.Resources, keys.RESOURCES)
     if kind == Name.Pages:
         _only(one, keys.PAGES)
     elif kind == Name.OCG:
@@ -183,7 +197,7 @@ def _clean_annotations(page: Object) -> None:
         subtype = str(annotation.get("/Subtype", ""))
         if subtype in keys.MEDIA_ANNOTATIONS:
             raise Refusal("media-inside")
-        hidden = int(annotation.get("/F", 0)) & _HIDDEN_FLAG and subtype != "/Widget"
+        hidden = int(annotation.get("/F", 0)) & _HIDDEN_FLAGS and subtype != "/Widget"
         if subtype in keys.REMOVED_ANNOTATIONS or hidden:
             continue
         if subtype not in keys.ANNOTATIONS:
@@ -191,6 +205,8 @@ def _clean_annotations(page: Object) -> None:
         _only(annotation, keys.ANNOTATIONS[subtype])
         if isinstance(annotation.get("/AP"), Dictionary):
             _only(annotation.AP, keys.APPEARANCE)
+            if subtype != "/Widget" and "/N" in annotation.AP:
+                _only(annotation, keys.ANNOTATIONS[subtype] - keys.NOT_DRAWN)
         kept.append(annotation)
     if "/Annots" in page:
         page.Annots = Array(kept)

@@ -8,14 +8,16 @@ Standard: ISO 32000-1, 12.5.3 (flags), 12.7.3 and 12.7.4 (fields).
 
 from collections.abc import Iterator
 
-from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream, String
+from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream, String, parse_content_stream
 
 from media.confined.child import Refusal
 from media.confined.pdf_keys import ANNOTATIONS, FIELD_ONLY
+from media.confined.pdf_shown_text import draws
 
 _HIDDEN, _NO_VIEW, _PASSWORD = 2, 32, 1 << 13
 _DEEPEST = 32
 _INHERITED = ("/V", "/FT", "/Ff", "/Opt")
+_FILLED_IN = (Name.Tx, Name.Ch)
 
 
 def clean_forms(pdf: Pdf) -> None:
@@ -33,6 +35,26 @@ def clean_forms(pdf: Pdf) -> None:
     loose = [each for page in pdf.pages for each in _widgets(page.obj) if each.objgen not in known]
     for number, root in enumerate([*kept, *loose]):
         _clean_field(root, f"field{number}", {})
+    if not (isinstance(form, Dictionary) and form.get("/NeedAppearances", False)):
+        fonts = form.get("/DR", Dictionary()).get("/Font") if isinstance(form, Dictionary) else None
+        for root in (*kept, *loose):
+            _refuse_what_is_not_drawn(root, fonts, {})
+
+
+def _refuse_what_is_not_drawn(field: Object, fonts: Object | None, around: dict[str, Object]) -> None:
+    """A value must be what the field's appearance shows; viewers draw that, and copy or search the value."""
+    known = around | {key: field[key] for key in ("/V", "/FT", "/Ff") if key in field}
+    face = field.get("/AP", Dictionary()).get("/N")
+    if isinstance(face, Stream) and known.get("/FT") in _FILLED_IN and not int(known.get("/Ff", 0)) & _PASSWORD:
+        own = face.get("/Resources", Dictionary()).get("/Font") or fonts
+        value = known.get("/V")
+        for each in value if isinstance(value, Array) else [value]:
+            if isinstance(each, String | Stream) and _says(each):
+                text = bytes(each.read_bytes()).decode("utf-8", "replace") if isinstance(each, Stream) else str(each)
+                if not draws(list(parse_content_stream(face)), own, text):
+                    raise Refusal("hidden-form-value")
+    for kid in field.get("/Kids", Array()):
+        _refuse_what_is_not_drawn(kid, fonts, known)
 
 
 def _widgets(page: Object) -> Iterator[Object]:

@@ -24,6 +24,7 @@ PROPERTIES = _keys("Type MCID")
 LAYERS = _keys("OCG OCMD")
 IMAGE = _keys("Type Subtype Width Height ColorSpace BitsPerComponent Intent ImageMask Mask Decode Interpolate SMask")
 IMAGE |= _keys("SMaskInData Matte Name Filter DecodeParms Length")
+INLINE_IMAGE = IMAGE | _keys("W H CS BPC IM D I F DP L")
 FORM = _keys("Type Subtype FormType BBox Matrix Resources Group Name Filter DecodeParms Length")
 OUTPUT_INTENT = _keys("Type S OutputConditionIdentifier DestOutputProfile")
 VIEWER = _keys("HideToolbar HideMenubar FitWindow CenterWindow DisplayDocTitle Direction PrintScaling Duplex NumCopies")
@@ -44,6 +45,8 @@ ANNOTATIONS = {
 }
 FIELD_ONLY = _FIELD
 APPEARANCE = _keys("N")
+NOT_DRAWN = _keys("Contents DS")
+"""Words of an annotation that nobody sees where its appearance is drawn."""
 REMOVED_ANNOTATIONS = _keys("Popup TrapNet")
 MEDIA_ANNOTATIONS = _keys("FileAttachment Sound Movie Screen RichMedia 3D Projection")
 
@@ -53,6 +56,13 @@ EVERYWHERE = _keys(
     "EmbeddedFiles JavaScript Renditions AlternatePresentations EF RF"
 )
 """Taken from every dictionary, wherever it lies. `ID` is Web Capture's there; the trailer's own is made anew."""
+
+WORDED = _keys(
+    "URI Title Contents T V DA CA DS Registry Ordering FontFamily CharSet Panose OutputConditionIdentifier ActualText "
+    "D Dest"
+)
+"""What may be a text: no other key of a dictionary has one that a viewer shows or needs."""
+RESOURCES = _keys("Font XObject ExtGState ColorSpace Pattern Shading Properties ProcSet")
 
 KEPT_ACTIONS = _keys("GoTo URI Named")
 ACTION = _keys("Type S D URI N Next")

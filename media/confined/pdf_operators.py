@@ -11,7 +11,7 @@ import pikepdf
 from pikepdf import ContentStreamInlineImage, ContentStreamInstruction, Dictionary, Object
 
 from media.confined.child import Refusal
-from media.confined.pdf_keys import PROPERTIES
+from media.confined.pdf_keys import INLINE_IMAGE, PROPERTIES
 from media.confined.pdf_shown_text import has_text_of_its_own, spans_that_say_the_same
 
 _COLOUR = 33  # up to 32 components and a pattern's name
@@ -50,6 +50,8 @@ def only_what_draws(stream: Object, *, rewrite: bool, fonts: Object | None) -> t
 
 def _bare(each: Instruction, *, text_stays: bool) -> Instruction | None:
     if isinstance(each, ContentStreamInlineImage):
+        if not set(each.iimage.obj.keys()) <= INLINE_IMAGE:
+            raise Refusal("damaged-image")
         return each
     name, operands = str(each.operator), list(each.operands)
     takes = _TAKES.get(name)

@@ -27,6 +27,8 @@ _MOST_UNTOLD = {"letter": 6, "latin": 3, "mark": 8}
 """Letters of a text that the font does not tell of; a glyph may be a cluster of four with what joins them."""
 _JOINERS = frozenset("\u00ad\u200c\u200d\u200e\u200f")
 _MOST_JOINERS = 2
+_OWN_NAMES = {0x20: ("/space",), 0x27: ("/quotesingle",), 0x60: ("/grave",), 0x2D: ("/hyphen", "/minus")}
+_OWN_NAMES |= {ord(letter): (f"/{letter}",) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"}
 _PLAIN_ENCODINGS = (None, Name.WinAnsiEncoding, Name.StandardEncoding, Name.MacRomanEncoding)
 
 
@@ -70,6 +72,25 @@ def spans_that_say_the_same(drawn: Sequence[Instruction], fonts: Object | None) 
     return frozenset(kept)
 
 
+def draws(drawn: Sequence[Instruction], fonts: Object | None, text: str) -> bool:
+    """Tell whether letters and digits of a text are drawn, in whatever order; what cannot be told, is not doubted."""
+    known: dict[str, _Letters | None] = {}
+    whole, font = _Span(0, text), None
+    for each in drawn:
+        if isinstance(each, ContentStreamInlineImage):
+            return True
+        operator = str(each.operator)
+        if operator == "Tf":
+            name = str(each.operands[0])
+            font = known.setdefault(name, _letters_of(fonts, name))
+        elif operator in _SHOWS:
+            _add(whole, list(each.operands), font)
+        elif operator == "Do":
+            return True
+    missing = Counter(filter(str.isalnum, _folded(text))) - Counter(_folded("".join(whole.drawn)))
+    return not whole.is_known or sum(missing.values()) <= whole.untold
+
+
 def has_text_of_its_own(each: Instruction) -> bool:
     return _text_of(each) is not None
 
@@ -103,10 +124,24 @@ def _letters_of(fonts: Object | None, name: str) -> _Letters | None:
     table = font.get("/ToUnicode")
     if isinstance(table, Stream):
         return _Letters(width, _table(bytes(table.read_bytes())))
-    encoding = font.get("/Encoding")
-    if width == 1 and not isinstance(encoding, Dictionary) and encoding in _PLAIN_ENCODINGS:
+    if width == 1 and _has_plain_letters(font.get("/Encoding")):
         return _Letters(1, {code: chr(code) for code in range(0x20, 0x7F)})
     return None
+
+
+def _has_plain_letters(encoding: Object | None) -> bool:
+    """Tell whether the codes of ASCII draw what they are there: forms give other codes other letters."""
+    if not isinstance(encoding, Dictionary):
+        return encoding in _PLAIN_ENCODINGS
+    code = 0
+    for each in encoding.get("/Differences", Array()):
+        if isinstance(each, Name):
+            if 0x20 <= code < 0x7F and str(each) not in _OWN_NAMES.get(code, ()):
+                return False
+            code += 1
+        else:
+            code = int(each)
+    return encoding.get("/BaseEncoding") in _PLAIN_ENCODINGS
 
 
 def _table(content: bytes) -> dict[int, str]:

@@ -1,6 +1,7 @@
 """Take out of a PDF's streams what is not drawn: metadata inside pictures, comments inside page descriptions."""
 
 import base64
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 
@@ -11,8 +12,14 @@ from media.confined.child import Refusal
 from media.confined.embedded_images import bare_jpeg, bare_jpeg2000
 from media.confined.pdf_operators import only_what_draws
 from media.confined.pdf_shown_text import fonts_of
+from media.pictures.icc import BadProfileError, NoProfileError, without_words
 
 _FOREIGN = (b"Exif\x00\x00", b"http://ns.adobe.com/xap/1.0/", b"<x:xmpmeta", b"Photoshop 3.0\x00", b"<?xpacket")
+_PROFILE = b"acsp"
+_PARTS = {
+    "/DeviceGray": 1, "/CalGray": 1, "/Indexed": 1, "/Separation": 1, "/DeviceRGB": 3, "/CalRGB": 3, "/Lab": 3,
+    "/DeviceCMYK": 4,
+}  # fmt: skip
 _LARGEST_IMAGE = 256 << 20
 _TILES = 1
 _STREAM_KEYS = frozenset({"/Filter", "/DecodeParms", "/Length", "/F", "/FFilter", "/FDecodeParms"})
@@ -56,6 +63,12 @@ def clean_stream(stream: Object, described: Mapping[tuple[int, int], Object | No
         content = stream.read_bytes()
         if any(mark in content for mark in _FOREIGN):
             raise Refusal("embedded-metadata")
+        if content[36:40] == _PROFILE:
+            _write_profile(stream, bytes(content))
+            return False
+        if stream.get("/Subtype") == Name.Image:
+            _write_points(stream, bytes(content))
+            return False
         if stream.objgen in described or stream.get("/Subtype") == Name.Form or stream.get("/PatternType") == _TILES:
             fonts = fonts_of(described, stream)
             bare, left_out = only_what_draws(stream, rewrite=b"%" in content, fonts=fonts)
@@ -66,6 +79,40 @@ def clean_stream(stream: Object, described: Mapping[tuple[int, int], Object | No
             # A table of letters has no key of its own either, and is written in the same way.
             stream.write(pikepdf.unparse_content_stream(pikepdf.parse_content_stream(stream)))
     return False
+
+
+def _write_profile(stream: Object, content: bytes) -> None:
+    """A profile may name its owner's monitor and its serial number, in a PDF as in a picture."""
+    try:
+        bare = without_words(content, ())
+    except NoProfileError:
+        bare = b""  # Viewers go by the number of colours then, as they did before.
+    except (BadProfileError, struct.error):
+        raise Refusal("damaged") from None
+    if bare != content:
+        stream.write(bare)
+
+
+def _write_points(stream: Object, content: bytes) -> None:
+    """Cut off what lies behind the last point of a picture, where its colours tell how many octets it has."""
+    parts = 1 if stream.get("/ImageMask", False) else _parts_of(stream.get("/ColorSpace"))
+    bits = 1 if stream.get("/ImageMask", False) else int(stream.get("/BitsPerComponent", 8))
+    if parts is not None:
+        octets = int(stream.Height) * ((int(stream.Width) * parts * bits + 7) // 8)
+        if len(content) > octets:
+            stream.write(content[:octets])
+
+
+def _parts_of(colours: Object | None) -> int | None:
+    """Tell of how many parts a colour is made; None where it is not known here."""
+    if isinstance(colours, Array) and len(colours) > 1:
+        kind = colours[0]
+        if kind == Name.ICCBased:
+            return int(colours[1].N)
+        if kind == Name.DeviceN:
+            return len(colours[1])
+        return _PARTS.get(str(kind))
+    return _PARTS.get(str(colours[0] if isinstance(colours, Array) else colours))
 
 
 def _write_image(stream: Object, names: list[str], bare: Callable[[bytes], bytes], last: Name) -> None:

@@ -39,6 +39,8 @@ _SESSION = re.compile(
 )
 _KEPT_IDENTIFIERS = frozenset({"listid", "listtemplateid"})
 _KEPT_FIELDS = (b"HYPERLINK", b"PAGE", b"NUMPAGES", b"TOC", b"REF", b"PAGEREF", b"SEQ")
+_GOES_TO = re.compile(rb"HYPERLINK\s++(?!\\)\"?+(?!(?:https?|mailto|tel):)\S", re.I)
+"""A link out of the document that is not open to all."""
 _BINARY = "bin"
 _DEEPEST = 500
 
@@ -95,8 +97,9 @@ def _goes(tokens: list[re.Match[bytes]], place: int) -> bool:
 
 
 def _field_stays(tokens: list[re.Match[bytes]], place: int) -> bool:
-    words = b"".join(token.group("text") or b"" for token in tokens[place : place + 40]).split()
-    return bool(words) and words[0].upper() in _KEPT_FIELDS
+    told = b"".join(token.group("text") or token.group("sign") or b"" for token in tokens[place : place + 40])
+    words = told.removeprefix(b"*").split()
+    return bool(words) and words[0].upper() in _KEPT_FIELDS and not _GOES_TO.match(told.removeprefix(b"*").strip())
 
 
 def _kept(token: re.Match[bytes]) -> bytes:

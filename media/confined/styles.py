@@ -4,7 +4,7 @@ Standard: CSS Syntax Level 3, read only as far as needed: rules, selectors of on
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 
 from media.confined.child import Refusal
 
@@ -17,12 +17,27 @@ _ADDRESS = re.compile(
 _BINDING = re.compile(r"(-moz-binding|behavior)\s*:[^;}]*;?", re.I)
 _INSIDE = re.compile(r"url\(\s*[\"']?#[\w-]+[\"']?\s*\)", re.I)
 _ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})\s?|\\(.)", re.S)
+_END = r"(?=\s*(;|!|\}|$))"
+_NOTHING = r"[-+]?0*\.?0*(px|em|rem|ex|ch|pt|pc|cm|mm|in|q|v[wh]|%)?" + _END
+_FAR = r"-(999|\d{4,}|\d{3,}\s*(em|rem|v[wh]|%))"
 _HIDING = re.compile(
-    r"(?<![\w-])(display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|opacity\s*:\s*0*\.?0*(?=\s*(;|!|\}|$))"
-    r"|font-size\s*:\s*0[a-z%]*(?=\s*(;|!|\}|$))|max-(height|width)\s*:\s*0[a-z%]*(?=\s*(;|!|\}|$))"
-    r"|color\s*:\s*transparent|(text-indent|left|top|right)\s*:\s*-(999|\d{4,})|clip\s*:\s*rect\(\s*0)",
+    r"(?<![\w-])(display\s*:\s*none|content-visibility\s*:\s*hidden|mso-hide\s*:\s*(all|screen)"
+    rf"|(opacity|max-height|max-width|zoom|scale)\s*:\s*{_NOTHING}|opacity\s*:\s*0*\.0[0-2]"
+    rf"|(text-indent|left|top|right|bottom|margin(-left|-top|-right)?)\s*:\s*{_FAR}"
+    r"|clip\s*:\s*rect\(\s*[01](px)?[\s,]|clip-path\s*:\s*(inset\(\s*([5-9]\d|100)(\.\d*)?%|circle\(\s*0)"
+    rf"|transform\s*:[^;]*(scale[xy]?\(\s*0*\.?0*\s*[,)]|translate[xy]?\([^)]*{_FAR}))",
     re.I,
 )
+_WORDLESS = re.compile(
+    rf"(?<![\w-])(visibility\s*:\s*(hidden|collapse)|(font-size|fill-opacity)\s*:\s*{_NOTHING}"
+    r"|font-size\s*:\s*[01](\.\d*)?(px|pt)|font\s*:[^;]*?(?<![\d.])[01](\.\d*)?(px|pt)?\s*/"
+    r"|color\s*:\s*(transparent|(rgb|hsl)a\([^)]*[,/]\s*0*\.?0*%?\s*\)|#\w{3}0" + _END + r"|#\w{6}00" + _END + "))",
+    re.I,
+)
+_WORDS_AGAIN = re.compile(r"(?<![\w-])(visibility|font-size|font|color|fill-opacity)\s*:", re.I)
+_CUT = re.compile(r"(?<![\w-])overflow(-[xy])?\s*:\s*(hidden|clip)", re.I)
+_NO_SIZE = re.compile(rf"(?<![\w-])(height|width)\s*:\s*{_NOTHING}", re.I)
+_A_POINT = (re.compile(r"(?<![\w-])height\s*:\s*1px", re.I), re.compile(r"(?<![\w-])width\s*:\s*1px", re.I))
 _SHOWING = re.compile(
     r"(?<![\w-])(display\s*:\s*(?!none)\w|visibility\s*:\s*(visible|inherit|initial|unset)|opacity\s*:\s*(1|0?\.\d*[1-9])"
     r"|font-size\s*:\s*[1-9]|max-(height|width)\s*:\s*[1-9n]|(text-indent|left|top|right)\s*:\s*[^-])",
@@ -37,6 +52,8 @@ _STATE = re.compile(
 _SOMETIMES = re.compile(
     r"@media[^{]*\b(print|width|height|prefers|orientation|hover|pointer|resolution|device)|@(-\w+-)?key|@page", re.I
 )
+_UNKEPT = ("data-", "aria-", "role", "href", "src", "action", "on")
+"""How names of attributes begin that no copy has, or not as they were."""
 _ONE = re.compile(r"(?:([a-z][\w-]*|\*))?(?:([.#])([\w-]+))?", re.I)
 
 
@@ -65,18 +82,38 @@ def without_addresses(text: str) -> tuple[str, int]:
 
 
 def hides(declarations: str) -> bool:
-    """Tell whether declarations keep an element, or its words, from being seen."""
-    return _HIDING.search(_COMMENT.sub("", declarations)) is not None
+    """Tell whether declarations keep an element from being seen, whatever is in it; escapes are read as they spell."""
+    text = _read(declarations)
+    if _HIDING.search(text) is not None:
+        return True
+    if _CUT.search(text) is None or re.search(r"(?<![\w-])padding", text, re.I):
+        return False
+    return _NO_SIZE.search(text) is not None or all(each.search(text) for each in _A_POINT)
 
 
-def hidden_by(sheet: str) -> Iterator[tuple[str, str, str]]:
-    """Give tag, mark (`.` or `#`) and name of each selector whose elements a style sheet hides.
+def hides_words(declarations: str) -> bool:
+    """Tell whether declarations hide the words in an element, unless one inside says otherwise of its own."""
+    text = _read(declarations)
+    return _WORDLESS.search(text) is not None and re.search(r"background-clip\s*:\s*text", text, re.I) is None
+
+
+def shows_words(declarations: str) -> bool:
+    """Tell whether declarations may let the words of an element be seen again."""
+    return _WORDS_AGAIN.search(_read(declarations)) is not None and not hides_words(declarations)
+
+
+def _read(declarations: str) -> str:
+    return _ESCAPE.sub(_spelt_out, _COMMENT.sub("", declarations))
+
+
+def hidden_by(sheet: str, hiding: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+    """Give tag, mark (`.` or `#`) and name of each selector whose elements a style sheet hides, as `hiding` tells.
 
     What rules hide only on paper or on screens of some size is shown to others and stays. Raises: Refusal `hidden-data`
     for a rule that hides by more than can be told here.
     """
-    for selectors, declarations in _RULE.findall(_without_conditions(_IMPORT.sub("", _COMMENT.sub("", sheet)))):
-        if not hides(declarations):
+    for selectors, declarations in _RULE.findall(_without_conditions(_IMPORT.sub("", _COMMENT.sub("", sheet)), hiding)):
+        if not hiding(declarations):
             continue
         for selector in (each.strip() for each in selectors.split(",")):
             found = _ONE.fullmatch(selector)
@@ -87,10 +124,32 @@ def hidden_by(sheet: str) -> Iterator[tuple[str, str, str]]:
             yield (found[1] or "*").lower(), found[2] or "", found[3] or ""
 
 
+def without_strangers(sheet: str, marks: Set[str]) -> str:
+    """Give a style sheet without the rules that speak of no class or name that any element has: they tell of people
+    and parts that are not on the page. A sheet with braces in its texts is left as it is."""
+    if re.search(r"\"[^\"\n]*[{}][^\"\n]*\"|'[^'\n]*[{}][^'\n]*'", sheet):
+        return sheet
+
+    def kept(rule: re.Match[str]) -> str:
+        begin = rule[1].rpartition(";")[0]
+        selectors = [each for each in rule[1][len(begin) :].lstrip(";").split(",") if not _is_strange(each, marks)]
+        return f"{begin}{';' if begin else ''}{','.join(selectors)}{{{rule[2]}}}" if selectors else begin
+
+    return _RULE.sub(kept, sheet)
+
+
+def _is_strange(selector: str, marks: Set[str]) -> bool:
+    if re.search(r":(not|is|where|has|-webkit-any|matches)\(", selector, re.I) or selector.lstrip().startswith("@"):
+        return False
+    named = re.findall(r"[.#](-?[A-Za-z_][\w-]*)", re.sub(r"\[[^\]]*\]", "", selector))
+    asked = re.findall(r"\[\s*([\w-]+)", selector)
+    return any(name not in marks for name in named) or any(name.lower().startswith(_UNKEPT) for name in asked)
+
+
 def shown_by(sheet: str) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
     """Give tag, classes and names of what each rule, in whatever condition or state, may show again."""
     for selectors, declarations in _RULE.findall(_COMMENT.sub("", sheet)):
-        if not _SHOWING.search(declarations):
+        if not _SHOWING.search(_read(declarations)) or hides(declarations) or hides_words(declarations):
             continue
         for selector in selectors.split(","):
             last = re.sub(r"::?[\w-]+(\([^)]*\))?|\[[^\]]*\]", "", re.split(r"[\s>+~]+", selector.strip())[-1])
@@ -102,7 +161,7 @@ def shown_by(sheet: str) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]
             )
 
 
-def _without_conditions(sheet: str) -> str:
+def _without_conditions(sheet: str, hiding: Callable[[str], bool]) -> str:
     """Cut out blocks inside other blocks. Raises: Refusal `hidden-data` where one hides, and not only at times."""
     parts: list[str] = []
     depth, begin, place = 0, 0, 0
@@ -115,7 +174,7 @@ def _without_conditions(sheet: str) -> str:
                 block = sheet[begin : place + 1]
                 if block.count("{") == 1 and not block.lstrip().startswith("@"):
                     parts.append(block)
-                elif hides(block) and not _SOMETIMES.match(block.lstrip()):
+                elif hiding(block) and not _SOMETIMES.match(block.lstrip()):
                     raise Refusal("hidden-data")
                 begin = place + 1
     return "".join(parts)

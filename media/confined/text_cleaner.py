@@ -15,12 +15,12 @@ from media.confined.mail import clean_mail
 from media.confined.markup import clean_svg
 from media.confined.pages import Went, clean_page
 from media.confined.rich_text import clean_rich_text
+from media.confined.unseen_letters import holds_unseen
 
 LONGEST = 64 << 20
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 # A style sheet or a program: whoever opens the page or runs it never sees what its notes say.
 _NOTES = re.compile(r"/\*.*?\*/.*?\{", re.DOTALL)
-_UNSEEN = re.compile("[\u200b\u2060-\u2064\u206a-\u206f\ufff9-\ufffb\U000e0000-\U000e007f]")
 
 
 def main(arguments: list[str]) -> int:
@@ -81,7 +81,7 @@ def clean_plain(content: bytes) -> bytes:
         raise Refusal("markup")
     if _NOTES.search(text):
         raise Refusal("source-notes")
-    if _UNSEEN.search(text):
+    if holds_unseen(text):
         raise Refusal("unseen-characters")
     return content
 

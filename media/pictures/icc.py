@@ -43,6 +43,10 @@ class BadProfileError(ValueError):
     """A profile that does not keep to its own tables."""
 
 
+class NoProfileError(BadProfileError):
+    """What no program takes for a profile: it has no head, or no list of tags."""
+
+
 def without_words(profile: bytes, traces: Sequence[str]) -> bytes:
     """Give a profile that does the same to colours and says nothing of anybody; itself, where it says nothing.
 
@@ -82,10 +86,10 @@ def colour_tags(profile: bytes) -> dict[bytes, bytes]:
 
 def _tags(profile: bytes) -> list[tuple[bytes, int, int]]:
     if len(profile) < _HEADER_OCTETS + 4 or profile[36:40] != b"acsp":
-        raise BadProfileError("no colour profile")
+        raise NoProfileError("no colour profile")
     (count,) = struct.unpack_from(">I", profile, _HEADER_OCTETS)
     if count > _MOST_TAGS or _HEADER_OCTETS + 4 + 12 * count > len(profile):
-        raise BadProfileError("too many tags")
+        raise NoProfileError("too many tags")
     tags = [struct.unpack_from(">4sII", profile, _HEADER_OCTETS + 4 + 12 * number) for number in range(count)]
     if any(offset + size > len(profile) or size < 8 for _, offset, size in tags):
         raise BadProfileError("a tag beyond the end")

@@ -91,3 +91,47 @@ def test_a_mail_of_which_a_written_line_would_be_lost_is_refused(
 def test_a_mail_without_a_date_does_not_pass_as_a_mere_text(workbench: Workbench, line: str) -> None:
     source = BytesRanges(f"{line}\r\nFrom: a@example.org\r\nSubject: van\r\n\r\nwords\r\n".encode())
     assert workbench.examine(source).format.mime_type == "message/rfc822"
+
+
+def test_a_mail_behind_empty_lines_keeps_no_line_of_its_way(workbench: Workbench) -> None:
+    for before in (b"\r\n\r\n", b"\xef\xbb\xbf"):
+        _, copy = cleaned(workbench, before + LETTER)
+        assert left_in(copy, ["10.0.0.7", "laptop", "It came back."]) == ["It came back."]
+
+
+def test_a_folder_of_mails_is_refused(workbench: Workbench) -> None:
+    folder = b"From luis Fri Nov 20 06:04:00 2026\r\n" + LETTER
+    assert left_in(cleaned(workbench, folder)[1], ["10.0.0.7"]) == []
+    with pytest.raises(InputError, match="a whole folder of mails"):
+        cleaned(workbench, folder + b"\r\n" + folder)
+
+
+@pytest.mark.parametrize(
+    "line", ["References: <77@laptop.example>", "List-Id: a <laptop.example>", "Authentication-Results: laptop.example"]
+)
+def test_a_mail_is_known_by_any_line_that_only_programs_write(workbench: Workbench, line: str) -> None:
+    head = "From: Ana <ana@x.example>\nDate: Fri, 20 Nov 2026 06:04:00 -0800\nSubject: news\n"
+    _, copy = cleaned(workbench, f"{head}{line}\n\nIt came back.\n".encode())
+    assert left_in(copy, ["laptop", "It came back."]) == ["It came back."]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["hello\u200c\u200dworld", "hello\ufe01\ufe02", "a\u3164b", "hello\ufeffworld", "a\u180eb", "plain\u00ad \u00ad"],
+)
+def test_characters_that_mark_a_copy_are_refused_in_texts_and_mails(workbench: Workbench, words: str) -> None:
+    for content in (words.encode(), LETTER + words.encode()):
+        with pytest.raises(InputError, match="characters that nobody sees"):
+            cleaned(workbench, content)
+
+
+def test_characters_that_a_language_needs_stay(workbench: Workbench) -> None:
+    words = "می\u200cخواهم നിന്\u200d ക്ഷ 👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3 Sil\u00adbe".encode()
+    assert cleaned(workbench, words)[1] == words
+
+
+def test_a_rich_text_keeps_no_link_to_a_file(workbench: Workbench) -> None:
+    field = r'{\field{\*\fldinst HYPERLINK "%s"}{\fldrslt here}}'
+    text = r"{\rtf1\ansi " + field % "file:///C:/NEEDLE01" + field % "https://example.org/" + "}"
+    _, copy = cleaned(workbench, text.encode())
+    assert left_in(copy, ["NEEDLE01", "https://example.org/", "here"]) == ["https://example.org/", "here"]

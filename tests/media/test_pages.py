@@ -100,3 +100,77 @@ def test_what_a_style_hides_only_from_some_stays(workbench: Workbench) -> None:
     )
     copy = cleaned(workbench, page)[1]
     assert b'<p class="a">Van</p>' in copy and b'<p class="b">Plate</p>' in copy
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "d\\69splay:none",
+        "position:absolute;clip:rect(1px,1px,1px,1px)",
+        "clip-path:inset(50%)",
+        "height:0;overflow:hidden",
+        "width:1px;height:1px;overflow:hidden",
+        "mso-hide:all",
+        "transform:scale(0)",
+        "margin-left:-9999px",
+        "position:absolute;left:-500vw",
+        "content-visibility:hidden",
+        "color:rgba(0,0,0,0)",
+        "font:0/0 a",
+        "font-size:1px",
+    ],
+)
+@pytest.mark.parametrize("by", ["itself", "a sheet"])
+def test_words_that_a_style_takes_out_of_sight_go(workbench: Workbench, style: str, by: str) -> None:
+    own, sheet = (f' style="{style}"', "") if by == "itself" else ("", f"<style>.a{{{style}}}</style>")
+    page = f"<!DOCTYPE html><html><head>{sheet}</head><body><p>Hello</p><div class=a{own}>NEEDLE01</div></body></html>"
+    _, copy = cleaned(workbench, page.encode())
+    assert left_in(copy, ["NEEDLE01", "Hello"]) == ["Hello"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<table><tr><td style="font-size:0px"><div style="font-size:16px">shown words</div></td></tr></table>',
+        '<div style="font-size:0"><font size=3>shown words</font></div>',
+        '<div style="position:relative;height:0;overflow:hidden;padding-bottom:56%"><p>shown words</p></div>',
+        '<h1 style="background:linear-gradient(red,blue);background-clip:text;color:transparent">shown words</h1>',
+        '<div style="height:1px;overflow:hidden;background:#ccc">shown words</div>',
+        '<p style="font:1em/1 a;color:#fa0;opacity:.9;border-color:transparent;left:-9px">shown words</p>',
+    ],
+    ids=["a mail's table", "a font's size", "a film's frame", "a gradient", "a line", "much style"],
+)
+def test_words_that_only_seem_hidden_stay(workbench: Workbench, page: str) -> None:
+    _, copy = cleaned(workbench, f"<!DOCTYPE html><html><body>{page}</body></html>".encode(), Audience.COURT)
+    assert b"shown words" in copy
+
+
+def test_words_of_which_some_are_shown_again_refuse_a_page(workbench: Workbench) -> None:
+    page = b'<!DOCTYPE html><html><body><p style="font-size:0">gone<b style="font-size:9px">shown</b></p></body></html>'
+    with pytest.raises(InputError, match="it holds what nobody sees"):
+        cleaned(workbench, page)
+
+
+def test_attributes_and_rules_say_nothing_that_is_not_shown(workbench: Workbench) -> None:
+    sheet = '.user-NEEDLE01{color:red} p,#NEEDLE02 b{color:red} [data-u="NEEDLE03"]{color:red}'
+    page = (
+        f"<!DOCTYPE html><html><head><style>{sheet}</style></head><body><noframes>NEEDLE04</noframes>"
+        '<p lang="NEEDLE05" alt="NEEDLE06" placeholder="NEEDLE07" start="NEEDLE08" align="left" checked="NEEDLE09">'
+        "<svg><a><set attributeName='href' to='https://x.example/NEEDLE10'></set><path id='NEEDLE11'></path></a></svg>"
+        "<math><annotation>NEEDLE12</annotation></math></p><input placeholder='shown words'></body></html>"
+    )
+    _, copy = cleaned(workbench, page.encode())
+    assert left_in(copy, [*NEEDLES, "x.example"]) == []
+    for shown in (b'align="left"', b"shown words", b"p{color:red}"):
+        assert shown in copy
+
+
+def test_a_drawing_keeps_no_names_of_its_layers(workbench: Workbench) -> None:
+    drawing = (
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><style>.NEEDLE01{fill:red} .kept{fill:blue}'
+        b'</style><g id="NEEDLE02" class="NEEDLE03 kept" name="NEEDLE04" lang="NEEDLE05"><path id="p" d="M0 0h9"/></g>'
+        b'<use href="#p"><set attributeName="href" to="https://x.example/NEEDLE06"/></use></svg>'
+    )
+    _, copy = cleaned(workbench, drawing)
+    assert left_in(copy, [*NEEDLES, "x.example"]) == []
+    assert b'class="kept"' in copy and b'href="#p"' in copy and b".kept{fill:blue}" in copy

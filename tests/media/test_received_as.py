@@ -226,3 +226,15 @@ def test_grading_costs_a_photo_less_than_a_third_of_a_millisecond(workbench: Wor
         times.append(time.thread_time() - start)
     # The best of many is the work itself; a busy machine makes only the others slow.
     assert min(times) < 0.0003
+
+
+@pytest.mark.parametrize("change", ["-Comment=hello", "-IPTC:Caption-Abstract=hello"])
+def test_a_cameras_file_that_a_program_wrote_into_is_no_camera_file(
+    workbench: Workbench, corpus: CorpusFinder, tmp_path: Path, change: str
+) -> None:
+    corpus("media-metadata")
+    path = tmp_path / "IMG_0001.JPG"
+    path.write_bytes(IPHONE.read_bytes())
+    assert grade(workbench, path).grade == Grade.CAMERA_FILE
+    exiftool(change, path)
+    assert grade(workbench, path).grade == Grade.UNKNOWN
