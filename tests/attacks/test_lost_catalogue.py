@@ -114,7 +114,7 @@ def _everything_else(home: Path, folder: Path) -> None:
         _run(home, "item", "destroy", f"E-{YEAR}-00005", "--reason", "request 7", "--yes")
         run_testigo(home, "worker", "--once", "--now")
         _run(home, "clock-offset", f"E-{YEAR}-00004", "--seconds", "3", "--method", "clock in the picture")
-        _run(home, "item", "key", f"E-{YEAR}-00003", "--reason", "expert")
+        _run(home, "item", "key", f"E-{YEAR}-00003", "--reason", "expert", "--audience", "vault")
         # One of the senders said stop: what they brought is withheld.
         _run(home, "packet", "build", "-i", f"I-{YEAR}-0001", "-x", f"E-{YEAR}-00005", "--to", "A", "--basis", "b",
              "--audience", "counsel", str(folder / "packet"), status=3)  # fmt: skip
