@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from media.confinement import ConfinementLevel, probe_confinement
+from media.options import MediaSettings
+
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
 CorpusFinder = Callable[[str], Path]
@@ -22,6 +25,14 @@ def corpus() -> CorpusFinder:
         return folder
 
     return find
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> None:
+    """Skip, saying so loudly, where bubblewrap cannot run."""
+    status = probe_confinement(MediaSettings())
+    if status.level is not ConfinementLevel.BUBBLEWRAP:
+        pytest.skip(f"THE SANDBOX WAS NOT TESTED: {status.reason}")
 
 
 @pytest.fixture(autouse=True)

@@ -216,6 +216,12 @@ def run_here(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
 
+def unpack(tar: bytes, folder: Path) -> None:
+    """Unpack an archive with the system's own program: Debian's Python has no filter for it yet."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=tar, check=True)
+
+
 def command_line(*words: str) -> list[str]:
     return [sys.executable, str(ROOT / "cli.py"), *words]
 

@@ -26,7 +26,7 @@ from custody.drafts import Draft
 from custody.entries import EventKind
 from tests.crash import syscall_sweep
 from tests.often import often
-from tests.way_in import SAMPLES, YEAR, WayIn, command_line, environment, run_testigo
+from tests.way_in import SAMPLES, SETTINGS, YEAR, WayIn, command_line, environment, run_testigo
 
 CARD = str(SAMPLES / "Documents")
 Run = Callable[..., Result]
@@ -119,7 +119,7 @@ def test_locking_is_done_and_said_before_anything_else_can_fail(unlocked: WayIn,
 
 def test_room_that_is_lacking_is_told_by_a_dry_run_with_9(home: Path, run: Run) -> None:
     reserve = (shutil.disk_usage(home).total >> 20) + 1
-    (home / "config.toml").write_text(f"[ingest]\nreserve_mib = {reserve}\n")
+    (home / "config.toml").write_text(SETTINGS.replace("reserve_mib = 16", f"reserve_mib = {reserve}"))
     result = run("import", CARD, "-i", f"I-{YEAR}-0001", "--dry-run")
     assert result.exit_code == 9
     assert "There is not enough room" in result.stdout

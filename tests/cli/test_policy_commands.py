@@ -44,6 +44,7 @@ def test_a_rule_of_the_settings_changes_the_policy_and_its_id(run: Run, home: Pa
     assert after["policy_id"] != before["policy_id"]
 
 
+@pytest.mark.usefixtures("sandbox")  # Without an archive there are no settings that do without.
 def test_a_file_is_tried_field_by_field_without_an_archive(run: Run, tmp_path: Path) -> None:
     result = run("policy", "test", str(PHOTO), "--audience", "press", TESTIGO_HOME=str(tmp_path / "nowhere"))
     assert result.exit_code == 0, result.output
@@ -76,6 +77,7 @@ def test_a_file_that_cannot_be_cleaned_is_said_so(run: Run, tmp_path: Path) -> N
     assert sorted(each.name for each in tmp_path.iterdir() if "copy" in each.name) == []
 
 
+@pytest.mark.usefixtures("sandbox")  # Without an archive there are no settings that do without.
 def test_a_plain_file_is_cleaned_without_an_archive(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "copy.heic"
     before = hashlib.sha256(PHOTO.read_bytes()).hexdigest()

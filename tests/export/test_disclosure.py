@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,6 +42,7 @@ from tests.export.packet_archive import (
     verify_json,
 )
 from tests.running_authority import Behaviour, StartAuthority
+from tests.way_in import unpack
 
 pytest_plugins = ("tests.authority_fixture",)
 
@@ -225,8 +225,7 @@ def test_a_sealed_packet_is_one_file_that_opens_and_matches(
     assert [path.name for path in out.iterdir()] == ["packet.tar.age"]
     sealed = (out / "packet.tar.age").read_bytes()
     assert marker.encode() not in sealed
-    with tarfile.open(fileobj=io.BytesIO(open_with(identity.secret_text(), sealed, tmp_path, kind)), mode="r:") as tar:
-        tar.extractall(tmp_path / "opened", filter="data")
+    unpack(open_with(identity.secret_text(), sealed, tmp_path, kind), tmp_path / "opened")
     assert verify(tmp_path / "opened" / built.number)[0] == 3
 
 

@@ -8,21 +8,13 @@ from pathlib import Path
 import pytest
 
 from media.cleaners.registry import CLEANERS, INSPECTORS
-from media.confinement import Confinement, ConfinementLevel, find_tool, open_confinement, probe_confinement
+from media.confinement import Confinement, find_tool, open_confinement
 from media.metadata_reader import MetadataReader
 from media.options import MediaSettings
 from media.workbench import Workbench
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "media"
 SETTINGS = MediaSettings(workers=2, rlimits_only=True)
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> None:
-    """Skip, saying so loudly, where bubblewrap cannot run."""
-    status = probe_confinement(MediaSettings())
-    if status.level is not ConfinementLevel.BUBBLEWRAP:
-        pytest.skip(f"THE SANDBOX WAS NOT TESTED: {status.reason}")
 
 
 @pytest.fixture(scope="session")

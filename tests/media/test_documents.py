@@ -70,6 +70,7 @@ def refusal_of(bench: Workbench, content: bytes) -> str:
     return str(caught.value.evidence.get("reason", caught.value.message))
 
 
+@pytest.mark.usefixtures("sandbox")  # mat2 confines its own tools as we do.
 @pytest.mark.parametrize("kind", ["word_document", "workbook", "presentation"])
 def test_an_office_file_keeps_its_words_and_says_nothing_of_people(bench: Workbench, kind: str) -> None:
     original = getattr(office_samples, kind)(PICTURE)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from media.confinement import Confinement
-from media.options import MediaSettings
 from media.preview_parts import Part
 from media.previews import Previews
 from media.ranges import BytesRanges
 from media.workbench import Workbench
+from tests.media.conftest import SETTINGS
 from tests.media.made_videos import ffmpeg, luma_of
 
 # What ITU-R BT.2408 says of grey card and white paper: the share of the range in each kind of high range, and about
@@ -35,7 +35,7 @@ def test_grey_and_white_are_shown_as_grey_and_white(
     )
     colours = f"log-level=error:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"
     ffmpeg("-f", "lavfi", "-i", picture, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", colours, made)
-    source, settings = BytesRanges(made.read_bytes()), MediaSettings()
+    source, settings = BytesRanges(made.read_bytes()), SETTINGS
     with Workbench(settings) as workbench:
         examination = workbench.examine(source)
     for each in Previews(confinement, settings).make(source, examination.format, examination.streams):

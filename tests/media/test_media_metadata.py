@@ -163,6 +163,7 @@ def test_the_same_in_exiftools_own_plain_words(copies: dict[Path, Outcome]) -> N
     assert bad == []
 
 
+@pytest.mark.usefixtures("sandbox")  # mat2 confines its own tools as we do.
 def test_mat2_shows_nothing_outside_the_list(copies: dict[Path, Outcome]) -> None:
     if shutil.which("mat2") is None:
         pytest.skip("mat2 is not installed")
