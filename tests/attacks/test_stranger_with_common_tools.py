@@ -15,6 +15,7 @@ import pytest
 from archive.store.port import named_digest
 from cli import Rooms
 from tests.archives import SmallArchive
+from tests.way_in import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN = """
@@ -103,6 +104,8 @@ def test_a_hybrid_object_opens_with_an_independent_client(tmp_path: Path) -> Non
         return str(done.stdout)
 
     testigo("init", "--print-recovery")
+    with (home / "config.toml").open("a") as config:
+        config.write(SETTINGS)
     incident = testigo("incident", "new", "--title", "Raid").strip()
     testigo("import", str(source), "-i", incident)
     testigo("unlock", "--minutes", "2")
