@@ -1,6 +1,7 @@
 """Shared fixtures: where the independent material lies, and a closed network."""
 
 import socket
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,3 +64,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             spread += left.pop(0)
         spread += some
     items[:] = spread + [item for some in left for item in some]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List, under each reason, the tests that were not run: what nobody tested must not look like what passed."""
+    not_run: dict[str, Counter[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        not_run.setdefault(reason.removeprefix("Skipped: "), Counter())[report.nodeid.partition("[")[0]] += 1
+    for reason, tests in not_run.items():
+        terminalreporter.section(f"NOT RUN: {tests.total()}", red=True, bold=True)
+        terminalreporter.line(reason)
+        for test, times in tests.items():
+            terminalreporter.line(f"  {test}{f'  ({times} cases)' if times > 1 else ''}")
