@@ -37,6 +37,8 @@ from media.system_calls import filter_program
 _PROBE_SECONDS = 10
 _END_SECONDS = 5
 _SANDBOX_TMP_OCTETS = 1 << 20
+_PROCESSES_OF_THE_USER = 512
+"""Where no user namespace counts a tool's processes apart: all that its user runs, threads too, are counted as one."""
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", "TZ": "UTC"}
 _TOP_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _LOOKED_UP = ("/etc/ld.so.cache", "/etc/alternatives")
@@ -60,7 +62,7 @@ class ConfinementStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one process of a tool may use. `processes` are counted over the whole sandbox."""
+    """What one process of a tool may use. `processes` are counted over the whole sandbox, where there is one."""
 
     memory_octets: int
     cpu_seconds: int
@@ -165,7 +167,6 @@ class Confinement:
         )
 
     def _command_line(self, limits: Limits, variables: Mapping[str, str], folders: Sequence[Path]) -> "_Line":
-        process_limit = [self._prlimit, f"--nproc={limits.processes}", "--"]
         line = [
             self._prlimit,
             "--core=0",
@@ -176,15 +177,15 @@ class Confinement:
             "--",
         ]
         if self._bwrap is None:
-            # Without a user namespace the count is over everything that the user runs, so it bounds little but a bomb.
+            # The count stops a bomb only: a tool's own few would forbid it what its neighbours have started.
             held = [self._setpriv, "--no-new-privs", "--pdeathsig", "KILL", "--"]
-            bounded = process_limit if self._user else []
+            bounded = [self._prlimit, f"--nproc={_PROCESSES_OF_THE_USER}", "--"] if self._user else []
             return _Line(before=line, after=[*bounded, *held])
         line += [self._bwrap, "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent"]
         line += ["--new-session", "--cap-drop", "ALL", "--clearenv", *_read_only_view((*self._folders, *folders))]
         for name, value in variables.items():
             line += ["--setenv", name, value]
-        return _Line(before=line, after=["--chdir", "/", "--", *process_limit])
+        return _Line(before=line, after=["--chdir", "/", "--", self._prlimit, f"--nproc={limits.processes}", "--"])
 
 
 def end_process(process: Process) -> None:

@@ -1,6 +1,7 @@
 """Where the sandbox cannot run: the program refuses, or the settings accept limits alone and it says so."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from media.confinement import (
     Confinement,
     ConfinementLevel,
     Limits,
+    Process,
     end_process,
     find_tool,
     open_confinement,
@@ -60,6 +62,30 @@ def test_limits_alone_still_limit(open_folder: Path) -> None:
             assert process.returncode != 0
             assert output == b""
     assert not target.exists() or target.stat().st_size == 0
+
+
+def test_limits_alone_let_many_tools_run_at_once_and_still_end_a_bomb() -> None:
+    """Without a namespace the kernel counts all that the tools' user runs: few for each tool would starve the next."""
+    if os.geteuid() != 0:
+        pytest.skip("not started as root, where no limit on processes is set")
+    few = Limits(memory_octets=768 << 20, cpu_seconds=20, processes=4)
+    bomb = (
+        "my $n = 0; while (defined(my $p = fork)) { sleep 60 unless $p; last if ++$n == 2000 } $| = 1; print qq($n\\n);"
+    )
+    with Confinement(ConfinementLevel.RLIMITS_ONLY, run_as="nobody") as confinement, ExitStack() as closing:
+
+        def start(code: str) -> Process:
+            process = confinement.start([find_tool("perl"), "-e", code], limits=few)
+            closing.callback(end_process, process)
+            return process
+
+        neighbours = [start("$| = 1; print 'up'; sleep 60") for _ in range(20)]
+        for each in neighbours:
+            assert each.stdout is not None and each.stdout.read(2) == b"up"
+        output, complaint = start("defined(my $p = fork) or die; print 'forked' if $p; exit").communicate(timeout=30)
+        assert (output, complaint) == (b"forked", b"")
+        told = start(f"{bomb} sleep 60").stdout
+        assert told is not None and 0 < int(told.read(16)) < 512
 
 
 def test_tools_never_run_as_root() -> None:
