@@ -45,7 +45,7 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         sync(folder)
 
 
-def create_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def create_durably(path: Path, data: bytes) -> None:
     """Put `data` at `path`, where nothing may stand yet; of two that try at once, one is refused.
 
     Promises: as `write_durably`.
@@ -53,7 +53,7 @@ def create_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """
     # As write_durably, but step 5 is linkat(".partial-<random>", name), which never replaces, and then
     # unlinkat(".partial-<random>").
-    with storage_errors(), _open_folder(path.parent) as folder, _partial(folder, data, mode) as partial:
+    with storage_errors(), _open_folder(path.parent) as folder, _partial(folder, data, 0o600) as partial:
         try:
             os.link(partial, path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
         except FileExistsError as error:
@@ -75,7 +75,7 @@ def remove_durably(path: Path) -> None:
         sync(folder)
 
 
-def make_folder_durably(path: Path, *, mode: int = 0o700) -> None:
+def make_folder_durably(path: Path) -> None:
     """Make `path` and what is missing above it; it may be there already."""
     # From the top down, for each missing folder: mkdir(folder), fsync(its parent).
     # The parent of a folder that is there is synced too: the process that made it may have been killed before it could.
@@ -86,7 +86,7 @@ def make_folder_durably(path: Path, *, mode: int = 0o700) -> None:
         for folder in reversed(missing):
             if not folder.is_dir():
                 with suppress(FileExistsError):
-                    folder.mkdir(mode=mode)
+                    folder.mkdir(mode=0o700)
             sync_folder(folder.parent)
 
 

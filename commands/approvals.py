@@ -31,8 +31,8 @@ def approvals(rooms: Rooms) -> int:
     Example:
       testigo approvals
 
-    To ask for such an act, run its command (`hold lift`, `item destroy`). It is done when another attorney or
-    coordinator runs the same command. Nothing happens to what nobody agrees to.
+    To ask for such an act, run its command (`hold lift`, `item destroy`, `packet build --compelled`). It is done
+    when another attorney or coordinator runs the same command. Nothing happens to what nobody agrees to.
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.LIST_RECORDS)

@@ -134,6 +134,11 @@ def _places(rooms: Rooms) -> Iterator[Checked]:
 
 def _authorities(rooms: Rooms) -> Iterator[Checked]:
     """Say of each time-stamp authority that the settings name whether it can be asked and its word be judged."""
+    if not rooms.settings.custody.authorities:
+        words = "no authority is named (custody.authorities): nobody outside the archive attests its times"
+        yield Checked(check="time-stamps", verdict=Verdict.NOTE, words=words)
+    for authority in rooms.authorities:
+        yield _checked(f"authority {authority.name}", True, "its root certificates are here")
     for name, error in rooms.unusable_authorities.items():
         told = "; ".join(f"{key}: {value}" for key, value in error.evidence.items() if key != "authority")
         yield Checked(check=f"authority {name}", verdict=Verdict.FAIL, words=f"{error.message} {told}")

@@ -18,8 +18,8 @@ from cli import DONE_IN_PART, Rooms
 from commands.door import GivenText, common, printable
 from commands.packet_list import ls
 from commands.plan import given
-from commands.sealing import chosen_seal, offered_seal, read_passphrase
-from commands.talk import Talk, counted, octets
+from commands.sealing import chosen_seal, offered_seal
+from commands.talk import Talk, counted, octets, read_passphrase
 from export import packet_verifier as verifier
 from export.consent import AUDIENCES, Withheld
 from export.packaging import FileRange
@@ -126,7 +126,7 @@ def build(  # noqa: PLR0913 - one parameter an option
         seal = offered_seal(talk, request.destination)
     request = replace(request, seal=seal)
     built = _build(rooms, talk, request)
-    _report(talk, built)
+    _report(talk, built, has_authorities=bool(rooms.settings.custody.authorities))
     return DONE_IN_PART if built.withheld else 0
 
 
@@ -163,14 +163,16 @@ def _step_document(talk: Talk, step: Step) -> None:
     )
 
 
-def _report(talk: Talk, built: BuiltPacket) -> None:
+def _report(talk: Talk, built: BuiltPacket, *, has_authorities: bool) -> None:
     talk.say(f"{built.number}  {counted(len(built.items), 'exhibit')}, {octets(built.octets)}  {built.path}")
     talk.say(f"  released by entry {built.release} of the log, verified as a stranger would")
     for stamp in built.attested:
         talk.say(f"  time-stamp    {stamp.authority}: {stamp.attested_time:%Y-%m-%d %H:%M:%S} UTC")
     if not built.attested:
         talk.say("  time-stamp    PENDING: no authority outside the archive says yet when. The packet says so, and its")
-        talk.say("                check ends with 3. Build it again once `testigo worker` has got one.")
+        later = "Build it again once `testigo worker` has got one."
+        never = "The settings name none to ask (custody.authorities)."
+        talk.say(f"                check ends with 3. {later if has_authorities else never}")
     if built.apart:
         talk.say(f"  not in it     {', '.join(built.apart)}: received together with an exhibit of this packet")
     _say_withheld(talk, built.withheld)

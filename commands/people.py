@@ -13,13 +13,12 @@ from archive.types import Role, StaffId
 from cli import Rooms
 from commands.door import GivenPath, common
 from commands.plan import only_planned, plannable
-from commands.talk import Talk, ask_passphrase, counted, read_recovery_key
+from commands.talk import Talk, ask_other_passphrase, ask_passphrase, counted, read_recovery_key
 from custody.accounts import admit, dismiss, grant_copy
 from custody.rotation import rotate
 
 _passphrase_file = click.option("--passphrase-file", type=GivenPath(), help="Read your passphrase from a file.")
-
-
+_THEIRS = "Their passphrase (they type it): "
 _ROTATION = ("1 encryption: the new vault keyring, before the first key file is sealed to it",)
 
 
@@ -63,7 +62,7 @@ def staff_add(
     copy = None
     if may_unlock:
         office = _office(rooms, passphrase_file)
-        theirs = ask_passphrase(their_passphrase_file, twice=True, prompt="Their passphrase (they type it): ")
+        theirs = ask_other_passphrase(their_passphrase_file, _THEIRS)
         copy = (office, theirs)
     made = admit(
         rooms.ledger,
@@ -145,7 +144,7 @@ def staff_close(rooms: Rooms, pseudonym: str, passphrase_file: Path | None) -> i
 
 @click.group("keys")
 def keys() -> None:
-    """Rotate the vault keyring, check and split recovery keys.
+    """Rotate the vault keyring, give out copies of the office key, check recovery keys.
 
     \b
     Example:
@@ -165,7 +164,7 @@ def keys_rotate(rooms: Rooms, restored: bool, passphrase_file: Path | None) -> i
     Example:
       testigo keys rotate
 
-    Everyone who may unlock must be given a new copy (`testigo staff add` anew, or `keys grant`).
+    Everyone else who may unlock must be given a new copy: `testigo keys grant`.
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.ROTATE_KEYS)
@@ -196,7 +195,7 @@ def keys_grant(rooms: Rooms, pseudonym: str, their_passphrase_file: Path | None,
     if only_planned(rooms, f"give {pseudonym} a copy of the office key under their passphrase", entries):
         return 0
     office = _office(rooms, passphrase_file)
-    theirs = ask_passphrase(their_passphrase_file, twice=True, prompt="Their passphrase (they type it): ")
+    theirs = ask_other_passphrase(their_passphrase_file, _THEIRS)
     grant_copy(rooms.ledger, rooms.present_key_files, rooms.actor, name=pseudonym, copy=(office, theirs))
     rooms.publisher.publish()
     talk.say(f"{pseudonym} may unlock.")
@@ -212,6 +211,7 @@ def keys_recovery(rooms: Rooms, files: tuple[Path, ...]) -> int:
 
     \b
     Example:
+      testigo keys recovery - -                     type each part, read from its paper
       testigo keys recovery part-1.txt part-3.txt
     """
     talk = Talk(rooms.asked)

@@ -1,6 +1,5 @@
 """Whom a packet is sealed to: as the options say or, on a terminal, as a person chooses when they say nothing."""
 
-import getpass
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from archive.age.recipients import parse_recipient
 from archive.errors import InputError
 from archive.keyfiles import strong_passphrase
 from commands.door import printable
-from commands.talk import Talk
+from commands.talk import Talk, ask_other_passphrase
 from export.request import Seal
 
 _OFFER = """This packet would stand IN CLEAR at {place}: whoever gets at it can read it.
@@ -20,6 +19,7 @@ Sealed, it is one file there that only its receiver opens, with any age client.
   p  seal it under a passphrase
   c  write it in clear
 Anything else stops here. [r/p/c] """
+_FOR_RECEIVER = "Passphrase for the receiver (tell it by another way than you send the packet): "
 
 
 def offered_seal(talk: Talk, destination: Path) -> Seal | None:
@@ -56,23 +56,5 @@ def chosen_seal(recipients: tuple[str, ...], ask: bool, passphrase_file: Path | 
         return Seal(recipients=keys, to=tuple(map(str, keys)))
     if not ask and passphrase_file is None:
         return None
-    passphrase = strong_passphrase(_ask() if passphrase_file is None else read_passphrase(passphrase_file))
+    passphrase = strong_passphrase(ask_other_passphrase(passphrase_file, _FOR_RECEIVER))
     return Seal(recipients=(ScryptRecipient(passphrase),), to=("a passphrase",))
-
-
-def _ask() -> str:
-    if not sys.stdin.isatty():
-        raise InputError(
-            "cli/no-passphrase", "There is no terminal to ask for a passphrase on. Give --passphrase-file."
-        )
-    first = getpass.getpass("Passphrase for the receiver (tell it by another way than you send the packet): ")
-    if getpass.getpass("The same again: ") != first:
-        raise InputError("cli/passphrases-differ", "The two passphrases were not the same. Nothing was changed.")
-    return first
-
-
-def read_passphrase(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("cli/no-passphrase", "The passphrase file cannot be read. Nothing was changed.") from error

@@ -6,7 +6,7 @@ SUMMARIES = {
     "unlock": "Start the key agent with your passphrase.",
     "lock": "End the key agent; the archive is locked again.",
     "staff": "Admit people, list them, close accounts.",
-    "keys": "Rotate the vault keyring, check and split recovery keys.",
+    "keys": "Rotate the vault keyring, give out copies, check recovery keys.",
     "incident": "Make incidents, list and judge them.",
     "import": "Take in a folder, SD card or phone dump.",
     "ls": "List items.",

@@ -136,23 +136,43 @@ class Talk:
 
 
 def ask_passphrase(file: Path | None, *, twice: bool = False, prompt: str = "Passphrase: ") -> str:
-    """Take a passphrase from a file (also named by TESTIGO_PASSPHRASE_FILE) or from the terminal.
+    """Take one's own passphrase from a file (also named by TESTIGO_PASSPHRASE_FILE) or from the terminal.
 
     Raises: InputError `cli/no-passphrase`, `cli/passphrases-differ`.
     """
     named = file or (Path(os.environ[PASSPHRASE_VARIABLE]) if os.environ.get(PASSPHRASE_VARIABLE) else None)
     if named is not None:
-        try:
-            return named.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError("cli/no-passphrase", "The passphrase file cannot be read. Nothing was changed.") from error
+        return read_passphrase(named)
+    return _typed_passphrase(prompt, twice=twice, instead=f"--passphrase-file or {PASSPHRASE_VARIABLE}")
+
+
+def ask_other_passphrase(file: Path | None, prompt: str) -> str:
+    """Take the passphrase of another person or thing: what opens the archive for oneself is never taken for it.
+
+    Raises: as `ask_passphrase`.
+    """
+    if file is not None:
+        return read_passphrase(file)
+    return _typed_passphrase(prompt, twice=True, instead="the option that names its file")
+
+
+def read_passphrase(path: Path) -> str:
+    """Read a passphrase from its file. Raises: InputError `cli/no-passphrase`."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cli/no-passphrase", "The passphrase file cannot be read. Nothing was changed.") from error
+
+
+def _typed_passphrase(prompt: str, *, twice: bool, instead: str) -> str:
     if not sys.stdin.isatty():
-        raise InputError(
-            "cli/no-passphrase",
-            f"There is no terminal to ask for a passphrase on. Give --passphrase-file or {PASSPHRASE_VARIABLE}.",
-        )
-    first = getpass.getpass(prompt)
-    if twice and getpass.getpass("The same again: ") != first:
+        raise InputError("cli/no-passphrase", f"There is no terminal to ask for a passphrase on. Give {instead}.")
+    try:
+        first = getpass.getpass(prompt)
+        again = getpass.getpass("The same again: ") if twice else first
+    except EOFError as error:
+        raise InputError("cli/no-passphrase", "No passphrase was typed. Nothing was changed.") from error
+    if again != first:
         raise InputError("cli/passphrases-differ", "The two passphrases were not the same. Nothing was changed.")
     return first
 
@@ -165,7 +185,7 @@ def read_identity_file(path: Path) -> "KeyIdentity":
     from archive.age.recovery import read_identity
 
     try:
-        return read_identity(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
+        return read_identity(_read_key(path, "the identity"))
     except (OSError, UnicodeDecodeError, InputError) as error:
         raise InputError("cli/no-identity", "No identity can be read there. Nothing was opened or changed.") from error
 
@@ -178,12 +198,21 @@ def read_recovery_key(files: Sequence[Path], kind: "KeyKind") -> "KeyIdentity":
     from archive.age.recovery import combine, read_identity
 
     try:
-        texts = [sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8") for path in files]
+        texts = [_read_key(path, f"part {place} of {len(files)}") for place, path in enumerate(files, start=1)]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cli/unreadable-file", "A recovery file cannot be read. Nothing was changed.") from error
     if len(texts) == 1 and texts[0].lstrip().upper().startswith("AGE-SECRET-KEY"):
         return read_identity(texts[0])
     return combine(texts, kind)
+
+
+def _read_key(path: Path, what: str) -> str:
+    """Read a key on paper from a file or, for `-`, from standard input; a person at a terminal is told what is due."""
+    if str(path) != "-":
+        return path.read_text(encoding="utf-8")
+    if sys.stdin.isatty():
+        sys.stderr.write(f"Type {what}, line by line, then Ctrl-D on a line of its own:\n")
+    return sys.stdin.read()
 
 
 def octets(number: int) -> str:

@@ -26,13 +26,10 @@ class Generalised:
 
 
 def generalise(
-    fields: Sequence[ClassedTag], about: frozenset[MetadataClass], place_decimals: int, agreed_place: str = ""
+    fields: Sequence[ClassedTag], about: frozenset[MetadataClass], place_decimals: int
 ) -> Iterator[Generalised]:
     """Give each different general value once; of classes that have no general form, nothing."""
     told: set[tuple[MetadataClass, str]] = set()
-    if agreed_place and MetadataClass.LOCATION in about:
-        yield Generalised(about=MetadataClass.LOCATION, source="agreed words", text=agreed_place)
-        about = about - {MetadataClass.LOCATION}
     for each in fields:
         if each.about not in about:
             continue

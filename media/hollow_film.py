@@ -18,7 +18,7 @@ from media.ranges import RangeSource
 from media.sample_tables import samples, tables_of
 
 MARK_OCTETS = 8
-REAL_OCTETS = 6 << 20
+_REAL_OCTETS = 6 << 20
 """So much of each track is there as it is: more than FFmpeg looks at before it begins to copy (its `probesize`)."""
 
 _ENTRIES = frozenset({b"avc1", b"hvc1", b"hev1", b"mp4a"})
@@ -56,7 +56,7 @@ class HollowFilm:
         return list(self.tracks).index(number)
 
 
-def hollow_film(source: RangeSource, numbers: Sequence[int], *, real_octets: int = REAL_OCTETS) -> HollowFilm | None:
+def hollow_film(source: RangeSource, numbers: Sequence[int]) -> HollowFilm | None:
     """Make the hollow film of some tracks; None where their tables are not plain, or they are coded in other ways.
 
     Raises: InputError `media/bad-boxes` where the boxes do not add up; what the source raises.
@@ -74,7 +74,7 @@ def hollow_film(source: RangeSource, numbers: Sequence[int], *, real_octets: int
     name = b"".join(
         boxed(b"ftyp", source.read_range(box.begin, min(box.end - box.begin, _NAME_OCTETS))) for box in names
     )
-    media, tracks = _media(source, known, len(name) + 8, real_octets)
+    media, tracks = _media(source, known, len(name) + 8)
     index = source.read_range(indexes[0].begin, indexes[0].end - indexes[0].begin)
     try:
         # Covers there would be streams, and count before or behind the tracks.
@@ -186,7 +186,6 @@ def _media(
     source: RangeSource,
     found: Mapping[int, _Samples],
     place: int,
-    real_octets: int,
 ) -> tuple[bytearray, dict[int, Placed]]:
     """Give the media data, in the order of the original, for the muxer goes by it."""
     order = sorted((begin, number, at) for number, each in found.items() for at, begin in enumerate(each.begins))
@@ -199,7 +198,7 @@ def _media(
     for begin, number, at in order:
         track = tracks[number]
         length = track.ends[at] - begin
-        is_real = real[number] < real_octets
+        is_real = real[number] < _REAL_OCTETS
         if not is_real or begin != run_end:
             media += source.read_range(run_begin, run_end - run_begin)
             run_begin = run_end = begin

@@ -87,14 +87,14 @@ def judge_proof(found: ProofParts, signatures: Mapping[str, SignatureResult], ve
     )
 
 
-def not_read(reason: str, version: str = "") -> CredentialClaim:
+def not_read(reason: str) -> CredentialClaim:
     """Say that a proof came and could not be checked."""
     return CredentialClaim(
         kind="proofmode",
         finding=Finding.CANNOT_TELL,
         reasons=(message("proofmode/not-read", reason=reason),),
         tool=TOOL,
-        version=version,
+        version="",
     )
 
 

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -428,3 +429,13 @@ def test_nothing_is_sealed_to_a_keyring_as_a_row_has_it() -> None:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             asked = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
             assert not {"vault_keyring", "identity_keyring"} & set(asked), f"{name}: take it from the signed statement"
+
+
+def test_a_test_that_is_skipped_is_listed_with_its_reason(tmp_path: Path) -> None:
+    skipped = "import pytest\n\ndef test_it():\n    pytest.skip('NOT TESTED: no sandbox')\n"
+    (tmp_path / "test_it.py").write_text(skipped)
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_terminal_summary\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), str(tmp_path)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "NOT TESTED: no sandbox" in told
+    assert "test_it.py::test_it\n" in told

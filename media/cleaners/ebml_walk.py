@@ -61,8 +61,6 @@ _ALLOWED: Mapping[int, Mapping[int, str | re.Pattern[bytes]]] = {
 }
 """By the element around: which may lie in it, and what each holds."""
 _EVERYWHERE: Mapping[int, str] = {0xEC: _ZEROS, 0xBF: _NUMBER}
-_NAMES = {0x1254C367: "tags", 0x7373: "tags", 0x67C8: "a tag", TRACK: "the description of a track"}
-_ALPHA = (b"V_VP8", b"V_VP9")
 _PIECE = 1 << 16
 _LONGEST_TEXT = 1 << 20
 _MOST_ELEMENTS = 20_000_000

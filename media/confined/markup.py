@@ -11,7 +11,7 @@ from lxml import etree
 from media.confined.child import Refusal
 from media.confined.office_xml import Element, elements, local, parse, remove_where, serialise, space
 from media.confined.pages import Went, forget_strangers, keep_marks, leads_elsewhere, marks_used
-from media.confined.styles import hidden_by, hides, hides_words, shown_by, without_addresses
+from media.confined.styles import declared, hidden_by, hides, hides_words, shown_by, without_addresses
 
 _DROPPED = re.compile(
     r"on[a-z]+|data-.*|aria-.*|nonce|ping|about|typeof|property|resource|src|base|label|version|name|title|layer|role"
@@ -24,7 +24,6 @@ _WORDS_OF = {
     "lang": re.compile(r"[a-z]{2,3}(-[a-z]{2,4})?", re.I),
     "space": re.compile(r"preserve|default"),
 }
-_SEEN_BY = ("display", "visibility", "opacity", "font-size", "transform")
 _INLINE = re.compile(r"^\s*data:", re.I)
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -75,8 +74,7 @@ def _remove_hidden(root: Element, went: Went) -> None:
         )
         if by_sheet and showing:
             raise Refusal("hidden-data")
-        told = ";".join(f"{key}:{each.get(key)}" for key in _SEEN_BY if each.get(key))
-        if by_sheet or _hides(told) or _hides(str(each.get("style", ""))):
+        if by_sheet or _hides(declared(each.attrib, drawn=True)):
             went["parts that are not shown (document)"] += 1
             gone.append(each)
     remove_where(root, lambda each: any(each is other for other in gone))

@@ -15,6 +15,7 @@ from lxml import html
 from media.confined.child import Refusal
 from media.confined.office_xml import Element, elements, local
 from media.confined.styles import (
+    declared,
     hidden_by,
     hides,
     hides_words,
@@ -136,8 +137,7 @@ def _is_hidden(each: Element, name: str, rules: _Rules) -> bool:
     """
     if each.get("hidden") is not None or (name == "dialog" and each.get("open") is None):
         return True
-    told = ";".join(f"{key}:{each.get(key)}" for key in ("display", "visibility", "style") if each.get(key))
-    told = told.replace("style:", "", 1)
+    told = declared(each.attrib, drawn=_is_drawn(each))
     if hides(told) or _answers(each, name, rules.hiding, rules):
         return True
     return (hides_words(told) or _answers(each, name, rules.wordless, rules)) and _has_no_words(each, rules)

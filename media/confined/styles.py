@@ -4,7 +4,7 @@ Standard: CSS Syntax Level 3, read only as far as needed: rules, selectors of on
 """
 
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 
 from media.confined.child import Refusal
 
@@ -52,6 +52,8 @@ _STATE = re.compile(
 _SOMETIMES = re.compile(
     r"@media[^{]*\b(print|width|height|prefers|orientation|hover|pointer|resolution|device)|@(-\w+-)?key|@page", re.I
 )
+_PRESENTED = ("display", "visibility", "opacity", "font-size", "transform")
+"""Attributes that say in a drawing what declarations say."""
 _UNKEPT = ("data-", "aria-", "role", "href", "src", "action", "on")
 """How names of attributes begin that no copy has, or not as they were."""
 _ONE = re.compile(r"(?:([a-z][\w-]*|\*))?(?:([.#])([\w-]+))?", re.I)
@@ -79,6 +81,12 @@ def without_addresses(text: str) -> tuple[str, int]:
         text, found = pattern.subn(instead, text)
         count += found
     return re.sub("\x00(\\d+)\x00", lambda found: kept[int(found[1])], text), count
+
+
+def declared(attributes: Mapping[str, str], *, drawn: bool) -> str:
+    """Give what an element says of its own look, as declarations: its style and, where `drawn`, its attributes."""
+    presented = (f"{key}:{attributes[key]}" for key in _PRESENTED if drawn and attributes.get(key))
+    return ";".join((*presented, attributes.get("style", "")))
 
 
 def hides(declarations: str) -> bool:

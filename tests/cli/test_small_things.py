@@ -1,12 +1,16 @@
 """Small things that people meet: what is left behind, what is guessed, what is asked for again."""
 
 import json
+import os
+import pty
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 
 import click
 import pytest
@@ -145,3 +149,51 @@ def test_a_command_in_the_operations_page_has_every_option_that_it_needs() -> No
         given = {word.partition("=")[0] for word in left}
         lacking = [one.name for one in needed if not given & set(one.opts)]
         assert not lacking, f"testigo {words}: {lacking}"
+
+
+def test_an_archive_without_any_authority_is_told_that_nobody_attests_its_times(run: Run) -> None:
+    found = run("doctor").stdout
+    assert "note  time-stamps" in found, found
+
+
+def test_whoever_is_given_a_copy_of_the_office_key_never_gets_it_under_anothers_passphrase(run: Run) -> None:
+    added = run("staff", "add", "ortiz", "--role", "attorney")
+    name = added.stdout.split()[0]
+    for line in (("keys", "grant", name), ("staff", "add", "rivera", "--role", "attorney", "--may-unlock")):
+        refused = run(*line)
+        assert (refused.exit_code, "cli/no-passphrase" in refused.stderr) == (1, True)
+    assert run("staff", "ls").stdout.count("yes") == 1
+
+
+def test_whoever_types_no_passphrase_is_told_that_nothing_was_changed(home: Path, tmp_path: Path) -> None:
+    for line in (("unlock", "--home", str(home)), ("init", "--home", str(tmp_path / "new"))):
+        shown, code = _at_a_terminal(*line, keys={": ": b"\x04"})
+        assert (code, "No passphrase was typed. Nothing was changed." in shown) == (1, True), shown
+
+
+def test_parts_of_a_recovery_key_are_asked_for_one_by_one(run: Run, tmp_path: Path) -> None:
+    made = run("init", "--home", str(tmp_path / "new"), "--print-recovery", "--split", "2of3")
+    first, second = re.findall(r"(?s)# Testigo recovery key, share [12].*?\n\n", made.stdout)
+    keys = {"part 1 of 2": first.encode() + b"\x04", "part 2 of 2": second.encode() + b"\x04"}
+    shown, code = _at_a_terminal("keys", "recovery", "-", "-", "--home", str(tmp_path / "new"), keys=keys)
+    assert (code, "This is the recovery key of this archive." in shown) == (0, True), shown
+
+
+def _at_a_terminal(*words: str, keys: dict[str, bytes]) -> tuple[str, int]:
+    """Run a command on a terminal of its own and type `keys` where their prompts appear."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command_line(*words), env=environment(Path("unused")), stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        patience = Timer(60, process.kill)  # A prompt that never comes.
+        patience.start()
+        shown, waiting = b"", dict(keys)
+        with suppress(OSError):  # How Linux says that the other side of a terminal is closed.
+            while piece := os.read(ours, 4096):
+                shown += piece
+                for prompt in [each for each in waiting if each.encode() in shown]:
+                    os.write(ours, waiting.pop(prompt))
+        patience.cancel()
+    os.close(ours)
+    return shown.decode(), process.returncode

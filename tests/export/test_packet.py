@@ -265,6 +265,7 @@ def test_the_command_builds_in_clear_with_a_warning_and_checks(
     assert "WARNING: The packet was written IN CLEAR" in done.stderr
     assert "--seal-to" in done.stderr
     assert "PENDING" in done.stdout
+    assert "The settings name none to ask" in done.stdout, "no worker will ever get a time-stamp"
     assert "python3 -I verify.py" in done.stdout
     assert verify(tmp_path / "packet")[0] == 3
     key = str(archive.rooms.publisher.verifier_keys[0])

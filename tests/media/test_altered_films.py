@@ -19,7 +19,7 @@ from tests.media.cleaned import cleaned
 from tests.media.made_videos import ffmpeg, framemd5, numbered, tone
 from tests.often import often
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("sandbox")]
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 NEEDLE = b"NEEDLE-Maria-Rossi-7741"
 _PICTURE, _SOUND = 0, 1

@@ -17,7 +17,7 @@ import pytest
 from media.confinement import Confinement, ConfinementLevel, Limits, end_process, find_tool
 from tests.media import probes
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("sandbox")]
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 LIMITS = Limits(memory_octets=768 << 20, cpu_seconds=1)
 MARKER = "4f1c5b-marker-of-a-secret"

@@ -18,7 +18,7 @@ from tests.memory import MemoryWatch
 GIB = 1 << 30
 MOST_EXTRA_OCTETS = 300 << 20
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("sandbox")]
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 
 class GigabyteVideo:

@@ -12,7 +12,7 @@ from tests.media import odd_places
 from tests.media.cleaned import cleaned, left_in
 from tests.media.odd_places import NEEDLE, TEXT
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("sandbox")]
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 WRITTEN = {
     name: content

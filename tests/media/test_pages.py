@@ -174,3 +174,17 @@ def test_a_drawing_keeps_no_names_of_its_layers(workbench: Workbench) -> None:
     _, copy = cleaned(workbench, drawing)
     assert left_in(copy, [*NEEDLES, "x.example"]) == []
     assert b'class="kept"' in copy and b'href="#p"' in copy and b".kept{fill:blue}" in copy
+
+
+@pytest.mark.parametrize(
+    "attribute", ['display="none"', 'visibility="hidden"', 'opacity="0"', 'font-size="0"', 'transform="scale(0)"']
+)
+def test_a_drawing_in_a_page_hides_nothing_by_attributes_that_stand_for_a_style(
+    workbench: Workbench, attribute: str
+) -> None:
+    page = (
+        f"<!DOCTYPE html><html><body><p {attribute}>Van</p>"
+        f'<svg width="9" height="9"><text {attribute}>NEEDLE01</text><text>Plate</text></svg></body></html>'
+    )
+    _, copy = cleaned(workbench, page.encode())
+    assert left_in(copy, ["NEEDLE01", "Van", "Plate"]) == ["Van", "Plate"]
