@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +29,9 @@ CORPORA = ("hostile-media", "hostile-pdf", "hostile-archives", "polyglots", "tin
 NO_CASES = ("README.md", "MANIFEST.sha256", "LICENSE")
 SAMPLE_OF = 24
 SECONDS = 30
+CHANGED = 5000
+SEED = 2
+MOST_OCTETS = 1_500_000
 GIBIBYTE = 1 << 30
 SECOND_FORMATS = (b"PK\x03\x04", b"%PDF-", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
 OWN_MARKS = {b"PK\x03\x04": ("officedocument", "opendocument"), b"%PDF-": ("application/pdf",)}
@@ -140,6 +144,50 @@ def test_every_hostile_file_ends_in_a_value_or_a_refusal(workbench: Workbench, c
     counts = {word: came.count(word) for word in sorted(set(came))}
     print(f"{name}: {len(came)} files, child peak {watch.highest >> 20} MiB, {counts}")
     assert 0 < watch.highest < GIBIBYTE
+
+
+@pytest.mark.long
+def test_files_changed_at_random_end_in_a_value_or_a_refusal(
+    workbench: Workbench, corpus: CorpusFinder, tmp_path: Path
+) -> None:
+    names = (*CORPORA, "media-metadata", "c2pa", "redaction-pdf")
+    originals = [path for name in names for path in files_of(corpus(name)) if path.stat().st_size < MOST_OCTETS]
+    random = Random(SEED)  # noqa: S311 - the same each time, on purpose
+    changed = tmp_path / "changed"
+    came: list[str] = []
+    with Watch() as watch:
+        for number in range(CHANGED):
+            original, other = (random.choice(originals).read_bytes() for _ in range(2))
+            changed.write_bytes(changed_at_random(random, original, other))
+            try:
+                came.append(try_everything(workbench, changed))
+            except BaseException:
+                print(f"number {number} with seed {SEED}")
+                raise
+    counts = {word: came.count(word) for word in sorted(set(came))}
+    print(f"{len(came)} changed files, child peak {watch.highest >> 20} MiB, {counts}")
+    assert 0 < watch.highest < GIBIBYTE
+
+
+def changed_at_random(random: Random, original: bytes, other: bytes) -> bytes:
+    """Turn octets, cut, leave out, repeat, overwrite a length, or go on with another file's end."""
+    data = bytearray(original)
+    at, length = random.randrange(len(data) + 1), random.choice((1, 4, 8, 64, 1000))
+    match random.randrange(6):
+        case 0:
+            for place in random.choices(range(len(data)), k=random.choice((1, 3, 20, 200))) if data else ():
+                data[place] = random.randrange(256)
+        case 1:
+            del data[at:]
+        case 2:
+            del data[at : at + length]
+        case 3:
+            data[at:at] = data[at : at + length] * random.choice((1, 2, 50))
+        case 4:
+            data[at : at + 4] = random.choice((b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff", b"\x80\0\0\0"))
+        case _:
+            data[at:] = other[random.randrange(len(other) + 1) :]
+    return bytes(data)
 
 
 def test_no_second_format_survives_in_what_is_called_clean(workbench: Workbench, corpus: CorpusFinder) -> None:
