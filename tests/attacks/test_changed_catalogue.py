@@ -290,6 +290,18 @@ def test_an_item_that_only_its_row_calls_destroyed_is_named(office: Office, how:
     assert (summary["matched"], summary["matched_without_keys"]) == ((3, 3) if how == "unlocked" else (None, 3))
 
 
+def test_a_destruction_that_the_log_tells_to_a_lost_key_is_not_called_a_changed_row(office: Office) -> None:
+    item = office.items[1]
+    staff_key = office.home / "keys" / f"{office.founded.organisation.id}.age"
+    with office.unlocked():
+        office.rooms.acts.destroy(office.second, item.number, reason="request 7")
+        assert run("item", "destroy", item.number, "--reason", "request 7", "--yes").exit_code == 0
+        staff_key.write_bytes((office.home / "keys" / f"{office.items[0].id}.age").read_bytes())
+        result = run("verify", "--json")
+    about = {(line["finding"], line["code"]) for line in findings(result) if line["subject"] == item.number}
+    assert about == {("CANNOT TELL", "custody/row-unread")}
+
+
 # ── rows that are compared with the store, guards, and octets of another type ────────────────────────────────────────
 
 
