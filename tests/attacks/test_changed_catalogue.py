@@ -245,6 +245,39 @@ def test_two_people_still_lift_and_destroy_and_a_crash_before_the_key_went_is_fi
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize("how", ["damaged", "sealed to an office key of then"])
+def test_a_destroyed_key_that_came_back_and_does_not_open_is_destroyed_once_more(office: Office, how: str) -> None:
+    item = office.items[0]
+    key = office.home / "keys" / f"{item.id}.age"
+    sealed = key.read_bytes()
+    again = ("item", "destroy", item.number, "--reason", "request 7", "--yes")
+    with office.unlocked():
+        office.rooms.acts.destroy(office.second, item.number, reason="request 7")
+        assert run(*again).exit_code == 0
+    assert run("keys", "rotate").exit_code == 0
+    key.write_bytes(sealed[:-1] if how == "damaged" else sealed)
+    refused = run("keys", "rotate")
+    assert (refused.exit_code, item.number in refused.stderr) == (4, True)
+    with office.unlocked():
+        assert run(*again).exit_code == 0
+        assert not key.exists()
+        result = run("verify", "--full")
+    assert result.exit_code == 0, result.output
+    assert run("keys", "rotate").exit_code == 0
+
+
+@pytest.mark.parametrize("how", ["damaged", "whole"])
+def test_a_key_that_only_its_row_calls_destroyed_is_not_destroyed_once_more(office: Office, how: str) -> None:
+    item = office.items[0]
+    key = office.home / "keys" / f"{item.id}.age"
+    if how == "damaged":
+        key.write_bytes(key.read_bytes()[:-1])
+    office.spoil("UPDATE item SET state = 'destroyed', content_mac = NULL WHERE id = :item", item=item.id.hex)
+    with office.unlocked():
+        assert run("item", "destroy", item.number, "--reason", "mine", "--yes").exit_code == 4
+    assert key.exists()
+
+
 def test_an_act_that_no_second_person_agreed_to_is_named_whatever_entered_it(office: Office) -> None:
     """Whoever has the log's keys can enter what the commands refuse; the log then lacks who asked and who agreed."""
     item, rooms = office.items[2], office.rooms
