@@ -335,6 +335,21 @@ def test_a_destruction_that_the_log_tells_to_a_lost_key_is_not_called_a_changed_
     assert about == {("CANNOT TELL", "custody/row-unread")}
 
 
+@pytest.mark.parametrize("table, column", [("item", "received_time"), ("item", "size"), ("object", "blake3")])
+def test_a_row_that_holds_what_its_column_cannot_keeps_no_other_original_from_the_full_check(
+    office: Office, table: str, column: str
+) -> None:
+    owner = "id" if table == "item" else "item_id"
+    item = office.items[1]
+    office.spoil(f"UPDATE {table} SET {column} = 'soon' WHERE {owner} = :item", item=item.id.hex)  # noqa: S608 - ours
+    with office.unlocked():
+        result = run("verify", "--full", "--json")
+    assert result.exit_code == 4, result.output
+    assert item.number in {line["subject"] for line in findings(result) if line["finding"] == "DOES NOT MATCH"}
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert [count for name, count in summary["matches"].items() if "originals open" in name] == [3]
+
+
 # ── rows that are compared with the store, guards, and octets of another type ────────────────────────────────────────
 
 
