@@ -160,6 +160,18 @@ class KeyFiles:
         """Return the rotation that was begun and not finished, if there is one."""
         return Rotation.read(self._root)
 
+    def closed_to(self, identities: Sequence[KeyIdentity]) -> tuple[UUID, ...]:
+        """Return the owners whose key file opens with none of these; changes nothing."""
+        closed: list[UUID] = []
+        for owner_id in self.list():
+            try:
+                open_identity(self.read_sealed(owner_id), identities)
+            except NotFoundError:
+                continue  # Destroyed since the folder was listed.
+            except TestigoError:
+                closed.append(owner_id)
+        return tuple(closed)
+
     def rewrap_all(self, identity: KeyIdentity, *, old: Keyring, new: Keyring) -> Rewrapped:
         """Seal every key file anew, to the recipients of `new`; go on where an interrupted run stopped.
 
@@ -189,7 +201,8 @@ class KeyFiles:
             raise IntegrityError(
                 "keys/not-rewrapped",
                 f"Of the key files, {len(failed)} did not open with the key given and stayed as they were. All others "
-                "are rewritten; the rotation stays open until these are restored or destroyed.",
+                "are rewritten. The rotation stays open, and nobody can unlock, until these are put back from a backup "
+                "of the keys, or put out of the keys folder by hand and kept. Then run the same again.",
                 evidence={"owners": tuple(str(owner_id) for owner_id in failed)},
             )
         with self._held():

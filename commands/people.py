@@ -15,7 +15,7 @@ from commands.door import GivenPath, common
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, ask_other_passphrase, ask_passphrase, counted, read_recovery_key
 from custody.accounts import admit, dismiss, grant_copy
-from custody.rotation import rotate
+from custody.rotation import open_for_rotation, rotate
 
 _passphrase_file = click.option("--passphrase-file", type=GivenPath(), help="Read your passphrase from a file.")
 _THEIRS = "Their passphrase (they type it): "
@@ -131,8 +131,8 @@ def staff_close(rooms: Rooms, pseudonym: str, passphrase_file: Path | None) -> i
     if only_planned(rooms, f"close {pseudonym}" + (" and rotate the keyring" if held_a_copy else ""), entries):
         return 0
     passphrase = ask_passphrase(passphrase_file) if held_a_copy else None
-    if passphrase is not None:  # A wrong one must not leave the account closed and the keyring as it was.
-        rooms.present_key_files.open_copy(StaffId(rooms.actor.staff_id), passphrase)
+    if passphrase is not None:  # What keeps the keyring as it was must not leave the account closed.
+        open_for_rotation(rooms.ledger, rooms.present_key_files, rooms.actor, passphrase)
     closed = dismiss(rooms.ledger, rooms.present_key_files, rooms.actor, name=pseudonym)
     talk.say(f"{closed.pseudonym} is closed.")
     if passphrase is not None:

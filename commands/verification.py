@@ -26,7 +26,7 @@ from custody.audit_objects import ORPHAN_KEY, ORPHAN_OBJECT
 from custody.audit_opened import ReceivedFixity
 from custody.audit_recorded import Spoken
 from custody.checkpoint import Checkpoint
-from custody.findings import Found, from_error, unknown
+from custody.findings import Found, from_error, surviving, unknown
 from custody.outside_files import read_outside
 from custody.signed_note import SignedNote
 from custody.sweep import Orphans, Swept, of_a_copy, sweep, told_apart, why_not
@@ -215,10 +215,12 @@ class Verification:
 
     def _surviving(self, step: Callable[[], object]) -> None:
         """Take a step; what ends it early is one more finding, and what was found before is still told."""
-        try:
+
+        def taken() -> Iterator[Found]:
             step()
-        except TestigoError as error:
-            self._take([from_error(error, subject="archive")])
+            yield from ()
+
+        self._take(surviving(taken(), subject="archive"))
 
     def _find_items(self, numbers: tuple[str, ...]) -> list[UUID] | None:
         if not numbers:

@@ -20,7 +20,7 @@ from archive.catalogue.holds import hold_by_number, holds_on, waiting_approval
 from archive.catalogue.items import item_by_number
 from archive.catalogue.numbers import NumberKind, next_numbers
 from archive.catalogue.records import Approval, Hold, Incident, Item
-from archive.errors import AccessError, ConflictError
+from archive.errors import AccessError, ConflictError, TestigoError
 from archive.types import Actor, NewId, Owner, OwnerKind
 from archive.vault import Vault
 from custody.canonical import Json
@@ -173,6 +173,18 @@ class Acts:
         if isinstance(subject, Item) and self._vault.key_files.has(subject.id):
             owners.append(Owner(kind=OwnerKind.ITEM, id=subject.id))
             recipients[subject.id] = subject.recipient
+        try:
+            return self._opened(actor, action, owners, recipients)
+        except TestigoError:
+            # What was destroyed may be back damaged, or sealed to an office key of then. To remove it once more the
+            # staff's part of the log is enough, which says that it was destroyed.
+            if not is_finishing or not recipients:
+                raise
+        return self._opened(actor, action, owners[:1], {})
+
+    def _opened(
+        self, actor: Actor, action: Action, owners: list[Owner], recipients: dict[UUID, str | None]
+    ) -> dict[UUID, KeyIdentity]:
         purpose = f"{action}: what the log says of it"
         self._vault.refuse_closed([owner.id for owner in owners])
         access = self._ledger.record_access(actor, owners, purpose, recipients=recipients)

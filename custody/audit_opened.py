@@ -20,7 +20,7 @@ from archive.types import OwnerKind
 from custody.audit_acts import ActsAudit
 from custody.audit_objects import rows_by_id
 from custody.audit_recorded import Spoken
-from custody.destroyed import DESTROYED
+from custody.destroyed import DESTROYED, destroying_entry
 from custody.entries import RunLink
 from custody.findings import Found, differs, entries, matches, surviving, unknown
 from custody.fold import Fold, compare_rows, leaves_of, sealed_disclosures
@@ -142,10 +142,18 @@ class OpenedAudit:
     def _destroyed_by_nobody(self, destroyed: frozenset[UUID]) -> Iterator[Found]:
         for item_id in self._called_destroyed:
             if item_id not in destroyed and item_id not in self._keys:
+                if self._is_shut_to_others(destroying_entry(self._session, item_id), item_id, destroyed):
+                    words = "The catalogue calls it destroyed, and the entry that would say so could not be opened."
+                    yield unknown("custody/row-unread", words, subject=self._name(item_id), item=str(item_id))
+                    continue
                 words = (
                     "The catalogue calls it destroyed and no entry of the log, opened, says so: the row was changed."
                 )
                 yield differs("custody/destruction-unfounded", words, subject=self._name(item_id), item=str(item_id))
+
+    def _is_shut_to_others(self, seq: int | None, item_id: UUID, destroyed: frozenset[UUID]) -> bool:
+        """Tell whether an entry holds what a key opens that is neither this item's nor one that was destroyed."""
+        return any(seq in seqs for owner, seqs in self._shut.items() if owner != item_id and owner not in destroyed)
 
     def _entry(self, read: ReadEntry) -> Iterator[Found]:
         yield from self._index(read)

@@ -13,22 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
 from archive.age.keyring import open_identity
 from archive.age.recipients import KeyIdentity
-from archive.catalogue.accounts import keep_secrets
+from archive.catalogue.accounts import keep_secrets, read_secret
 from archive.catalogue.database import Database
 from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow, EntrySubjectRow, TimestampTokenRow
 from archive.catalogue.numbers import restore_numbers
-from archive.catalogue.records import RECORD_TYPES
+from archive.catalogue.records import RECORD_TYPES, Item
 from archive.durable import storage_errors, sync, sync_folder
-from archive.errors import ConflictError, IntegrityError, LockedError, TestigoError, UnavailableError
+from archive.errors import ConfigError, ConflictError, IntegrityError, LockedError, TestigoError, UnavailableError
 from archive.jobs import JobKind, JobQueue
 from archive.keyfiles import KeyFiles
 from archive.store.port import Store
-from archive.types import Clock
+from archive.types import Clock, OwnerKind
+from custody.audit_objects import rows_by_id
+from custody.audit_recorded import OWNER_RECORDS
+from custody.destroyed import DESTROYED
 from custody.findings import Found, differs, from_error
 from custody.fold import Folding
 from custody.log_reading import LogReader, ReadEntry, SealedDisclosure
@@ -78,7 +81,7 @@ class Rebuild:
         """Build, compare, and put in place.
 
         Raises: ConflictError `archive/already-there`; LockedError `keys/opens-nothing`; IntegrityError where the store
-        does not agree with its newest checkpoint. Nothing is left behind then.
+        does not agree with its newest checkpoint, and `custody/staff-key-lost`. Nothing is left behind then.
         """
         if self._target.exists():
             raise ConflictError(
@@ -149,6 +152,7 @@ class Rebuild:
                 session.execute(text("PRAGMA defer_foreign_keys = ON"))
                 self._write_log(session, log)
                 self._write_values(session, log, keys)
+                self._name_lost(session, keys)
                 self._write_checkpoints(session, log)
                 _restore_counters(session)
                 self._request_timestamps(JobQueue(database, self._clock), session, log)
@@ -184,6 +188,33 @@ class Rebuild:
         self._problems += folding.settle()
         self._problems += reader.rest(log.size)
 
+    def _name_lost(self, session: Session, keys: Mapping[UUID, KeyIdentity]) -> None:
+        """Name every owner whose key is not here though no entry says that it was destroyed.
+
+        Raises: IntegrityError `custody/staff-key-lost`.
+        """
+        item, row, first = Item.table.c, DisclosureRow, func.min(DisclosureRow.first)
+        gone = set(session.execute(select(item.id).where(item.state == DESTROYED)).scalars())
+        owners = select(row.owner_kind, row.owner_id, first).where(row.owner_kind.in_(OWNER_RECORDS))
+        for kind, owner_id, seq in session.execute(owners.group_by(row.owner_kind, row.owner_id).order_by(first)):
+            if owner_id in keys or owner_id in gone:
+                continue
+            words = (
+                f"Its key is not here or does not open, so what entry {seq} and others say of it alone could not be "
+                "brought back. Put its file back from a backup of the keys, and rebuild once more."
+            )
+            self._problems.append(differs("custody/key-missing", words, subject=f"{kind} {owner_id}"))
+        try:
+            read_secret(session, "intake-key")
+        except ConfigError as error:
+            staff = select(row.owner_id).where(row.owner_kind == OwnerKind.STAFF).limit(1)
+            raise IntegrityError(
+                "custody/staff-key-lost",
+                "The key of the staff compartment, which every entry is sealed to, is not here or does not open. "
+                "Nothing was built. Put its file back from a backup of the keys.",
+                evidence={"key_file": f"{session.execute(staff).scalar()}.age"},
+            ) from error
+
     def _write_checkpoints(self, session: Session, log: StoredLog) -> None:
         rows = [
             {
@@ -217,10 +248,17 @@ class Rebuild:
 
     def _drop_dangling(self, session: Session) -> None:
         """Leave out rows that point to what could not be brought back, and say so."""
+        items = Item.table.c
+        numbers = {each.hex: str(number) for each, number in rows_by_id(session, items.id, items.number)}
         while dangling := session.execute(text("PRAGMA foreign_key_check")).all():
-            for table, row_id, parent, _ in dangling:
+            for table, row_id, parent in sorted({(table, row_id, parent) for table, row_id, parent, _ in dangling}):
+                statement = text(f'SELECT * FROM "{table}" WHERE rowid = :row')  # noqa: S608 - SQLite names it
+                row = session.execute(statement, {"row": row_id}).mappings().first()
+                if row is None:
+                    continue  # It pointed to more than one such thing.
+                named = row.get("number") or numbers.get(row.get("item_id", "")) or f"{table} {row.get('id', row_id)}"
                 words = f"A row of {table} points to what could not be brought back ({parent}); it was left out."
-                self._problems.append(differs("custody/record-missing", words, subject=f"{table} {row_id}"))
+                self._problems.append(differs("custody/record-missing", words, subject=str(named)))
                 session.execute(text(f'DELETE FROM "{table}" WHERE rowid = :row'), {"row": row_id})  # noqa: S608 - SQLite names it
 
     def _put_in_place(self, partial: Path) -> Iterator[str]:

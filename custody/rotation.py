@@ -14,6 +14,7 @@ from archive.catalogue.accounts import organisation, read_secret
 from archive.errors import IntegrityError
 from archive.keyfiles import KeyFiles
 from archive.types import Actor, StaffId
+from custody.audit_objects import owners_by_id
 from custody.drafts import Draft
 from custody.entries import EventKind
 from custody.keyrings import Keyrings
@@ -23,18 +24,43 @@ _ROTATED = "vault keyring rotated"
 _FROM_ANOTHER_DAY = "vault keyring rotated from the signed statement, where the catalogue named another"
 
 
+def open_for_rotation(
+    ledger: Ledger, key_files: KeyFiles, actor: Actor, passphrase: str
+) -> tuple[KeyIdentity, KeyIdentity | None]:
+    """Return the office identity and, of a rotation that was broken off, the next, once every key file opens with one.
+
+    A rotation that meets a key file that does not open has to stay open until that file is put right, and while it is
+    open nobody unlocks. So it is looked for before anything is changed.
+    Raises: LockedError `keys/wrong-passphrase`; IntegrityError `keys/closed-keys`, with the owners and their files.
+    """
+    staff_id = StaffId(actor.staff_id)
+    held, prepared = key_files.open_copy(staff_id, passphrase), key_files.prepared(staff_id, passphrase)
+    closed = key_files.closed_to([held, prepared] if prepared else [held])
+    if not closed:
+        return held, prepared
+    with ledger.transaction() as transaction:
+        names = owners_by_id(transaction.session)
+    raise IntegrityError(
+        "keys/closed-keys",
+        f"Of the key files, {len(closed)} did not open with the office key. Nothing was changed. Put them back from a "
+        "backup of the keys. What was destroyed and came back with a copy, destroy once more (`testigo item destroy`). "
+        "What no backup has, put out of the keys folder by hand and keep: a recovery key may open it. Then run the "
+        "same again.",
+        evidence={"keys": tuple(f"{names[each][0]} ({each})" if each in names else str(each) for each in closed)},
+    )
+
+
 def rotate(ledger: Ledger, key_files: KeyFiles, actor: Actor, *, passphrase: str, is_restored: bool = False) -> int:
     """Replace the office recipient and rewrite the key files; return how many there are.
 
     Every other copy of the office identity is deleted, because it no longer opens anything new. `is_restored` is a
     person's word that catalogue and key files were brought back from copies of different days, so that another vault
     keyring in the row is no surprise; the entry says so.
-    Raises: LockedError `keys/wrong-passphrase`; InputError `keys/not-in-keyring` where another person's rotation was
-    broken off and must go on first; IntegrityError `keys/row-differs`; the errors of `KeyFiles.rewrap_all`.
+    Raises: as `open_for_rotation`; InputError `keys/not-in-keyring` where another person's rotation was broken off and
+    must go on first; IntegrityError `keys/row-differs`; the errors of `KeyFiles.rewrap_all`.
     """
     staff_id = StaffId(actor.staff_id)
-    held = key_files.open_copy(staff_id, passphrase)
-    new = key_files.prepared(staff_id, passphrase)
+    held, new = open_for_rotation(ledger, key_files, actor, passphrase)
     # One that a copied folder kept of a rotation that has ended would change nothing.
     if new is None or str(new.recipient) == str(held.recipient):
         new = generate_identity(held.kind)
@@ -66,7 +92,8 @@ def _enter(
         if row == replace(stated, vault=after):
             return before, after
         is_of_another_day = row != stated
-        if is_stated or (is_of_another_day and not (is_restored and replace(row, vault=stated.vault) == stated)):
+        # Also where the copy of the key files is of a rotation that was broken off, which the row knows nothing of.
+        if is_of_another_day and not (is_restored and replace(row, vault=stated.vault) == stated):
             raise _row_changed()
         intake_key = read_secret(transaction.session, "intake-key").hex()
         record = replace(ours, vault_keyring=after.format()).to_log({"intake_key": intake_key})

@@ -245,6 +245,39 @@ def test_two_people_still_lift_and_destroy_and_a_crash_before_the_key_went_is_fi
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize("how", ["damaged", "sealed to an office key of then"])
+def test_a_destroyed_key_that_came_back_and_does_not_open_is_destroyed_once_more(office: Office, how: str) -> None:
+    item = office.items[0]
+    key = office.home / "keys" / f"{item.id}.age"
+    sealed = key.read_bytes()
+    again = ("item", "destroy", item.number, "--reason", "request 7", "--yes")
+    with office.unlocked():
+        office.rooms.acts.destroy(office.second, item.number, reason="request 7")
+        assert run(*again).exit_code == 0
+    assert run("keys", "rotate").exit_code == 0
+    key.write_bytes(sealed[:-1] if how == "damaged" else sealed)
+    refused = run("keys", "rotate")
+    assert (refused.exit_code, item.number in refused.stderr) == (4, True)
+    with office.unlocked():
+        assert run(*again).exit_code == 0
+        assert not key.exists()
+        result = run("verify", "--full")
+    assert result.exit_code == 0, result.output
+    assert run("keys", "rotate").exit_code == 0
+
+
+@pytest.mark.parametrize("how", ["damaged", "whole"])
+def test_a_key_that_only_its_row_calls_destroyed_is_not_destroyed_once_more(office: Office, how: str) -> None:
+    item = office.items[0]
+    key = office.home / "keys" / f"{item.id}.age"
+    if how == "damaged":
+        key.write_bytes(key.read_bytes()[:-1])
+    office.spoil("UPDATE item SET state = 'destroyed', content_mac = NULL WHERE id = :item", item=item.id.hex)
+    with office.unlocked():
+        assert run("item", "destroy", item.number, "--reason", "mine", "--yes").exit_code == 4
+    assert key.exists()
+
+
 def test_an_act_that_no_second_person_agreed_to_is_named_whatever_entered_it(office: Office) -> None:
     """Whoever has the log's keys can enter what the commands refuse; the log then lacks who asked and who agreed."""
     item, rooms = office.items[2], office.rooms
@@ -288,6 +321,33 @@ def test_an_item_that_only_its_row_calls_destroyed_is_named(office: Office, how:
     owners = [count for name, count in summary["matches"].items() if "key file" in name]
     assert owners == [5], "the staff, the incident and three items"
     assert (summary["matched"], summary["matched_without_keys"]) == ((3, 3) if how == "unlocked" else (None, 3))
+
+
+def test_a_destruction_that_the_log_tells_to_a_lost_key_is_not_called_a_changed_row(office: Office) -> None:
+    item = office.items[1]
+    staff_key = office.home / "keys" / f"{office.founded.organisation.id}.age"
+    with office.unlocked():
+        office.rooms.acts.destroy(office.second, item.number, reason="request 7")
+        assert run("item", "destroy", item.number, "--reason", "request 7", "--yes").exit_code == 0
+        staff_key.write_bytes((office.home / "keys" / f"{office.items[0].id}.age").read_bytes())
+        result = run("verify", "--json")
+    about = {(line["finding"], line["code"]) for line in findings(result) if line["subject"] == item.number}
+    assert about == {("CANNOT TELL", "custody/row-unread")}
+
+
+@pytest.mark.parametrize("table, column", [("item", "received_time"), ("item", "size"), ("object", "blake3")])
+def test_a_row_that_holds_what_its_column_cannot_keeps_no_other_original_from_the_full_check(
+    office: Office, table: str, column: str
+) -> None:
+    owner = "id" if table == "item" else "item_id"
+    item = office.items[1]
+    office.spoil(f"UPDATE {table} SET {column} = 'soon' WHERE {owner} = :item", item=item.id.hex)  # noqa: S608 - ours
+    with office.unlocked():
+        result = run("verify", "--full", "--json")
+    assert result.exit_code == 4, result.output
+    assert item.number in {line["subject"] for line in findings(result) if line["finding"] == "DOES NOT MATCH"}
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert [count for name, count in summary["matches"].items() if "originals open" in name] == [3]
 
 
 # ── rows that are compared with the store, guards, and octets of another type ────────────────────────────────────────

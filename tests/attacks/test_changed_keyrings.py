@@ -20,6 +20,7 @@ from archive.age.stream import open_bytes, seal_bytes
 from archive.catalogue.accounts import list_staff, organisation
 from archive.catalogue.models import DisclosureRow
 from archive.errors import ConflictError, IntegrityError, LockedError
+from archive.keyfiles import KeyFiles
 from archive.types import OwnerKind, Role, StaffId
 from commands.drop_rooms import DropRooms
 from custody.accounts import admit, as_actor, dismiss
@@ -205,6 +206,42 @@ def test_after_a_restore_of_parts_of_different_days_a_rotation_goes_on_when_it_i
     with pytest.raises(IntegrityError, match="--restored") as refused:
         rotated()
     assert refused.value.code == "keys/row-differs"
+    rotated(is_restored=True)
+    archive.publish()
+    assert named(archive.home) == {}
+    assert named(archive.home, Insider(archive.home).owner_keys()) == {}
+    archive.incident("after it")
+
+
+@pytest.mark.parametrize("step", ["rewrap_all", "_rewrap_group", "promote"])
+def test_a_rotation_that_was_broken_off_goes_on_beside_a_catalogue_of_before_it(
+    archive: WayIn, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rotated(*, is_restored: bool = False) -> None:
+        rotate(archive.rooms.ledger, archive.rooms.key_files, archive.actor, passphrase=PASSPHRASE,
+               is_restored=is_restored)  # fmt: skip
+
+    archive.rooms.close()
+    shutil.copytree(archive.home, tmp_path / "then")
+    archive.reopen()
+    whole = getattr(KeyFiles, step)
+
+    def broken(*given: Any, **named: Any) -> Any:
+        if step == "_rewrap_group":
+            whole(*given, **named)
+        raise RuntimeError("the power is gone")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power is gone"):
+        patch.setattr(KeyFiles, step, broken)
+        rotated()
+    archive.rooms.close()
+    for name in ("catalogue.sqlite", "store"):
+        there = archive.home / name
+        shutil.rmtree(there) if there.is_dir() else there.unlink()
+        (tmp_path / "then" / name).rename(there)
+    archive.reopen()
+    with pytest.raises(IntegrityError, match="--restored"):
+        rotated()
     rotated(is_restored=True)
     archive.publish()
     assert named(archive.home) == {}

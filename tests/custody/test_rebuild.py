@@ -232,10 +232,36 @@ def test_a_lost_key_file_costs_that_item_alone_and_is_said(archive: SmallArchive
     items = archive.receive(archive.incident(), [("a.txt", b"a"), ("b.txt", b"b")])
     before = lose(archive, tmp_path / "lost")
     (archive.home / "keys" / f"{items[0].id}.age").unlink()
-    rebuild(archive.rooms)
+    built = rebuild(archive.rooms)
+    assert [(each.subject, each.code) for each in built.problems] == [(f"item {items[0].id}", "custody/key-missing")]
     after = dump(archive.rooms.catalogue_path)
     assert len(after["item"]) == 1
     assert after["entry"] == before["entry"]
     assert after["entry_subject"] == before["entry_subject"]
     subjects = {each.subject: each.code for each in archive.rooms.audit.holdings() if not each.is_expected}
     assert set(subjects.values()) == {"custody/orphan-object"}
+
+
+def test_a_lost_key_of_an_incident_names_what_goes_with_it_by_its_number(archive: SmallArchive, tmp_path: Path) -> None:
+    incident = archive.incident()
+    (item,) = archive.receive(incident, [("a.txt", b"a")])
+    lose(archive, tmp_path / "lost")
+    (archive.home / "keys" / f"{incident.id}.age").unlink()
+    subjects = {each.subject: each.code for each in rebuild(archive.rooms).problems}
+    assert subjects == {f"incident {incident.id}": "custody/key-missing", item.number: "custody/record-missing"}
+
+
+@pytest.mark.parametrize("deed", ["lost", "another's"])
+def test_without_the_key_that_every_entry_is_sealed_to_nothing_is_built(
+    archive: SmallArchive, tmp_path: Path, deed: str
+) -> None:
+    (item,) = archive.receive(archive.incident(), [("a.txt", b"a")])
+    lose(archive, tmp_path / "lost")
+    key = archive.home / "keys" / f"{archive.founded.organisation.id}.age"
+    key.unlink()
+    if deed == "another's":
+        key.write_bytes((archive.home / "keys" / f"{item.id}.age").read_bytes())
+    with pytest.raises(IntegrityError) as refused:
+        rebuild(archive.rooms)
+    assert not archive.rooms.catalogue_path.exists()
+    assert refused.value.code == "custody/staff-key-lost"

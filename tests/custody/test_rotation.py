@@ -9,7 +9,8 @@ import pytest
 
 from archive.age.keyring import Keyring
 from archive.catalogue.accounts import organisation
-from archive.errors import LockedError
+from archive.catalogue.items import item_by_number
+from archive.errors import IntegrityError, LockedError
 from archive.keyfiles import KeyFiles
 from archive.types import Role, StaffId
 from custody.accounts import admit
@@ -89,6 +90,28 @@ def test_a_rotation_broken_off_at_any_step_goes_on(
 def test_a_wrong_passphrase_rotates_nothing(small: SmallArchive) -> None:
     with pytest.raises(LockedError):
         rotate(small.rooms.ledger, small.rooms.key_files, small.actor, passphrase="not the passphrase")
+    _everything_opens(small)
+
+
+def test_a_key_file_that_does_not_open_is_named_before_anything_is_changed(small: SmallArchive) -> None:
+    """Such a file, as a copy of another day brings it, would keep the rotation open and everything shut."""
+    with small.rooms.database.reading() as session:
+        owner_id = item_by_number(session, "E-2026-00002")[0].id
+    then = small.rooms.key_files.read_sealed(owner_id)
+    _rotate(small)
+    now = small.rooms.key_files.read_sealed(owner_id)
+    path = small.home / "keys" / f"{owner_id}.age"
+    path.write_bytes(then)
+    size = small.rooms.ledger.size()
+    with pytest.raises(IntegrityError) as refused:
+        _rotate(small)
+    assert refused.value.code == "keys/closed-keys"
+    assert refused.value.evidence["keys"] == (f"E-2026-00002 ({owner_id})",)
+    assert (small.rooms.ledger.size(), small.rooms.key_files.rotation()) == (size, None)
+    with small.unlocked():
+        assert small.rooms.reading_room.open_item(small.actor, "E-2026-00001", "look").entries
+    path.write_bytes(now)
+    _rotate(small)
     _everything_opens(small)
 
 
