@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from archive.access import Action, require
-from archive.errors import InputError
+from archive.errors import InputError, IntegrityError
 from archive.exposure import Exposure, measure
 from archive.types import Finding
 from cli import DONE_IN_PART, Rooms
@@ -19,7 +19,7 @@ from commands.verification import Verification
 from custody.accounts import actor_of
 from custody.receipt import MAX_RECEIPT_OCTETS
 from custody.receipt_checking import ReceiptVerdict, verify_receipt
-from custody.receipt_times import TimeVerdict, judge_timestamps
+from custody.receipt_times import TimeVerdict, judge_timestamps, read_root
 from custody.signed_note import VerifierKey
 
 _DOES_NOT_MATCH = 4
@@ -122,8 +122,9 @@ def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tu
     those that the archive published.
     """
     talk = Talk(rooms.asked)
+    trusted = tuple(key for text in log_keys for key in _keys(text)) if log_keys else None
+    trusted_roots = [_root(path) for path in roots]
     data = _read(file, MAX_RECEIPT_OCTETS + 1)
-    trusted = tuple(key for text in log_keys for key in _keys(text)) or None
     verdict = verify_receipt(data, trusted)
     for check in verdict.checks:
         talk.say(f"{check.finding:<14} {check.words}")
@@ -137,7 +138,6 @@ def receipt_check(rooms: Rooms, file: Path, log_keys: tuple[str, ...], roots: tu
             talk.say(f"{'':<14}   SHA-256   {item.sha256.hex}")
             talk.say(f"{'':<14}   size      {counted(item.size, 'octet') if item.size is not None else 'not told'}")
             talk.say(f"{'':<14}   recorded  {item.recorded_time} by the archive's clock")
-    trusted_roots = [_read(root, 1 << 20) for root in roots]
     times: tuple[TimeVerdict, ...] = ()
     finding = verdict.finding
     if verdict.receipt is not None:
@@ -220,11 +220,22 @@ def _verdict_document(verdict: ReceiptVerdict, times: Sequence[TimeVerdict], fin
 
 
 def _keys(text: str) -> list[VerifierKey]:
-    """Read a vkey as it stands, or a file with one a line."""
-    if "+" in text:
-        return [VerifierKey.parse(text.strip())]
-    lines = _read(Path(text), 1 << 16).decode("utf-8", "replace").splitlines()
-    return [VerifierKey.parse(line) for line in lines if line.strip()]
+    """Read a vkey as it stands, or a file with one a line. None at all would leave the receipt's own keys trusted."""
+    lines = [text] if "+" in text else _read(Path(text), 1 << 16).decode("utf-8", "replace").splitlines()
+    try:
+        keys = [VerifierKey.parse(line.strip()) for line in lines if line.strip()]
+    except IntegrityError as error:
+        raise click.UsageError("A log key that was given is not written name+id+key. Nothing was checked.") from error
+    if not keys:
+        raise click.UsageError("A file of log keys that was given holds none. Nothing was checked.")
+    return keys
+
+
+def _root(path: Path) -> bytes:
+    try:
+        return read_root(_read(path, 1 << 20))
+    except ValueError as error:
+        raise click.UsageError("A root that was given is no certificate in PEM. Nothing was checked.") from error
 
 
 def _read(path: Path, most: int) -> bytes:

@@ -99,13 +99,17 @@ def forecast(rooms: Rooms, talk: Talk, request: ImportRequest) -> int:
     for path, error in found.refused:
         talk.field("", f"{_named(path)}: {error.message}")
     _say_unclaimed(talk, found.unclaimed)
+    if not found.list_was_here:
+        _warn_of_list(talk, found.going_on or "it")
     if rooms.asked.explain:
         _explain(talk, found)
     if found.lacking:
         talk.say(f"There is not enough room: {octets(found.lacking)} more must be free.")
     without = given(rooms.asked.dry_run, rooms.asked.explain)
     talk.say(f"Nothing was written. To import: the same line without {without}")
-    status = EXIT_CODES[UnavailableError] if found.lacking else _done(found.refused, found.unclaimed)
+    status = _done(found.refused, found.unclaimed, found.list_was_here)
+    if found.lacking:
+        status = EXIT_CODES[UnavailableError]
     talk.document(
         {
             "message_type": "summary",
@@ -118,6 +122,7 @@ def forecast(rooms: Rooms, talk: Talk, request: ImportRequest) -> int:
             "refused": [{"path": _json_path(path), "code": error.code} for path, error in found.refused],
             "claims_without_file": [_json_path(path) for path in found.unclaimed],
             "bytes_lacking": found.lacking,
+            "list_was_here": found.list_was_here,
             "exit": status,
         }
     )
@@ -153,7 +158,7 @@ def report(talk: Talk, closing: Reconciliation) -> int:
     )
     if not closing.adds_up:
         talk.warn("These numbers do not add up. Keep the card as it is, and run `testigo verify`.")
-    status = _done(bool(closing.refused), closing.unclaimed) if closing.adds_up else 1
+    status = _done(closing.refused, closing.unclaimed, closing.list_was_here) if closing.adds_up else 1
     talk.document(
         {
             "message_type": "summary",
@@ -195,10 +200,14 @@ def _say_of_list(talk: Talk, closing: Reconciliation) -> None:
             'was listed, in the entry "import begun".'
         )
     if not closing.list_was_here:
-        talk.warn(
-            f"Whether anything that {closing.number} listed when it began is gone since cannot be told: its list is "
-            "not here. Compare the card with what came in."
-        )
+        _warn_of_list(talk, closing.number)
+
+
+def _warn_of_list(talk: Talk, number: str) -> None:
+    talk.warn(
+        f"Whether anything that {number} listed when it began is gone since cannot be told: its list is not here, or "
+        "is damaged. Compare the card with what came in."
+    )
 
 
 def _say_unclaimed(talk: Talk, paths: tuple[str, ...]) -> None:
@@ -208,8 +217,9 @@ def _say_unclaimed(talk: Talk, paths: tuple[str, ...]) -> None:
             talk.field("", path)
 
 
-def _done(refused: object, unclaimed: object) -> int:
-    return DONE_IN_PART if refused or unclaimed else 0
+def _done(refused: object, unclaimed: object, list_was_here: bool) -> int:
+    """Give the exit code; what cannot be told is never said to be done whole."""
+    return DONE_IN_PART if refused or unclaimed or not list_was_here else 0
 
 
 def _file_document(path: str, result: Result) -> dict[str, object]:

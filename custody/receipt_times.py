@@ -36,6 +36,15 @@ def judge_timestamps(receipt: Receipt, roots: Sequence[bytes]) -> tuple[TimeVerd
     return tuple(found)
 
 
+def read_root(pem: bytes) -> bytes:
+    """Return the root certificates of a file that was given for a check. Raises: ValueError where it has none."""
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except (ValueError, x509.InvalidVersion) as error:
+        raise ValueError("not a certificate in PEM") from error
+    return b"".join(each.public_bytes(Encoding.PEM) for each in found)
+
+
 def _judge(stamp: ReceiptTimestamp, note: bytes, roots: tuple[bytes, ...]) -> TimeVerdict:
     chain = stamp.chain.encode("utf-8", "replace")
     own = _own_roots(chain)

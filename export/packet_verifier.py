@@ -2512,7 +2512,8 @@ def read_options(arguments: argparse.Namespace) -> Options:
             raise WrongUse(f"--timestamp-root {broken}") from broken
     older = given_file(arguments.older_checkpoint, "older checkpoint", LARGEST_NOTE)
     proof = given_file(arguments.consistency, "consistency proof", LARGEST_NOTE)
-    return Options(keys, roots, older, proof, sys.stderr if sys.stderr.isatty() else None)
+    terminal = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None
+    return Options(keys, roots, older, proof, terminal)
 
 
 def verify(arguments: argparse.Namespace) -> Report:
@@ -2549,11 +2550,22 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             "the folder", f"this program met something that it was not written for ({type(surprise).__name__})"
         )
     text = as_json(report) if arguments.json else "\n".join(lines_of(report, arguments.all))
+    if sys.stdout is None:
+        return unwritten(report, "it is closed")
     try:
         print(text.encode("ascii", "backslashreplace").decode() if needs_ascii() else text, flush=True)
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except OSError as trouble:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(trouble, BrokenPipeError):  # there, whoever read the output has seen enough
+            return unwritten(report, str(trouble.strerror))
     return report.exit_code
+
+
+def unwritten(report: Report, why: str) -> int:
+    """Say that nobody could read the result: a pass that was not read is none."""
+    if sys.stderr is not None:
+        print(f"verify.py: the result cannot be written to where it was sent ({why})", file=sys.stderr)
+    return report.exit_code or 3
 
 
 def needs_ascii() -> bool:

@@ -75,9 +75,12 @@ class BatchImport:
         with self._database.reading() as session:
             key = read_secret(session, "intake-key")
             rows = import_files(session, batch.id) if batch is not None else {}
-        listed = kept_list(self._locks, batch.id) if batch is not None else ()
-        standing = stand(Macs(key, batch.id if batch is not None else _NONE), listing, rows, listed, request.listed)
-        files = [each for each in listing.files if each.path not in standing.ended]
+        macs = Macs(key, batch.id if batch is not None else _NONE)
+        listed = kept_list(self._locks, batch.id, macs) if batch is not None else ()
+        standing = stand(macs, listing, rows, listed, request.listed)
+        known = self._unlike(batch, request, listing, standing, key).macs if batch is not None else standing.macs
+        ended = {path for path, mac in known.items() if mac in rows}
+        files = [each for each in listing.files if each.path not in ended]
         refused = [(skip.path, skip.error) for skip in listing.skipped if skip.path not in standing.ended]
         refused += [(gone.path, gone.error) for gone in standing.gone]
         digests: list[tuple[bytes, int]] = []
@@ -92,7 +95,7 @@ class BatchImport:
         new, new_octets = self._new_among(key, digests)
         return Forecast(
             going_on=batch.number if batch is not None else None,
-            ended=len(standing.ended),
+            ended=len(ended),
             new=new,
             new_octets=new_octets,
             known=len(digests) - new,
@@ -100,6 +103,7 @@ class BatchImport:
             unclaimed=_unclaimed(request, listing),
             mounted_read_only=listing.mounted_read_only,
             lacking=max(0, new_octets + self._reserve - self._free_octets()),
+            list_was_here=standing.list_is_here,
         )
 
     def unfinished(self, source: Path) -> list[ImportBatch]:
@@ -148,13 +152,9 @@ class BatchImport:
                     )
                 ours = organisation(session)
                 key = read_secret(session, "intake-key")
-                standing = stand(
-                    Macs(key, batch.id),
-                    listing,
-                    import_files(session, batch.id),
-                    kept_list(self._locks, batch.id),
-                    request.listed,
-                )
+                macs = Macs(key, batch.id)
+                listed = kept_list(self._locks, batch.id, macs)
+                standing = stand(macs, listing, import_files(session, batch.id), listed, request.listed)
             reception = Reception(
                 actor=request.actor,
                 organisation=ours,

@@ -57,6 +57,10 @@ class Macs:
         """A path, whatever stands there. Imports that were begun before 2026-11-28 know a file by this alone."""
         return self._of(b"path", os.fsencode(path))
 
+    def whole_list(self, rows: bytes) -> bytes:
+        """A list as it was kept: cut or damaged, it would say of what is gone that it never was there."""
+        return self._of(b"list", rows)
+
     def _of(self, label: bytes, text: bytes) -> bytes:
         return _mac(self._key, label, self._import + text)
 
@@ -84,22 +88,24 @@ def told_list(listing: Listing) -> list[Json]:
 
 def keep_list(folder: Path, import_id: UUID, macs: Macs, listing: Listing) -> None:
     """Keep what an import listed, until it ends."""
-    rows = [macs.path(file.path) + macs.file(file) for file in listing.files]
-    rows += [macs.path(skip.path) + macs.skipped(skip) for skip in listing.skipped]
-    write_durably(_path(folder, import_id), b"".join(rows))
+    rows = b"".join(macs.path(file.path) + macs.file(file) for file in listing.files)
+    rows += b"".join(macs.path(skip.path) + macs.skipped(skip) for skip in listing.skipped)
+    write_durably(_path(folder, import_id), rows + macs.whole_list(rows))
 
 
-def kept_list(folder: Path, import_id: UUID) -> Listed | None:
-    """Return what an import listed; None where that is not here: an older import, or one out of a backup."""
+def kept_list(folder: Path, import_id: UUID, macs: Macs) -> Listed | None:
+    """Return what an import listed; None where that is not here whole: a damaged list, an import of an older version,
+    or one out of a backup."""
     with storage_errors():
         try:
             kept = _path(folder, import_id).read_bytes()
         except FileNotFoundError:
             return None
-    if len(kept) % (2 * _MAC):
+    rows, mac = kept[:-_MAC], kept[-_MAC:]
+    if not hmac.compare_digest(mac, macs.whole_list(rows)):
         return None
-    starts = range(0, len(kept), 2 * _MAC)
-    return tuple((kept[start : start + _MAC], kept[start + _MAC : start + 2 * _MAC]) for start in starts)
+    starts = range(0, len(rows), 2 * _MAC)
+    return tuple((rows[start : start + _MAC], rows[start + _MAC : start + 2 * _MAC]) for start in starts)
 
 
 def drop_list(folder: Path, import_id: UUID) -> None:

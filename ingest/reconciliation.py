@@ -38,7 +38,7 @@ class Forecast:
 
     `going_on` is the number of the unfinished import that it would go on with, and `ended` how many files that one has
     already. `unclaimed` are paths that the manifest names and the source lacks. `lacking` is how many octets the disk
-    is short of.
+    is short of. `list_was_here` is false where it cannot be told whether something is gone since that import began.
     """
 
     going_on: str | None
@@ -50,6 +50,7 @@ class Forecast:
     unclaimed: tuple[str, ...]
     mounted_read_only: bool
     lacking: int
+    list_was_here: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

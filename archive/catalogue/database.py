@@ -279,7 +279,7 @@ def _engine_as_it_lies(path: Path) -> Engine:
 def _full() -> UnavailableError:
     return UnavailableError(
         "archive/store-full",
-        "The disk is full. What was acknowledged before is kept; this step left nothing behind. "
+        "The disk is full. What was acknowledged before is kept; nothing of this step was recorded. "
         "Free some space and run the same command again.",
     )
 

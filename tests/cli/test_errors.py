@@ -96,7 +96,7 @@ def disk_without_room(home: Path, tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_without_a_free_block_is_called_full_by_a_command_that_writes(disk_without_room: Path, run: Run) -> None:
     result = run("incident", "new", "--title", "t", TESTIGO_HOME=str(disk_without_room))
     assert result.exit_code == 9
-    assert "The disk is full. What was acknowledged before is kept" in result.stderr
+    assert "The disk is full. What was acknowledged before is kept; nothing of this step was recorded" in result.stderr
 
 
 @pytest.mark.parametrize("trouble", ["settings", "catalogue", "clock"])

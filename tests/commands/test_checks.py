@@ -204,6 +204,17 @@ def test_a_receipt_by_another_key_does_not_match(run: Run, receipt: Path, tmp_pa
     assert run("receipt", "check", receipt, "--log-key", key).exit_code == 4
 
 
+@pytest.mark.parametrize("option", ["--log-key", "--root"])
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\x00no key", b"a+b\n", b"-----BEGIN CERTIFICATE-----\n"])
+def test_a_key_or_root_that_is_none_is_wrong_use_and_never_as_if_it_was_not_given(
+    run: Run, receipt: Path, tmp_path: Path, option: str, content: bytes
+) -> None:
+    (tmp_path / "given").write_bytes(content)
+    result = run("receipt", "check", receipt, option, tmp_path / "given")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "that was given" in result.stderr
+
+
 def test_whoever_kept_a_receipt_finds_out_that_the_log_was_rewritten(
     run: Run, receipt: Path, archive: SmallArchive
 ) -> None:

@@ -80,6 +80,22 @@ def test_a_good_packet_matches_under_a_bare_python_that_cannot_see_this_project(
     assert "COMPARE " in done.stdout
 
 
+@pytest.mark.parametrize("where", ["/dev/full", "&-"], ids=["a full disk", "nowhere"])
+def test_a_result_that_cannot_be_written_is_said_and_passes_for_none(parts: Parts, tmp_path: Path, where: str) -> None:
+    parts.tags["verify.py"] = SOURCE.read_bytes()
+    folder = stamped(parts, Authority(tmp_path / "tsa")).write(tmp_path / "packet")
+
+    def run(more: str) -> subprocess.CompletedProcess[str]:
+        line = ["/bin/sh", "-c", f'"$0" -I -S verify.py {more}', sys.executable]
+        return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+    done = run(f">{where}")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert "the result cannot be written to where it was sent" in done.stderr
+    silent = run("2>&-")
+    assert (silent.returncode, last_line(silent.stdout)[:8]) == (0, "MATCHES:")
+
+
 def test_run_from_elsewhere_it_checks_the_packet_that_it_lies_in(parts: Parts, tmp_path: Path) -> None:
     parts.tags["verify.py"] = SOURCE.read_bytes()
     folder = stamped(parts, Authority(tmp_path / "tsa")).write(tmp_path / "packet")

@@ -231,6 +231,8 @@ def test_another_card_whose_files_have_the_same_names_sizes_and_times_is_not_tak
         first.write_text("ONE\n" * 300)
         as_the_camera_left_it()
         request = _request(archive, card, resume=batch.number)
+        forecast = archive.rooms.batch_import.forecast(request, lambda _: None)
+        results: list[tuple[str, Result]] = []
 
         def stop(step: Step) -> None:
             if step.result is not None and step.files_done == 6:
@@ -238,7 +240,9 @@ def test_another_card_whose_files_have_the_same_names_sizes_and_times_is_not_tak
 
         archive.rooms.batch_import.begin(request)
         with pytest.raises(KeyboardInterrupt):
-            archive.rooms.batch_import.run(batch, request, stop)
+            archive.rooms.batch_import.run(batch, request, stop, results)
+        assert forecast.new == sum(isinstance(result, Stored) for _, result in results)
+        assert forecast.ended + forecast.new + forecast.known == 5
         closing = _import(archive, request)
         assert (closing.seen, closing.stored, closing.linked, closing.refused) == (6, 5, 1, 0)
         assert closing.adds_up and closing.results == (), "the second run had it already"
@@ -340,6 +344,49 @@ def test_an_import_that_an_older_version_began_goes_on_each_file_once(archive: W
     assert (closing.seen, closing.stored, closing.linked, closing.adds_up) == (6, 5, 1, True)
     assert not closing.list_was_here
     assert archive.last_entries(1)[0].get("reconciliation")["gone_since_it_began"] == "cannot tell"
+
+
+def _cut_to(octets: int) -> Callable[[bytes], bytes]:
+    return lambda kept: kept[:octets]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _cut_to(0),
+        _cut_to(64),
+        _cut_to(100),
+        lambda kept: bytes(len(kept)),
+        lambda kept: kept[64:],
+        lambda kept: kept * 2,
+    ],
+    ids=["emptied", "cut at a row", "cut in a row", "zeroes", "without its start", "twice"],
+)
+def test_of_a_damaged_list_nobody_is_told_that_nothing_is_gone(
+    tmp_path: Path, card: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
+        batch = _break_off(archive, _request(archive, card))
+        (card / "notes.txt").unlink()
+        (kept,) = archive.rooms.run_folder.glob("*.listed")
+        kept.write_bytes(damage(kept.read_bytes()))
+        request = _request(archive, card, resume=batch.number)
+        forecast = archive.rooms.batch_import.forecast(request, lambda _: None)
+        assert (forecast.list_was_here, forecast.refused) == (False, ())
+        closing = _import(archive, request)
+        assert (closing.list_was_here, closing.refused, closing.adds_up) == (False, 0, True)
+        assert archive.last_entries(1)[0].get("reconciliation")["gone_since_it_began"] == "cannot tell"
+
+
+def test_an_import_that_cannot_tell_what_is_gone_ends_with_3_in_the_plan_too(at_rest: Path, card: Path) -> None:
+    with WayIn.existing(at_rest) as archive:
+        batch = archive.rooms.batch_import.begin(_request(archive, card))
+        (kept,) = archive.rooms.run_folder.glob("*.listed")
+        kept.write_bytes(b"")
+    for more in (["--dry-run"], []):
+        done = run_testigo(at_rest, "import", str(card), "--resume", batch.number, *more)
+        assert done.returncode == 3, done.stderr
+        assert "is gone since cannot be told: its list is not here, or is damaged" in " ".join(done.stderr.split())
 
 
 def test_what_an_import_listed_is_kept_until_it_ends_and_names_nobody(tmp_path: Path, card: Path) -> None:
