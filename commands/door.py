@@ -2,11 +2,15 @@
 
 import json
 import os
+import signal
+import stat
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -48,6 +52,7 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
             explain=bool(options.pop("explain", False)),
         )
         _refuse_broken_text(options)
+        _end_in_order()
         rooms = Rooms(asked)
         try:
             status = command(rooms, **options)
@@ -56,7 +61,8 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
         except Interrupted:
             sys.exit(INTERRUPTED)
         except KeyboardInterrupt:
-            sys.stderr.write("Stopped. What was acknowledged is in; nothing half-done was left.\n")
+            with suppress(OSError):
+                sys.stderr.write("Stopped. What was acknowledged is in; nothing half-done was left.\n")
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
             silence()
@@ -72,6 +78,26 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(status or 0)
 
     return wrapped
+
+
+def _end_in_order() -> None:
+    """Have a shutdown and a terminal that closes end a command as Ctrl-C does: with its receipt, without its half.
+
+    What is ignored, as `nohup` has it, stays ignored.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number, end in ((signal.SIGTERM, signal.default_int_handler), (signal.SIGHUP, _hang_up)):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, end)
+
+
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    """Send what would go to the terminal nowhere, since writing to one that is gone fails; then end in order."""
+    with Path(os.devnull).open("wb") as nowhere:
+        for stream in (1, 2):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere.fileno(), stream)
+    signal.default_int_handler(number, frame)
 
 
 def refuse_output(rooms: Rooms, path: Path) -> None:

@@ -1,9 +1,13 @@
 """The receipt of an import is not put over anything, and is given whatever breaks the run or its place off."""
 
+import fcntl
 import json
+import os
+import pty
 import shutil
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +38,9 @@ def _card(folder: Path, files: int) -> Path:
     return folder
 
 
-def _interrupted(home: Path, card: Path, receipt: Path, until: Callable[[str], bool]) -> tuple[int, str]:
+def _interrupted(
+    home: Path, card: Path, receipt: Path, until: Callable[[str], bool], by: signal.Signals = signal.SIGINT
+) -> tuple[int, str]:
     """Import, and interrupt at the line for which `until` holds; return the exit code and the rest of what it said."""
     line = command_line("import", str(card), "-i", INCIDENT, "--json", "--receipt", str(receipt))
     with subprocess.Popen(
@@ -50,7 +56,7 @@ def _interrupted(home: Path, card: Path, receipt: Path, until: Callable[[str], b
         for told in process.stdout:
             if until(told):
                 break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(by)
         rest = process.stdout.read()
     return process.returncode, rest
 
@@ -84,7 +90,8 @@ def test_a_receipt_does_not_go_into_the_archive(run: Run, home: Path) -> None:
         assert not place.exists()
 
 
-def test_an_import_that_is_interrupted_gives_the_receipt_for_what_is_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_import_that_is_interrupted_gives_the_receipt_for_what_is_in(tmp_path: Path, by: signal.Signals) -> None:
     home = tmp_path / "archive"
     with WayIn(home, settings=SETTINGS + "group_files = 2\n", now=AN_HOUR_AGO):
         pass
@@ -95,12 +102,40 @@ def test_an_import_that_is_interrupted_gives_the_receipt_for_what_is_in(tmp_path
         lines.append(told)
         return '"outcome": "stored"' in told
 
-    status, rest = _interrupted(home, _card(tmp_path / "card", 60), receipt, is_acknowledged)
+    status, rest = _interrupted(home, _card(tmp_path / "card", 60), receipt, is_acknowledged, by)
     assert status == 130, rest
     assert "To have one when going on, name another file." in rest
     acknowledged = ("".join(lines) + rest).count('"outcome": "stored"')
     with WayIn.existing(home) as archive:
         assert 1 <= acknowledged <= len(json.loads(receipt.read_text())["items"]) <= archive.rows("item") < 60
+
+
+def test_a_terminal_that_closes_leaves_the_receipt_for_what_is_in(tmp_path: Path) -> None:
+    """As where the line to the machine breaks: nothing can be said any more, and writing to the terminal fails."""
+    home, receipt = tmp_path / "archive", tmp_path / "receipt.json"
+    with WayIn(home, settings=SETTINGS + "group_files = 2\n", now=AN_HOUR_AGO):
+        pass
+    line = command_line(
+        "import", str(_card(tmp_path / "card", 60)), "-i", INCIDENT, "--json", "--receipt", str(receipt)
+    )
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        line,
+        env=environment(home),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(theirs)
+        told = b""
+        while b'"outcome": "stored"' not in told:
+            told += os.read(ours, 1 << 16)
+        os.close(ours)
+        assert process.wait(60) == 130
+    with WayIn.existing(home) as archive:
+        assert 1 <= len(json.loads(receipt.read_text())["items"]) <= archive.rows("item") < 60
 
 
 def test_an_interrupt_while_an_authority_is_asked_leaves_the_receipt_written(
