@@ -6,7 +6,8 @@ Kinds of call that a program never makes cost nothing: they are not in its trace
 
 A program with threads does not make its calls in the same order twice, so the Nth call of one run need not be that of
 the next. Therefore each try is traced too: the report says at which call the fault struck, by kind of file, and names
-each such site of undisturbed runs that no fault of the series struck. A whole sweep goes on until there is none.
+each such site of undisturbed runs that no fault of the series struck. A whole sweep goes on until there is none: what
+another thread's call of the same number always forestalls is struck by the name that the call gives.
 """
 
 import copy
@@ -60,14 +61,15 @@ _INJECTION = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One fault at one call."""
+    """One fault at one call; `name` is the text that the call gives as a file's name, where only such calls count."""
 
     fault: Fault
     call: str
     number: int
+    name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.fault} at {self.call} {self.number}"
+        return f"{self.fault} at {self.call} {self.number}" + (f" of {self.name}" if self.name else "")
 
 
 def unavailable() -> str | None:
@@ -133,7 +135,8 @@ def run(
                 break
             # Another round at the calls of those kinds, for the sites that the order of the threads kept from us.
             kinds = {(fault, call) for fault, call in (_fault_and_call(site) for site in report.missed)}
-            points = [point for point in points if (str(point.fault), point.call) in kinds]
+            again = [point for point in points if (str(point.fault), point.call) in kinds and not point.name]
+            points = again + [sites[site] for site in sorted(report.missed) if sites[site].name]
     report.seconds = time.monotonic() - begun
     return report
 
@@ -155,10 +158,13 @@ def _try(benches: "SimpleQueue[Bench]", attempt: int, point: Point, go_on_every:
 
 def points_of(
     bench: Bench, trace: Path, *, faults: Sequence[Fault], calls: Sequence[str]
-) -> tuple[list[Point], set[str]]:
-    """Run the subject undisturbed under strace; return every point at which it can fail, and the sites of these."""
+) -> tuple[list[Point], dict[str, Point]]:
+    """Run the subject undisturbed under strace; return every point at which it can fail, and the sites of these.
+
+    Each site comes with a point at the first call there that gives a file's name, as the last undisturbed run gave it.
+    """
     most: dict[str, int] = {}
-    sites: set[str] = set()
+    names: dict[str, str] = {}
     for _ in range(_UNDISTURBED):
         bench.fresh()
         tracing = [*_STRACE, "-y", "-s", "8", "-o", str(trace), "-e", f"trace={','.join(calls)}"]
@@ -171,7 +177,7 @@ def points_of(
                     counts[made[1], made[2]] += 1
         for (_, call), count in counts.items():
             most[call] = max(count, most.get(call, 0))
-        sites |= set(_sites(trace, bench.home, struck_by=None))
+        names |= dict(_sites_and_names(trace, bench.home, struck_by=None))
     points = [
         Point(fault=fault, call=call, number=number)
         for fault in faults
@@ -180,7 +186,12 @@ def points_of(
         for number in range(1, most.get(call, 0) + 1)
     ]
     kinds = {(point.fault, point.call) for point in points}
-    return points, {f"{fault}: {site}" for fault, call in kinds for site in sites if site.startswith(f"{call} ")}
+    return points, {
+        f"{fault}: {site}": Point(fault=fault, call=call, number=1, name=name if call in NAMES else "")
+        for fault, call in kinds
+        for site, name in names.items()
+        if site.startswith(f"{call} ")
+    }
 
 
 def _fault_and_call(site: str) -> tuple[str, str]:
@@ -189,7 +200,12 @@ def _fault_and_call(site: str) -> tuple[str, str]:
 
 
 def _sites(trace: Path, home: Path, *, struck_by: Fault | None) -> Iterator[str]:
-    """Read from a trace where a fault struck, or with None every site; as `fsync store/log/checkpoints`.
+    """Read from a trace where a fault struck, or with None every site; as `fsync store/log/checkpoints`."""
+    return (site for site, _ in _sites_and_names(trace, home, struck_by=struck_by))
+
+
+def _sites_and_names(trace: Path, home: Path, *, struck_by: Fault | None) -> Iterator[tuple[str, str]]:
+    """As `_sites`, each with the last text in its line, which in a call that names is the name.
 
     What the sandbox of a tool does to its own small world is no site: the archive's folders are not in it.
     """
@@ -200,7 +216,7 @@ def _sites(trace: Path, home: Path, *, struck_by: Fault | None) -> Iterator[str]
             continue
         kind = _kind_of_file(made[1], made[2], str(home))
         if kind is not None:
-            yield f"{made[1]} {kind}"
+            yield f"{made[1]} {kind}", next(reversed(re.findall(r"\"([^\"]*)\"", made[2])), "")
 
 
 def _kind_of_file(call: str, arguments: str, home: str) -> str | None:
@@ -231,5 +247,5 @@ def _injecting(point: Point, trace: Path) -> list[str]:
     # failure strace cannot begin with the others, so this is the nearest that can be had: the one kind, for good.
     # Traced from aside (-D), the program's own end is what is waited for, and not that of a tool's helper: one that is
     # killed between two of its own steps may stay, waiting for its other half, and says nothing of the program.
-    told = ("-y", "-s", "8", "-o", str(trace))
+    told = ("-y", "-s", "8", "-o", str(trace), *(("-P", point.name) if point.name else ()))
     return [*_STRACE, "-D", *told, "-e", f"trace={point.call}", "-e", f"inject={point.call}:{inject}"]
