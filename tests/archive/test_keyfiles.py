@@ -192,6 +192,25 @@ def test_an_unfinished_rotation_is_finished_before_another_begins(files: KeyFile
     assert refused.value.code == "keys/rotation-unfinished"
 
 
+def test_what_opens_every_generation_takes_the_place_of_an_unfinished_rotation(files: KeyFiles, tmp_path: Path) -> None:
+    keys = files.create_many(tuple(_item() for _ in range(2)), _KEYRING)
+    path = tmp_path / "keys" / f"{keys[0].owner.id}.age"
+    whole = path.read_bytes()
+    path.write_bytes(b"damaged")
+    with pytest.raises(IntegrityError):
+        files.rewrap_all(_OFFICE, old=_KEYRING, new=_NEXT_KEYRING)
+    path.write_bytes(whole)
+    third = generate_identity(KeyKind.X25519)
+    keyring = Keyring(kind=KeyKind.X25519, recipients=(third.recipient, _RECOVERY.recipient))
+    done = files.rewrap_all(_RECOVERY, old=None, new=keyring)
+    assert (done.rewritten, done.already, done.generation, files.rotation()) == (2, 0, 3, None)
+    for key in keys:
+        assert _opened(files, key.owner.id, third) == key.identity.secret_text()
+        for gone in (_OFFICE, _NEXT_OFFICE):
+            with pytest.raises(LockedError):
+                _opened(files, key.owner.id, gone)
+
+
 def test_a_key_made_during_a_rotation_is_of_the_new_keyring_and_is_left_alone(files: KeyFiles, tmp_path: Path) -> None:
     old = files.create(_item(), _KEYRING)
     path = tmp_path / "keys" / f"{old.owner.id}.age"
