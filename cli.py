@@ -58,7 +58,9 @@ EXIT_CODES: dict[type[errors.TestigoError], int] = {
     errors.UnavailableError: 9,
     errors.IntegrityError: 4,
 }
-EXIT_BY_CODE = {"archive/no-archive": 10, "archive/not-initialised": 10, "archive/held": 11, "keys/agent-running": 11}
+EXIT_BY_CODE = {"archive/no-archive": 10, "archive/not-initialised": 10} | dict.fromkeys(
+    ("archive/held", "keys/agent-running", "keys/rotation-running"), 11
+)
 DONE_IN_PART = 3
 INTERRUPTED = 130
 

@@ -4,7 +4,7 @@
     <root>/generation.json       which keyring that is, and how often it has changed
     <root>/rotation.jsonl        only while key files are being rewritten for a new keyring
     <root>/staff/<staff id>.age  the office identity, sealed to one person's passphrase
-    <root>/next/<staff id>.age   only during a rotation: the next office identity, sealed to the same passphrase
+    <root>/next/<staff id>.age   only during a rotation: the next office identity, sealed to the passphrase it will have
 
 Whoever writes holds the lock of the folder, so a key that is destroyed cannot come back through a rotation that had
 read it before. Rotation never touches an object. Knows no catalogue; that keeps the recipients to seal to while locked.
@@ -172,15 +172,18 @@ class KeyFiles:
                 closed.append(owner_id)
         return tuple(closed)
 
-    def rewrap_all(self, identity: KeyIdentity, *, old: Keyring, new: Keyring) -> Rewrapped:
+    def rewrap_all(self, identity: KeyIdentity, *, old: Keyring | None, new: Keyring) -> Rewrapped:
         """Seal every key file anew, to the recipients of `new`; go on where an interrupted run stopped.
+
+        Without `old` the identity opens the key files of every generation (it is the recovery identity), and another
+        rotation that was broken off gives way to this one.
 
         Promises: killed at any moment, each key file is whole and sealed to `old` or to `new`; running it again with
         the same `new` finishes the work. Keys made meanwhile must be sealed to `new`.
         Raises: ConflictError `keys/rotation-unfinished`, `keys/keyring-changed`; InputError `keys/kind-change`;
         IntegrityError `keys/not-rewrapped` with the owners whose file does not open; the rest is done then.
         """
-        if old.kind is not new.kind:
+        if identity.kind is not new.kind:
             raise InputError(
                 "keys/kind-change",
                 "Owner keys are of the keyring's kind, so a keyring of another kind cannot take over.",
@@ -234,8 +237,16 @@ class KeyFiles:
             return self._open_copy(NEXT_COPIES, staff_id, passphrase)
         return None
 
+    def begun(self) -> tuple[StaffId, ...]:
+        """Return the people whose rotation was begun and not finished."""
+        return tuple(StaffId(staff_id) for staff_id in owners_in(self._root / NEXT_COPIES))
+
     def promote(self, staff_id: StaffId) -> None:
-        """Put the prepared identity in the place of the person's copy."""
+        """Put the prepared identity in the place of the person's copy; what others had prepared goes."""
+        make_folder_durably(self._root / _STAFF)
+        for other in self.begun():
+            if other != staff_id:
+                remove_durably(self._root / NEXT_COPIES / _name(other))
         with storage_errors():
             (self._root / NEXT_COPIES / _name(staff_id)).replace(self._root / _STAFF / _name(staff_id))
         for folder in (_STAFF, NEXT_COPIES):
@@ -256,7 +267,8 @@ class KeyFiles:
             raise LockedError(
                 "keys/wrong-passphrase",
                 "The passphrase does not fit. Nothing was opened. Type it again; one that is forgotten is replaced by "
-                "somebody else who may unlock (`testigo keys grant`).",
+                "somebody else who may unlock (`testigo keys grant`), or with the recovery key (`testigo keys rotate "
+                "--recovery FILE`).",
             ) from error
 
     def open_copy(self, staff_id: StaffId, passphrase: str) -> KeyIdentity:

@@ -5,22 +5,24 @@ keyring, and holds the digest of each rewritten file before that file takes its 
 by its own bytes which generation it is in. Knows no key and opens nothing.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from uuid import UUID
 
 from archive.age.keyring import Keyring
-from archive.durable import remove_durably, storage_errors, sync, write_durably
+from archive.durable import make_folder_durably, remove_durably, storage_errors, sync, write_durably
 from archive.errors import ConflictError, IntegrityError
 
 _GENERATION = "generation.json"
 ROTATION_JOURNAL = "rotation.jsonl"
+_LOCK = ".rotating"
 
 
 def sha256_hex(octets: bytes) -> str:
@@ -74,13 +76,15 @@ class Rotation:
         self._digests = digests
 
     @classmethod
-    def begin(cls, folder: Path, *, old: Keyring, new: Keyring) -> Self | None:
+    def begin(cls, folder: Path, *, old: Keyring | None, new: Keyring) -> Self | None:
         """Begin the change from `old` to `new`, or take up the same one again; None where it is done already.
+
+        Without `old`, for whoever opens the key files of every generation, another change that was begun is given up.
 
         Raises: ConflictError `keys/rotation-unfinished`, `keys/keyring-changed`.
         """
         begun = cls.read(folder)
-        if begun is not None:
+        if begun is not None and (old is not None or begun.generation.is_of(new)):
             if not begun.generation.is_of(new):
                 raise ConflictError(
                     "keys/rotation-unfinished",
@@ -88,11 +92,11 @@ class Rotation:
                 )
             begun._drop_torn_line()
             return begun
-        current = Generation.read(folder) or Generation(number=1, keyring=old)
+        current = begun.generation if begun else Generation.read(folder) or Generation(number=1, keyring=old or new)
         if current.is_of(new):
             current.write(folder)
             return None
-        if not current.is_of(old):
+        if old is not None and not current.is_of(old):
             raise ConflictError(
                 "keys/keyring-changed", "The vault keyring has changed meanwhile. Nothing was rewritten; read it again."
             )
@@ -148,6 +152,28 @@ class Rotation:
         whole = octets[: octets.rfind(b"\n") + 1]
         if whole != octets:
             write_durably(path, whole)
+
+
+@contextmanager
+def rotating(folder: Path) -> Iterator[None]:
+    """Let no other rotation of a folder of key files begin, or go on, during the block.
+
+    Raises: ConflictError `keys/rotation-running`.
+    """
+    make_folder_durably(folder)
+    with storage_errors():
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(
+                "keys/rotation-running",
+                "A rotation of the vault keyring is at work just now. Nothing was changed. Let it end first.",
+            ) from error
+        yield
+    finally:
+        os.close(lock)
 
 
 def _parse_note(line: str) -> tuple[UUID, str]:

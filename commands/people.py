@@ -9,13 +9,14 @@ from archive.age.keyring import Keyring
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.accounts import list_staff, organisation
 from archive.errors import ConflictError
+from archive.keyfiles import strong_passphrase
 from archive.types import Role, StaffId
 from cli import Rooms
 from commands.door import GivenPath, common
 from commands.plan import only_planned, plannable
 from commands.talk import Talk, ask_other_passphrase, ask_passphrase, counted, read_recovery_key
 from custody.accounts import admit, dismiss, grant_copy
-from custody.rotation import open_for_rotation, rotate
+from custody.rotation import open_for_rotation, refuse_other_key, rotate, rotate_with_recovery
 
 _passphrase_file = click.option("--passphrase-file", type=GivenPath(), help="Read your passphrase from a file.")
 _THEIRS = "Their passphrase (they type it): "
@@ -153,25 +154,38 @@ def keys() -> None:
 
 
 @keys.command("rotate")
+@click.option(
+    "--recovery",
+    type=click.Path(path_type=Path, allow_dash=True),
+    multiple=True,
+    help="A file with the recovery key, or with a part of a split one; `-` for the terminal.",
+)
 @click.option("--restored", is_flag=True, help="Catalogue and key files were restored from copies of different days.")
 @_passphrase_file
 @plannable
 @common
-def keys_rotate(rooms: Rooms, restored: bool, passphrase_file: Path | None) -> int:
+def keys_rotate(rooms: Rooms, recovery: tuple[Path, ...], restored: bool, passphrase_file: Path | None) -> int:
     """Make a new office key and seal every key file to it; objects are not touched.
 
     \b
     Example:
       testigo keys rotate
+      testigo keys rotate --recovery - --recovery -      type each part, read from its paper
 
-    Everyone else who may unlock must be given a new copy: `testigo keys grant`.
+    With the recovery key it goes where no passphrase opens the archive any more, and over a rotation that somebody
+    began and cannot finish: you choose a new passphrase. Everyone else who may unlock must be given a new copy:
+    `testigo keys grant`.
     """
     talk = Talk(rooms.asked)
     require(rooms.actor, Action.ROTATE_KEYS)
-    count = len(rooms.present_key_files.list())
-    if only_planned(rooms, f"make a new office key and seal {counted(count, 'key file')} to it", _ROTATION):
+    count = counted(len(rooms.present_key_files.list()), "key file")
+    how = " with the recovery key, under your new passphrase," if recovery else ""
+    if only_planned(rooms, f"make a new office key{how} and seal {count} to it", _ROTATION):
         return 0
-    _rotate(rooms, talk, ask_passphrase(passphrase_file), is_restored=restored)
+    if recovery:
+        _recover(rooms, talk, recovery, passphrase_file, is_restored=restored)
+    else:
+        _rotate(rooms, talk, ask_passphrase(passphrase_file), is_restored=restored)
     rooms.publisher.publish()
     return 0
 
@@ -227,8 +241,31 @@ def _rotate(rooms: Rooms, talk: Talk, passphrase: str, *, is_restored: bool = Fa
     rooms.agent.lock()
     key_files, actor = rooms.present_key_files, rooms.actor
     count = rotate(rooms.ledger, key_files, actor, passphrase=passphrase, is_restored=is_restored)
-    sealed = counted(count, "key file was", "key files were")
-    talk.say(f"{sealed} sealed anew; the archive is locked. Your passphrase stays the same.")
+    _say_rotated(talk, count, "Your passphrase stays the same.")
+
+
+def _recover(
+    rooms: Rooms, talk: Talk, files: tuple[Path, ...], passphrase_file: Path | None, *, is_restored: bool
+) -> None:
+    """Rotate with the recovery key. It is judged before a passphrase is asked for, and before anything is locked."""
+    keyrings = rooms.ledger.keyrings.standing()
+    recovery = read_recovery_key(files, keyrings.vault.kind)
+    refuse_other_key(keyrings, recovery)
+    passphrase = strong_passphrase(ask_passphrase(passphrase_file, twice=True, prompt="Your new passphrase: "))
+    rooms.agent.lock()
+    count = rotate_with_recovery(
+        rooms.ledger,
+        rooms.present_key_files,
+        rooms.actor,
+        recovery=recovery,
+        passphrase=passphrase,
+        is_restored=is_restored,
+    )
+    _say_rotated(talk, count, "It opens with your new passphrase (`testigo unlock`); the recovery key stays the same.")
+
+
+def _say_rotated(talk: Talk, count: int, words: str) -> None:
+    talk.say(f"{counted(count, 'key file was', 'key files were')} sealed anew; the archive is locked. {words}")
     talk.say("Everyone else who may unlock needs a new copy: `testigo keys grant ACCOUNT`.")
 
 

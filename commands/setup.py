@@ -211,7 +211,8 @@ def _refuse_half_rotated(rooms: Rooms) -> None:
         raise ConflictError(
             "keys/rotation-unfinished",
             "A rotation of the vault keyring was broken off: some key files are sealed to the next office key. Nothing "
-            "was opened. Whoever began it finishes it with `testigo keys rotate`; then unlock.",
+            "was opened. Whoever began it finishes it with `testigo keys rotate`; where they cannot, `testigo keys "
+            "rotate --recovery FILE` makes another with the recovery key. Then unlock.",
         )
 
 

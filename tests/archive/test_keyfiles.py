@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -26,6 +25,7 @@ from archive.errors import (
 )
 from archive.keyfiles import KeyFiles, strong_passphrase
 from archive.types import Owner, OwnerKind, StaffId
+from tests.killed import killed_at
 
 _PASSPHRASE = "gravel lantern otter"
 _OFFICE = generate_identity(KeyKind.X25519)
@@ -192,6 +192,25 @@ def test_an_unfinished_rotation_is_finished_before_another_begins(files: KeyFile
     assert refused.value.code == "keys/rotation-unfinished"
 
 
+def test_what_opens_every_generation_takes_the_place_of_an_unfinished_rotation(files: KeyFiles, tmp_path: Path) -> None:
+    keys = files.create_many(tuple(_item() for _ in range(2)), _KEYRING)
+    path = tmp_path / "keys" / f"{keys[0].owner.id}.age"
+    whole = path.read_bytes()
+    path.write_bytes(b"damaged")
+    with pytest.raises(IntegrityError):
+        files.rewrap_all(_OFFICE, old=_KEYRING, new=_NEXT_KEYRING)
+    path.write_bytes(whole)
+    third = generate_identity(KeyKind.X25519)
+    keyring = Keyring(kind=KeyKind.X25519, recipients=(third.recipient, _RECOVERY.recipient))
+    done = files.rewrap_all(_RECOVERY, old=None, new=keyring)
+    assert (done.rewritten, done.already, done.generation, files.rotation()) == (2, 0, 3, None)
+    for key in keys:
+        assert _opened(files, key.owner.id, third) == key.identity.secret_text()
+        for gone in (_OFFICE, _NEXT_OFFICE):
+            with pytest.raises(LockedError):
+                _opened(files, key.owner.id, gone)
+
+
 def test_a_key_made_during_a_rotation_is_of_the_new_keyring_and_is_left_alone(files: KeyFiles, tmp_path: Path) -> None:
     old = files.create(_item(), _KEYRING)
     path = tmp_path / "keys" / f"{old.owner.id}.age"
@@ -210,35 +229,6 @@ def test_a_key_made_during_a_rotation_is_of_the_new_keyring_and_is_left_alone(fi
         assert _opened(files, key.owner.id, _NEXT_OFFICE) == key.identity.secret_text()
 
 
-def _killed_at(call: int, act: Callable[[], object]) -> bool:
-    """Run `act` in a child that dies in place of its `call`-th change to the disk; tell whether it came that far."""
-    child = os.fork()
-    if child == 0:
-        left = call
-
-        def dying(real: Callable[..., object]) -> Callable[..., object]:
-            def step(*args: object, **kwargs: object) -> object:
-                nonlocal left
-                left -= 1
-                if left == 0:
-                    os._exit(9)
-                return real(*args, **kwargs)
-
-            return step
-
-        for name in ("rename", "fsync", "write", "unlink"):
-            setattr(os, name, dying(getattr(os, name)))
-        code = 1
-        try:
-            act()
-            code = 0
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9)
-    return code == 9
-
-
 def test_a_rotation_killed_at_any_moment_goes_on_and_loses_no_key(tmp_path: Path) -> None:
     pristine = KeyFiles(tmp_path / "pristine", work_factor=4)
     keys = pristine.create_many(tuple(_item() for _ in range(2)), _KEYRING)
@@ -249,7 +239,7 @@ def test_a_rotation_killed_at_any_moment_goes_on_and_loses_no_key(tmp_path: Path
         root = tmp_path / f"killed-{call}"
         shutil.copytree(tmp_path / "pristine", root)
         files = KeyFiles(root, work_factor=4)
-        died = _killed_at(call, partial(files.rewrap_all, _OFFICE, old=_KEYRING, new=_NEXT_KEYRING))
+        died = killed_at(call, partial(files.rewrap_all, _OFFICE, old=_KEYRING, new=_NEXT_KEYRING))
         for key in keys:
             sealed = files.read_sealed(key.owner.id)
             assert open_identity(sealed, [_OFFICE, _NEXT_OFFICE]).secret_text() == key.identity.secret_text()
@@ -269,7 +259,7 @@ def test_making_keys_killed_at_any_moment_leaves_whole_files_or_none(tmp_path: P
     while died:
         call += 1
         files = KeyFiles(tmp_path / f"killed-{call}", work_factor=4)
-        died = _killed_at(call, partial(files.create_many, owners, _KEYRING))
+        died = killed_at(call, partial(files.create_many, owners, _KEYRING))
         for owner_id in files.list():
             open_identity(files.read_sealed(owner_id), [_OFFICE])
         files.create(_item(), _KEYRING)

@@ -1,15 +1,20 @@
 """The command line in this process: quick, and with the real archive below it."""
 
+import os
+import pty
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cli import main
 from tests.archives import PASSPHRASE
-from tests.way_in import AN_HOUR_AGO, SAMPLES, WayIn, arrival
+from tests.way_in import AN_HOUR_AGO, SAMPLES, WayIn, arrival, command_line, environment
 
 Run = Callable[..., Result]
 
@@ -64,3 +69,23 @@ def unlocked(home: Path) -> Iterator[WayIn]:
     """The same archive, unlocked."""
     with WayIn.existing(home) as archive, archive.unlocked():
         yield archive
+
+
+def at_a_terminal(*words: str, keys: dict[str, bytes]) -> tuple[str, int]:
+    """Run a command on a terminal of its own and type `keys` where their prompts appear."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command_line(*words), env=environment(Path("unused")), stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        patience = Timer(60, process.kill)  # A prompt that never comes.
+        patience.start()
+        shown, waiting = b"", dict(keys)
+        with suppress(OSError):  # How Linux says that the other side of a terminal is closed.
+            while piece := os.read(ours, 4096):
+                shown += piece
+                for prompt in [each for each in waiting if each.encode() in shown]:
+                    os.write(ours, waiting.pop(prompt))
+        patience.cancel()
+    os.close(ours)
+    return shown.decode(), process.returncode

@@ -279,6 +279,13 @@ def test_every_command_asks_the_table_of_roles_before_it_looks(home: Path, run: 
     assert refused == {action for action in DOORS if condition(role, action) is Condition.NEVER}
 
 
+@pytest.mark.parametrize("role", list(Role))
+def test_who_may_rotate_may_do_it_with_the_recovery_key_and_nobody_else(home: Path, run: Run, role: Role) -> None:
+    _change_my_account(home, role=role)
+    refused = run("keys", "rotate", "--recovery", "/dev/null").exit_code == 6
+    assert refused == (condition(role, Action.ROTATE_KEYS) is Condition.NEVER)
+
+
 def test_someone_without_an_account_is_told_so_with_6(home: Path, run: Run) -> None:
     _change_my_account(home, account_mac=None)
     result = run("ls")

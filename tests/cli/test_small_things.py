@@ -1,16 +1,12 @@
 """Small things that people meet: what is left behind, what is guessed, what is asked for again."""
 
 import json
-import os
-import pty
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from threading import Timer
 
 import click
 import pytest
@@ -18,6 +14,7 @@ from click.testing import Result
 
 from archive.jobs import JobKind, JobState
 from cli import main
+from tests.cli.conftest import at_a_terminal
 from tests.way_in import ROOT, YEAR, WayIn, command_line, environment
 
 Run = Callable[..., Result]
@@ -167,7 +164,7 @@ def test_whoever_is_given_a_copy_of_the_office_key_never_gets_it_under_anothers_
 
 def test_whoever_types_no_passphrase_is_told_that_nothing_was_changed(home: Path, tmp_path: Path) -> None:
     for line in (("unlock", "--home", str(home)), ("init", "--home", str(tmp_path / "new"))):
-        shown, code = _at_a_terminal(*line, keys={": ": b"\x04"})
+        shown, code = at_a_terminal(*line, keys={": ": b"\x04"})
         assert (code, "No passphrase was typed. Nothing was changed." in shown) == (1, True), shown
 
 
@@ -175,25 +172,5 @@ def test_parts_of_a_recovery_key_are_asked_for_one_by_one(run: Run, tmp_path: Pa
     made = run("init", "--home", str(tmp_path / "new"), "--print-recovery", "--split", "2of3")
     first, second = re.findall(r"(?s)# Testigo recovery key, share [12].*?\n\n", made.stdout)
     keys = {"part 1 of 2": first.encode() + b"\x04", "part 2 of 2": second.encode() + b"\x04"}
-    shown, code = _at_a_terminal("keys", "recovery", "-", "-", "--home", str(tmp_path / "new"), keys=keys)
+    shown, code = at_a_terminal("keys", "recovery", "-", "-", "--home", str(tmp_path / "new"), keys=keys)
     assert (code, "This is the recovery key of this archive." in shown) == (0, True), shown
-
-
-def _at_a_terminal(*words: str, keys: dict[str, bytes]) -> tuple[str, int]:
-    """Run a command on a terminal of its own and type `keys` where their prompts appear."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        command_line(*words), env=environment(Path("unused")), stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        patience = Timer(60, process.kill)  # A prompt that never comes.
-        patience.start()
-        shown, waiting = b"", dict(keys)
-        with suppress(OSError):  # How Linux says that the other side of a terminal is closed.
-            while piece := os.read(ours, 4096):
-                shown += piece
-                for prompt in [each for each in waiting if each.encode() in shown]:
-                    os.write(ours, waiting.pop(prompt))
-        patience.cancel()
-    os.close(ours)
-    return shown.decode(), process.returncode
