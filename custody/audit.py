@@ -131,7 +131,7 @@ class Audit:
             found += surviving(tokens, subject="time-stamps")
             found += surviving(check_outside(outside, audit.tree, session, self._keys), subject="log")
             numbers = {item: number for piece in outside for item, number in piece.numbers.items()}
-            found += surviving(check_recorded(session, numbers), subject="catalogue")
+            found += surviving(check_recorded(session, numbers, frozenset(self._key_files.list())), subject="catalogue")
             return [_with_items(session, each) for each in found]
 
     def holdings(
