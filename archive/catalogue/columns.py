@@ -45,7 +45,10 @@ class Words(TypeDecorator[str]):
     cache_ok = True
 
     def process_result_value(self, value: Any, _dialect: Dialect) -> str | None:
-        return _checked(value, str, "a text")
+        text = _checked(value, str, "a text")
+        if text is not None and not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise foreign_value("a text")
+        return text
 
 
 class Choice(Words):

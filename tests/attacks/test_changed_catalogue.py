@@ -473,6 +473,16 @@ def test_a_value_that_no_column_can_hold_is_named_by_its_row_and_ends_no_command
         assert "cli/unforeseen" not in result.stderr, (words, result.stderr)
 
 
+def test_octets_that_are_no_text_are_named_and_do_not_pass_for_a_failing_disk(office: Office) -> None:
+    office.spoil("UPDATE incident SET status = CAST(x'ff' AS TEXT)")
+    with office.unlocked():
+        assert run("incident", "ls").exit_code == 4
+        result = run("verify", "--json")
+    assert result.exit_code == 4, result.output
+    named = {(line["code"], line["subject"]) for line in findings(result) if line["finding"] == "DOES NOT MATCH"}
+    assert named == {("custody/row-differs", "I-2026-0001")}
+
+
 def test_rows_with_such_values_come_back_by_a_rebuild(office: Office) -> None:
     office.spoil(*[each for each in SPOILT if " job " not in each])
     office.close()
