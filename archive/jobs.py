@@ -14,6 +14,7 @@ from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
+from archive.catalogue.columns import foreign_value
 from archive.catalogue.database import Database
 from archive.catalogue.models import JobRow
 from archive.types import Clock
@@ -189,11 +190,15 @@ class JobQueue:
 
 
 def _job(row: JobRow) -> Job:
+    try:
+        kind, state = JobKind(row.kind), JobState(row.state)
+    except ValueError as error:
+        raise foreign_value("a kind and a state of jobs") from error
     return Job(
         id=row.id,
-        kind=JobKind(row.kind),
+        kind=kind,
         subject=row.subject,
-        state=JobState(row.state),
+        state=state,
         tries=row.tries,
         not_before=row.not_before,
         reason=row.reason,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from archive.access import Action, require
-from archive.errors import InputError, IntegrityError
+from archive.errors import InputError, IntegrityError, TestigoError
 from archive.exposure import Exposure, measure
 from archive.types import Finding
 from cli import DONE_IN_PART, Rooms
@@ -17,12 +17,14 @@ from commands.since import read_since
 from commands.talk import Talk, counted
 from commands.verification import Verification
 from custody.accounts import actor_of
+from custody.findings import Found, unknown
 from custody.receipt import MAX_RECEIPT_OCTETS
 from custody.receipt_checking import ReceiptVerdict, verify_receipt
 from custody.receipt_times import TimeVerdict, judge_timestamps, read_root
 from custody.signed_note import VerifierKey
 
 _DOES_NOT_MATCH = 4
+_NOT_FOUND = frozenset({"access/no-account", "archive/foreign-value", "archive/secret-missing"})
 _EXITS = {Finding.MATCHES: 0, Finding.DOES_NOT_MATCH: _DOES_NOT_MATCH, Finding.CANNOT_TELL: DONE_IN_PART}
 
 
@@ -69,8 +71,7 @@ def verify(
     checked whole. What needs a key is checked while the archive is unlocked; while it is locked the result says what
     was not checked.
     """
-    # Not `rooms.actor`: a catalogue that lost its guards must still be checked.
-    require(actor_of(rooms.catalogue_as_it_lies, os_user()), Action.AUDIT)
+    noted = _refuse_other_roles(rooms, keyless=keyless)
     if full and keyless:
         raise click.UsageError("--full needs keys; --keyless uses none")
     if numbers and since is not None:
@@ -91,7 +92,32 @@ def verify(
         against=against,
         sweep=sweep_orphans,
         since=read_since(rooms, since) if since is not None else None,
+        noted=noted,
     ).run()
+
+
+def _refuse_other_roles(rooms: Rooms, *, keyless: bool) -> list[Found]:
+    """Refuse whoever may not audit; note where nobody in the catalogue is this user, for a check without keys.
+
+    That one enters nothing and reads nothing but what these files show to anybody who has them, so an insider who
+    changed what accounts are found by does not shut it.
+    """
+    try:
+        # Not `rooms.actor`: a catalogue that lost its guards must still be checked.
+        require(actor_of(rooms.catalogue_as_it_lies, os_user()), Action.AUDIT)
+    except TestigoError as error:
+        if not keyless or error.code not in _NOT_FOUND:
+            raise
+        found = unknown(
+            "custody/account-not-found",
+            "Nobody in the catalogue is this operating-system user. Where you have an account, its row or the key that "
+            "accounts are found by was changed, and only the log, opened with keys, tells which: move the catalogue "
+            "away, keep it, and run `testigo rebuild`.",
+            subject="accounts",
+            cause=error.code,
+        )
+        return [found]
+    return []
 
 
 @click.group("receipt")

@@ -44,8 +44,9 @@ def rebuild(rooms: Rooms, recovery: tuple[Path, ...], passphrase_file: Path | No
       testigo rebuild
       testigo rebuild --recovery part-1.txt --recovery part-3.txt
 
-    Needs the store, the folder of key files, the log's signing keys, and your passphrase or the recovery key. Objects,
-    log and keys are only read; the new catalogue is compared with every checkpoint before it takes its place.
+    Needs the store, the folder of key files, the log's signing keys, and your passphrase or the recovery key. Objects
+    and keys are only read. The new catalogue is compared with every checkpoint before it takes its place; then what no
+    checkpoint covers is put aside in the log, and the newest one back where it is missing.
     """
     talk = Talk(rooms.asked)
     if rooms.catalogue_path.exists():

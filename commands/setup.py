@@ -225,6 +225,9 @@ def lock(rooms: Rooms) -> int:
     \b
     Example:
       testigo lock
+
+    Nothing more is opened. A command that still runs ends with what it was given keys for before, a packet too: where
+    that must not be, end it first (Ctrl-C).
     """
     talk = Talk(rooms.asked)
     was_open = rooms.agent.status() is not None

@@ -25,10 +25,8 @@ from custody.audit_keys import AuditKeys
 from custody.audit_objects import ORPHAN_KEY, ORPHAN_OBJECT
 from custody.audit_opened import ReceivedFixity
 from custody.audit_recorded import Spoken
-from custody.checkpoint import Checkpoint
 from custody.findings import Found, from_error, surviving, unknown
 from custody.outside_files import read_outside
-from custody.signed_note import SignedNote
 from custody.sweep import Orphans, Swept, of_a_copy, sweep, told_apart, why_not
 
 _DOES_NOT_MATCH = 4
@@ -66,6 +64,7 @@ class Verification:
         against: tuple[Path, ...],
         sweep: bool,
         since: Since | None = None,
+        noted: Iterable[Found] = (),
     ) -> None:
         self._rooms = rooms
         self._talk = Talk(rooms.asked)
@@ -74,6 +73,7 @@ class Verification:
         self._against = against
         self._sweep = sweep
         self._is_copy = (rooms.home / COPY_MARK).exists()
+        self._noted = noted
         self._tally = _Tally()
         self._since = since
         self._items = self._find_items(numbers) if since is None else since.items
@@ -120,6 +120,7 @@ class Verification:
             self._tally.left_out.append(
                 f"{others} of which no entry from number {self._since.entry} on speaks (--since)"
             )
+        self._take(self._noted)
         self._take(self._signing_keys())
         self._take(audit.log(outside=outside, watch=self._watch))
         log_is_right = self._tally.finding is not Finding.DOES_NOT_MATCH
@@ -330,7 +331,7 @@ class Verification:
     def _document(self, extent: Extent, seconds: float) -> None:
         tally = self._tally
         matched = self._matched(extent)
-        newest = Checkpoint.parse(SignedNote.parse(extent.newest).text) if extent.newest is not None else None
+        newest = extent.newest
         pending = any(found.code == "custody/timestamp-pending" for found in tally.problems)
         self._talk.document(
             {

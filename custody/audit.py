@@ -7,7 +7,7 @@ objects and the key files; with the owners' keys it opens every value and recomp
 import fcntl
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archive.age.recipients import KeyIdentity
+from archive.catalogue.columns import untyped
 from archive.catalogue.database import Database
 from archive.catalogue.items import items_by_id, totals
 from archive.catalogue.models import CheckpointRow, EntryRow, EntrySubjectRow, ItemRow
@@ -23,6 +24,7 @@ from archive.errors import ConfigError, IntegrityError
 from archive.keyfiles import KeyFiles
 from archive.store.port import Store
 from archive.types import Finding
+from custody.audit_cells import check_cells
 from custody.audit_item import check_items_opened
 from custody.audit_keyrings import check_keyrings
 from custody.audit_log import LogAudit
@@ -30,10 +32,11 @@ from custody.audit_objects import check_keys, check_numbers, check_objects, keys
 from custody.audit_opened import OpenedAudit, ReceivedFixity
 from custody.audit_recorded import Spoken, check_recorded
 from custody.audit_tokens import check_tokens
+from custody.checkpoint import Checkpoint
 from custody.destroyed import DESTROYED
 from custody.findings import Found, from_error, surviving
 from custody.outside import Outside, check_outside
-from custody.signed_note import VerifierKey
+from custody.signed_note import SignedNote, VerifierKey
 from custody.timestamps import Authority
 
 Watch = Callable[[str, int, int], None]
@@ -48,14 +51,14 @@ def silent(_part: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much there is to audit. `destroyed` of the items are called so; `newest` is the newest checkpoint's note."""
+    """How much there is to audit. `destroyed` of the items are called so; `newest` is the newest checkpoint."""
 
     items: int
     destroyed: int
     octets: int
     entries: int
     checkpoints: int
-    newest: bytes | None
+    newest: Checkpoint | None
 
 
 class Audit:
@@ -94,21 +97,22 @@ class Audit:
             if items is not None:
                 known = items_by_id(session, items).values()
                 number, octets = len(known), sum(item.size for item in known)
-            newest = select(CheckpointRow.note).order_by(CheckpointRow.size.desc()).limit(1)
+            statement = select(untyped(CheckpointRow.note)).order_by(CheckpointRow.size.desc()).limit(1)
+            newest = session.execute(statement).scalar_one_or_none()
             return Extent(
                 items=number,
-                destroyed=len(_destroyed(session, items)),
+                destroyed=_destroyed(session, items),
                 octets=octets,
                 entries=session.execute(select(func.count()).select_from(EntryRow)).scalar_one(),
                 checkpoints=session.execute(select(func.count()).select_from(CheckpointRow)).scalar_one(),
-                newest=session.execute(newest).scalar_one_or_none(),
+                newest=_parsed(newest),
             )
 
     def kept_among(self, numbers: Collection[str], items: Sequence[UUID] | None = None) -> int:
         """Count those of the numbers, of some items only where these are given, whose item has a row that keeps it."""
         with self._database.reading() as session:
-            statement = select(ItemRow.id, ItemRow.number).where(ItemRow.state != DESTROYED)
-            wanted = None if items is None else set(items)
+            statement = select(untyped(ItemRow.id), untyped(ItemRow.number)).where(ItemRow.state != DESTROYED)
+            wanted = None if items is None else {item.hex for item in items}
             rows = session.execute(statement)
             return sum(number in numbers and (wanted is None or item in wanted) for item, number in rows)
 
@@ -127,7 +131,7 @@ class Audit:
             found += surviving(tokens, subject="time-stamps")
             found += surviving(check_outside(outside, audit.tree, session, self._keys), subject="log")
             numbers = {item: number for piece in outside for item, number in piece.numbers.items()}
-            found += surviving(check_recorded(session, numbers), subject="catalogue")
+            found += surviving(check_recorded(session, numbers, frozenset(self._key_files.list())), subject="catalogue")
             return [_with_items(session, each) for each in found]
 
     def holdings(
@@ -138,6 +142,8 @@ class Audit:
         `apart` tells that this may be a copy, whose key files lie elsewhere: that there are none is no alarm then.
         """
         with self._database.reading() as session:
+            if items is None:
+                yield from surviving(check_cells(session), subject="catalogue")
             objects = check_objects(session, self._store, only=items, threads=self._threads, watch=watch)
             yield from surviving(objects, subject="objects")
             if items is None:
@@ -183,11 +189,18 @@ class Audit:
             os.close(descriptor)
 
 
-def _destroyed(session: Session, items: Sequence[UUID] | None) -> list[UUID]:
-    statement = select(ItemRow.id).where(ItemRow.state == DESTROYED)
+def _parsed(note: object) -> Checkpoint | None:
+    """Read a checkpoint's note; one that cannot be read is named by the check of the log."""
+    with suppress(IntegrityError):
+        return Checkpoint.parse(SignedNote.parse(note).text) if isinstance(note, bytes) else None
+    return None
+
+
+def _destroyed(session: Session, items: Sequence[UUID] | None) -> int:
+    statement = select(func.count()).select_from(ItemRow).where(ItemRow.state == DESTROYED)
     if items is not None:
         statement = statement.where(ItemRow.id.in_(items))
-    return list(session.execute(statement).scalars())
+    return session.execute(statement).scalar_one()
 
 
 def _with_items(session: Session, found: Found) -> Found:
@@ -196,7 +209,7 @@ def _with_items(session: Session, found: Found) -> Found:
     if found.finding is Finding.MATCHES or not isinstance(first, int) or not isinstance(end, int):
         return found
     statement = (
-        select(ItemRow.number)
+        select(untyped(ItemRow.number))
         .join(EntrySubjectRow, EntrySubjectRow.owner_id == ItemRow.id)
         .where(EntrySubjectRow.seq >= first, EntrySubjectRow.seq < end)
         .distinct()
@@ -206,5 +219,5 @@ def _with_items(session: Session, found: Found) -> Found:
     numbers = session.execute(statement).scalars().all()
     if not numbers:
         return found
-    named = {"items": tuple(numbers), "more_items": len(numbers) > _MOST_NAMED}
+    named = {"items": tuple(map(str, numbers)), "more_items": len(numbers) > _MOST_NAMED}
     return replace(found, evidence={**found.evidence, **named})

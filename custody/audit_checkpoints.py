@@ -1,11 +1,13 @@
 """Every checkpoint: its signatures, its place, the entries it stands for, and its copy in the store."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from archive.catalogue.columns import read_moment, untyped
 from archive.catalogue.models import CheckpointRow
 from archive.errors import IntegrityError, NotFoundError
 from archive.store.port import Store
@@ -37,9 +39,10 @@ class _CheckpointAudit:
 
     def run(self, session: Session) -> Iterator[Found]:
         good = newest = 0
-        statement = select(CheckpointRow.size, CheckpointRow.note, CheckpointRow.signed_time)
-        for size, note, signed_time in session.execute(statement.order_by(CheckpointRow.size)):
-            newest = size
+        row = CheckpointRow
+        statement = select(row.size, untyped(row.note), untyped(row.signed_time)).order_by(row.size)
+        for size, kept, signed_time in session.execute(statement):
+            newest, note = size, kept if isinstance(kept, bytes) else str(kept).encode("utf-8", "surrogatepass")
             verified, found = self._look_at(size, note)
             found += self._copy(size, note)
             if verified is not None and verified.cosigned_time is not None:
@@ -106,14 +109,14 @@ class _CheckpointAudit:
             return [differs("custody/checkpoint-differs", words, subject=subject)]
         return []
 
-    def _times(self, size: int, stored: datetime, stated: datetime) -> Iterator[Found]:
-        subject = f"checkpoint {size}"
+    def _times(self, size: int, kept: object, stated: datetime) -> Iterator[Found]:
+        subject, stored = f"checkpoint {size}", _moment(kept)
         if stored != stated:
             yield differs(
                 "custody/time-differs",
                 "The catalogue gives it another time than the one it was signed with.",
                 subject=subject,
-                catalogue=utc_text(stored),
+                catalogue=utc_text(stored) if stored is not None else str(kept)[:100],
                 note=utc_text(stated),
             )
         if self._before is not None and stated < self._before - _TOLERANCE:
@@ -195,3 +198,9 @@ def _rolled_back(size: int, signed: int) -> Found:
         first=size,
         end=signed,
     )
+
+
+def _moment(kept: object) -> datetime | None:
+    with suppress(IntegrityError):
+        return read_moment(kept)
+    return None

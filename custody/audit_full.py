@@ -93,10 +93,8 @@ class FullCheck:
         for number, item_id in sorted(numbered):
             if items is None or item_id in items:
                 try:
-                    known = items_by_id(session, [item_id])[item_id]
-                    # SQLite keeps words in a column of numbers.
-                    yield number, known if isinstance(known.size, int) else None
-                except (AttributeError, KeyError, TypeError, ValueError):
+                    yield number, items_by_id(session, [item_id])[item_id]
+                except (IntegrityError, KeyError):
                     yield number, None
 
     def _read(self, item: Item, keys: Mapping[UUID, KeyIdentity]) -> _Read:
@@ -113,8 +111,6 @@ class FullCheck:
                 size = reader.size
         except TestigoError as error:
             return _Read(item=item, fixity=None, error=error)
-        except (AttributeError, TypeError, ValueError):
-            return _Read(item=item, fixity=None, error=_unreadable())
         return _Read(item=item, fixity=ReceivedFixity(sha256=digest.hexdigest(), size=size), error=None)
 
     def _record(self, findings: Sequence[tuple[_Read, Found | None]]) -> None:

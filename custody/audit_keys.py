@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from archive.access import Action
 from archive.age.recipients import KeyIdentity
 from archive.catalogue.database import Database
 from archive.catalogue.records import Incident, Item, Organisation, Person, Visit
@@ -113,4 +114,8 @@ class AuditKeys:
         owners = [each.owner for each in group]
         self._vault.refuse_closed([owner.id for owner in owners])
         access = self._ledger.record_access(self._actor, owners, PURPOSE, recipients=recipients)
-        return self._vault.unwrap(access, [owner.id for owner in owners])
+        try:
+            return self._vault.unwrap(access, [owner.id for owner in owners])
+        except LockedError as error:
+            self._ledger.record_refusal(self._actor, Action.AUDIT, error)
+            raise

@@ -143,7 +143,7 @@ class LogAudit:
         for _, seq, number, expected, _ in execute(_RUNS):
             broken += 1
             yield differs(
-                "custody/run-gap" if number > expected else "custody/run-broken",
+                "custody/run-gap" if isinstance(number, int) and number > expected else "custody/run-broken",
                 f"It bears number {number} of its item where {expected} is due: an entry of that item is missing, or "
                 "the order was changed.",
                 subject=entries(seq, seq + 1),
@@ -151,7 +151,7 @@ class LogAudit:
                 end=seq + 1,
             )
         for (number,) in execute(_ITEMS_WITHOUT_RUN):
-            yield differs("custody/item-without-entry", "No entry of the log speaks of this item.", subject=number)
+            yield differs("custody/item-without-entry", "No entry of the log speaks of this item.", subject=str(number))
         size = self.tree.size
         if tuple(execute(_INDEXED).one()) != (size, 0, size - 1):
             for (seq,) in execute(_ENTRIES_WITHOUT_OWNER):

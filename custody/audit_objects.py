@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, type_coerce
+from sqlalchemy import select
 from sqlalchemy.orm import Session
-from sqlalchemy.types import NullType
 
+from archive.catalogue.columns import untyped
 from archive.catalogue.models import NumberRow, OrganisationRow
 from archive.catalogue.numbers import highest_numbers
 from archive.catalogue.records import DropLink, Hold, ImportBatch, Incident, Item, Packet, Person, StoredObject, Visit
@@ -47,27 +47,30 @@ class RecordedObject:
 def recorded_objects(session: Session, only: Sequence[UUID] | None) -> dict[str, RecordedObject]:
     """Return the recorded objects by their names in the store; of some items only where these are given."""
     item, stored = Item.table.c, StoredObject.table.c
-    destroyed = with_deaccession(session)
-    statement = select(stored.blake3, stored.purpose, stored.sealed_size, item.number, item.state, item.id).join(
-        Item.table, stored.item_id == item.id
-    )
+    destroyed = {each.hex for each in with_deaccession(session)}
+    columns = (stored.blake3, stored.purpose, stored.sealed_size, item.number, item.state, item.id)
+    statement = select(*map(untyped, columns)).join_from(StoredObject.table, Item.table, stored.item_id == item.id)
     if only is not None:
         statement = statement.where(item.id.in_(only))
-    return {
-        object_name(Digest(DigestAlgorithm.BLAKE3, digest)): RecordedObject(
-            item=number, is_destroyed=state == DESTROYED and item_id in destroyed, purpose=purpose, octets=octets
-        )
-        for digest, purpose, octets, number, state, item_id in session.execute(statement)
-    }
+    found: dict[str, RecordedObject] = {}
+    for digest, purpose, octets, number, state, item_id in session.execute(statement):
+        with suppress(TypeError, ValueError):  # What is no digest is named by its row.
+            found[object_name(Digest(DigestAlgorithm.BLAKE3, digest))] = RecordedObject(
+                item=str(number),
+                is_destroyed=state == DESTROYED and item_id in destroyed,
+                purpose=str(purpose),
+                octets=octets if type(octets) is int else 0,
+            )
+    return found
 
 
 def rows_by_id(session: Session, id_column: Any, *columns: Any) -> Iterator[tuple[Any, ...]]:
-    """Give rows whose first column is an id, leaving out those where somebody put something else there.
+    """Give rows by an id as the database has them, leaving out those where somebody put something else for the id.
 
     What is left out is named where rows are compared with the log; here it must keep nothing else from being checked.
     """
-    raw = type_coerce(id_column, NullType())
-    for text, *values in session.execute(select(raw, *columns).order_by(raw)):
+    raw = untyped(id_column)
+    for text, *values in session.execute(select(raw, *map(untyped, columns)).order_by(raw)):
         with suppress(AttributeError, TypeError, ValueError):
             yield (UUID(text), *values)
 
@@ -224,12 +227,12 @@ def _missing(name: str, known: RecordedObject) -> Found:
 def _without_original(session: Session, only: Sequence[UUID] | None) -> Iterator[Found]:
     item, stored = Item.table.c, StoredObject.table.c
     has_one = select(stored.id).where(stored.item_id == item.id, stored.purpose == "original").exists()
-    statement = select(item.number).where(~has_one, item.state != DESTROYED)
+    statement = select(untyped(item.number)).where(~has_one, item.state != DESTROYED)
     if only is not None:
         statement = statement.where(item.id.in_(only))
     for number in session.execute(statement.order_by(item.number)).scalars():
         words = "The catalogue no longer says which object holds its content."
-        yield differs("custody/object-unrecorded", words, subject=number)
+        yield differs("custody/object-unrecorded", words, subject=str(number))
 
 
 def _destroyed_by_nobody(session: Session, only: Sequence[UUID] | None) -> Iterator[Found]:

@@ -23,7 +23,7 @@ from custody.audit_recorded import Spoken
 from custody.destroyed import DESTROYED, destroying_entry
 from custody.entries import RunLink
 from custody.findings import Found, differs, entries, matches, surviving, unknown
-from custody.fold import Fold, compare_rows, leaves_of, sealed_disclosures
+from custody.fold import Fold, compare_rows, leaves_of, readable_disclosures
 from custody.log_reading import LogReader, ReadEntry
 
 Watch = Callable[[str, int, int], None]
@@ -110,7 +110,7 @@ class OpenedAudit:
         reader = LogReader(leaves_of(self._session), self._keys, self._numbers)
         acts = ActsAudit(fold)
         good = 0
-        for read in reader.read(sealed_disclosures(self._session)):
+        for read in reader.read(readable_disclosures(self._session)):
             if isinstance(read, Found):
                 yield read
                 continue

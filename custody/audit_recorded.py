@@ -3,7 +3,7 @@
 The log decides what belongs to the archive; a row is only how it is found. So a missing row makes nothing a left-over.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,18 @@ OWNER_RECORDS: Mapping[OwnerKind, type[Record]] = {
 """The record of each kind of owner that has a key file."""
 
 _OWNER_KINDS = frozenset(record.kind for record in OWNER_RECORDS.values())
+
+
+_ROW_GONE = (
+    "The log speaks of it and the catalogue has no row of it: the row was removed, or its key was not here when the "
+    "catalogue was rebuilt. Its key and its objects are no left-overs; remove nothing. `testigo rebuild` gives the "
+    "rows back from the log."
+)
+_ROW_AND_KEY_GONE = (
+    "The log speaks of it and the catalogue has no row of it, and its key file is not here either: without the key no "
+    "`testigo rebuild` gives the row back. Its objects are no left-overs; remove nothing. Put the key file back from a "
+    "backup of the keys first, then move the catalogue away, keep it, and rebuild."
+)
 
 
 @dataclass(slots=True)
@@ -73,14 +85,15 @@ def unrecorded_owners(session: Session) -> dict[Owner, int]:
     return found
 
 
-def check_recorded(session: Session, numbers: Mapping[UUID, str]) -> Iterator[Found]:
-    """Name each owner of the log whose row is gone; `numbers` are what somebody outside knows items by."""
+def check_recorded(session: Session, numbers: Mapping[UUID, str], keys: Container[UUID]) -> Iterator[Found]:
+    """Name each owner of the log whose row is gone; `numbers` are what somebody outside knows items by, `keys` whose
+    key files are here.
+    """
     for owner, seq in sorted(unrecorded_owners(session).items(), key=lambda each: each[1]):
         called = f"{owner.kind} {owner.id}"
         yield differs(
             "custody/record-missing",
-            "The log speaks of it and the catalogue has no row of it: the row was removed. Its key and its objects are "
-            "no left-overs; remove nothing. `testigo rebuild` gives the rows back from the log.",
+            _ROW_GONE if owner.id in keys else _ROW_AND_KEY_GONE,
             subject=f"{numbers[owner.id]} ({called})" if owner.id in numbers else called,
             first=seq,
             end=seq + 1,

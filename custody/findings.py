@@ -66,13 +66,19 @@ def surviving(findings: Iterable[Found], *, subject: str) -> Iterator[Found]:
     try:
         yield from findings
     except TestigoError as error:
-        yield from_error(error, subject=subject)
-    except (AttributeError, TypeError, ValueError) as error:
-        # Whoever changed a row may have put there what its column cannot hold.
-        words = (
-            "A row of the catalogue cannot be read: it holds what its column never held. Nothing after it was checked."
-        )
-        yield differs("archive/catalogue-damaged", words, subject=subject, cause=repr(error)[:500])
+        is_foreign = error.code == "archive/foreign-value"
+        yield _unreadable(subject, error) if is_foreign else from_error(error, subject=subject)
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
+        # Whoever changed a row may have put there what no act ever writes.
+        yield _unreadable(subject, error)
+
+
+def _unreadable(subject: str, error: Exception) -> Found:
+    words = (
+        "A row of the catalogue cannot be read: it holds what its column never held. Nothing after it was checked in "
+        "this part."
+    )
+    return differs("archive/catalogue-damaged", words, subject=subject, cause=repr(error)[:500])
 
 
 def entries(first: int, end: int) -> str:

@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import RowMapping, StaticPool, String, Table, cast, create_engine, select, type_coerce
+from sqlalchemy import RowMapping, StaticPool, String, Table, cast, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.types import NullType
 
 from archive.age.recipients import KeyIdentity
 from archive.catalogue import records
+from archive.catalogue.columns import UtcDateTime, untyped
 from archive.catalogue.database import Database
-from archive.catalogue.models import Base, DisclosureRow, EntryRow, UtcDateTime
+from archive.catalogue.models import Base, DisclosureRow, EntryRow
 from archive.catalogue.records import RECORD_TYPES, Item, Record, StoredObject
 from archive.errors import IntegrityError
 from archive.types import Owner, OwnerKind, utc_text
@@ -139,7 +139,7 @@ def rows_of(session: Session, record_type: type[Record], wanted: tuple[str, set[
 
     No type is applied: whoever changed a row may have put anything there. `wanted` is a column and the values to keep.
     """
-    columns = [type_coerce(column, NullType()).label(column.name) for column in record_type.table.c]
+    columns = [untyped(column).label(column.name) for column in record_type.table.c]
     statement = select(*columns).order_by(cast(record_type.table.c.id, String))
     for row in session.execute(statement.execution_options(yield_per=_AT_ONCE)).mappings():
         if wanted is None or row[wanted[0]] in wanted[1]:
@@ -152,6 +152,21 @@ def sealed_disclosures(session: Session) -> Iterator[SealedDisclosure]:
     statement = select(row.owner_kind, row.owner_id, row.first, row.end, row.sealed).order_by(row.id)
     for kind, owner_id, first, end, sealed in session.execute(statement.execution_options(yield_per=_AT_ONCE)):
         owner = Owner(kind=OwnerKind(kind), id=owner_id)
+        yield SealedDisclosure(owner=owner, first=first, end=end, sealed=sealed)
+
+
+def readable_disclosures(session: Session) -> Iterator[SealedDisclosure]:
+    """As `sealed_disclosures`, less the rows that hold what their columns cannot: an audit goes on behind them."""
+    row = DisclosureRow
+    columns = (row.owner_kind, row.owner_id, row.first, row.end, row.sealed)
+    statement = select(*(untyped(column) for column in columns)).order_by(row.id)
+    for kind, owner_id, first, end, sealed in session.execute(statement.execution_options(yield_per=_AT_ONCE)):
+        if not (type(first) is type(end) is int and type(owner_id) is str and type(sealed) is bytes):
+            continue
+        try:
+            owner = Owner(kind=OwnerKind(kind), id=UUID(owner_id))
+        except ValueError:
+            continue
         yield SealedDisclosure(owner=owner, first=first, end=end, sealed=sealed)
 
 
@@ -272,5 +287,6 @@ def _shown(record_type: type[Record], column: str, value: object) -> str:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, int) and isinstance(record_type.table.c[column].type, UtcDateTime):
-        return utc_text(datetime.fromtimestamp(0, UTC) + timedelta(microseconds=value))
+        with suppress(OverflowError):
+            return utc_text(datetime.fromtimestamp(0, UTC) + timedelta(microseconds=value))
     return str(value)[:500]

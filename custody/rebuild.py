@@ -24,7 +24,15 @@ from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow, Ent
 from archive.catalogue.numbers import restore_numbers
 from archive.catalogue.records import RECORD_TYPES, Item
 from archive.durable import storage_errors, sync, sync_folder
-from archive.errors import ConfigError, ConflictError, IntegrityError, LockedError, TestigoError, UnavailableError
+from archive.errors import (
+    ConfigError,
+    ConflictError,
+    IntegrityError,
+    LockedError,
+    NotFoundError,
+    TestigoError,
+    UnavailableError,
+)
 from archive.jobs import JobKind, JobQueue
 from archive.keyfiles import KeyFiles
 from archive.store.port import Store
@@ -37,7 +45,7 @@ from custody.fold import Folding
 from custody.log_reading import LogReader, ReadEntry, SealedDisclosure
 from custody.log_tree import LogTree
 from custody.merkle import leaf_hash
-from custody.publication import signed_time
+from custody.publication import NEWEST, checkpoint_name, signed_time
 from custody.signed_note import VerifierKey
 from custody.stored_log import StoredLog
 
@@ -94,10 +102,11 @@ class Rebuild:
         partial = self._target.with_name(f".{self._target.name}-rebuild-{os.getpid()}")
         try:
             self._build(partial, log, keys)
-            set_aside = [*self._put_in_place(partial), *self._set_aside(log)]
+            set_aside = [*self._put_in_place(partial), *self._set_aside(log), *self._name_newest(log)]
         finally:
             for path in _with_side_files(partial):
                 path.unlink(missing_ok=True)
+        self._problems += _lost_checkpoints(log)
         self._problems += [
             differs("custody/bad-note", "It is not what it should be and was left out.", subject=name)
             for name in log.refused
@@ -292,6 +301,39 @@ class Rebuild:
             self._store.put(f"log/unsigned/{name.removeprefix('log/')}", self._store.read(name), replace=True)
             self._store.delete(name)
             yield name
+
+    def _name_newest(self, log: StoredLog) -> Iterator[str]:
+        """Put the newest checkpoint where the store names it: nothing is signed over a log that names another."""
+        note = log.newest.note
+        for name in (checkpoint_name(log.size), NEWEST):
+            kept = self._read(name)
+            if kept == note:
+                continue
+            if kept is not None:
+                self._store.put(f"log/unsigned/{name.removeprefix('log/')}", kept, replace=True)
+                yield name
+            self._store.put(name, note, replace=True)
+            words = (
+                f"It was not there, or was another than checkpoint {log.size}, the newest that is rightly signed. This "
+                "was put back from its other copy."
+            )
+            self._problems.append(differs("custody/checkpoint-missing", words, subject=name))
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return self._store.read(name)
+        except NotFoundError:
+            return None
+
+
+def _lost_checkpoints(log: StoredLog) -> Iterator[Found]:
+    for size in log.lost_checkpoints():
+        words = (
+            "It was signed and is not in the store. The entries that it stood for are here, under a later one; its "
+            "time-stamps cannot be checked without it and were left out. Put the file back from a copy of the store, "
+            "and rebuild once more."
+        )
+        yield differs("custody/checkpoint-missing", words, subject=f"checkpoint {size}")
 
 
 def _with_side_files(path: Path) -> list[Path]:

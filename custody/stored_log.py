@@ -83,21 +83,9 @@ class StoredLog:
 
         Raises: IntegrityError `custody/disclosures-missing`, `custody/bad-disclosure`.
         """
-        place = 0
-        spans = self._spans()
-        while place < self.size:
-            # A crash may have left a shorter file of the same start; the longer one holds the same lines and more.
-            end = max((end for first, end in spans if first == place and end <= self.size), default=None)
-            if end is None:
-                raise IntegrityError(
-                    "custody/disclosures-missing",
-                    "The store lacks sealed values that belong to signed entries. Nothing was built. Put the file back "
-                    "from a copy of the store.",
-                    evidence={"first": place},
-                )
-            for line in self._store.read(spans[place, end]).splitlines():
+        for _, name in self._publications():
+            for line in self._store.read(name).splitlines():
                 yield parse_line(line)
-            place = end
 
     def tokens(self) -> Iterator[StoredToken]:
         """Yield the time-stamp tokens that stand over their checkpoints; others are added to `refused`."""
@@ -116,6 +104,12 @@ class StoredLog:
                 self.refused.append(name)
                 continue
             yield StoredToken(size=size, authority=authority, token=token, chain=chain, attested_time=attested.gen_time)
+
+    def lost_checkpoints(self) -> list[int]:
+        """Tell the sizes of the checkpoints that are not here: whatever was published or stamped had one."""
+        stamped = {name.removeprefix(_TIMESTAMPS).partition("/")[0] for name in self._store.list(_TIMESTAMPS)}
+        signed = {end for end, _ in self._publications()} | {int(size) for size in stamped if size.isdecimal()}
+        return sorted(size for size in signed - {each.size for each in self.checkpoints} if size <= self.size)
 
     def left_over(self) -> list[str]:
         """Name what lies beyond the signed log: a crash came before its checkpoint."""
@@ -144,6 +138,26 @@ class StoredLog:
             if size and size not in seen:
                 seen.add(size)
                 yield SignedSize(size=size, note=note, verified=verified)
+
+    def _publications(self) -> Iterator[tuple[int, str]]:
+        """Yield the end and the file of each publication of sealed values, in the order of the log.
+
+        Raises: IntegrityError `custody/disclosures-missing`.
+        """
+        place = 0
+        spans = self._spans()
+        while place < self.size:
+            # A crash may have left a shorter file of the same start; the longer one holds the same lines and more.
+            end = max((end for first, end in spans if first == place and end <= self.size), default=None)
+            if end is None:
+                raise IntegrityError(
+                    "custody/disclosures-missing",
+                    "The store lacks sealed values that belong to signed entries. Nothing was built. Put the file back "
+                    "from a copy of the store.",
+                    evidence={"first": place},
+                )
+            yield end, spans[place, end]
+            place = end
 
     def _spans(self) -> dict[tuple[int, int], str]:
         spans: dict[tuple[int, int], str] = {}

@@ -48,8 +48,9 @@ def staff_by_account(session: Session, account_mac: bytes) -> Staff:
     if row is None:
         raise AccessError(
             "access/no-account",
-            "This operating-system user has no account in this archive. Nothing was read. "
-            "Ask a coordinator to admit you with `testigo staff add`.",
+            "This operating-system user has no account in this archive. Nothing was read. Ask a coordinator to admit "
+            "you with `testigo staff add`. If you have an account, what it is found by was changed in the catalogue: "
+            "`testigo verify --keyless` runs without one; move the catalogue away, keep it, and run `testigo rebuild`.",
         )
     return Staff.from_row(row)
 

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ _WRITER = {"testigo_writer": True}
 _SHARED_MEMORY_OCTETS = 32 << 10  # The size in which SQLite makes it, and lets it grow.
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _PATIENCE_S = 60
+_READ_TEXT = partial(str, encoding="utf-8", errors="surrogateescape")
+"""Octets that are no text are refused by their column; SQLite's own refusal would end an audit like a failing disk."""
 _KEPT_OPEN = 16
 """So many connections are kept; more are opened where more read at once, and closed again."""
 
@@ -220,6 +223,7 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
+        connection.text_factory = _READ_TEXT
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -266,6 +270,7 @@ def _engine_as_it_lies(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
+        connection.text_factory = _READ_TEXT
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA temp_store = MEMORY")
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from archive.catalogue.models import Base, DigestBytes, Sealed
+from archive.catalogue.columns import DigestBytes, LongWords, Sealed, Words
+from archive.catalogue.models import Base
 
 
 def _column(column_class: str, *args: Any, **kwargs: Any) -> Any:
@@ -27,14 +28,14 @@ class DropLinkRow(Base):
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
     incident_id: Mapped[UUID] = _column("internal", ForeignKey("incident.id"), index=True)
-    number: Mapped[str] = _column("internal", String(32), unique=True)
+    number: Mapped[str] = _column("internal", Words(32), unique=True)
     code_mac: Mapped[bytes] = _column("secret", DigestBytes, unique=True)
-    status: Mapped[str] = _column("internal", String(10))
-    uses: Mapped[str] = _column("internal", String(8))
+    status: Mapped[str] = _column("internal", Words(10))
+    uses: Mapped[str] = _column("internal", Words(8))
     most_octets: Mapped[int] = _column("internal")
     most_files: Mapped[int] = _column("internal")
-    questions: Mapped[str] = _column("internal", Text)
-    wording: Mapped[str] = _column("internal", String(32))
+    questions: Mapped[str] = _column("internal", LongWords)
+    wording: Mapped[str] = _column("internal", Words(32))
     created_time: Mapped[datetime] = _column("internal")
     expires_time: Mapped[datetime] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
@@ -48,10 +49,10 @@ class VisitRow(Base):
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
     drop_link_id: Mapped[UUID] = _column("internal", ForeignKey("drop_link.id"), index=True)
     incident_id: Mapped[UUID] = _column("internal", ForeignKey("incident.id"))
-    number: Mapped[str | None] = _column("internal", String(32), unique=True)
-    status: Mapped[str] = _column("internal", String(12))
-    recipient: Mapped[str] = _column("open", Text)
-    sender_recipients: Mapped[str] = _column("open", Text)
+    number: Mapped[str | None] = _column("internal", Words(32), unique=True)
+    status: Mapped[str] = _column("internal", Words(12))
+    recipient: Mapped[str] = _column("open", LongWords)
+    sender_recipients: Mapped[str] = _column("open", LongWords)
     code_digest: Mapped[bytes | None] = _column("secret", DigestBytes, unique=True)
     created_time: Mapped[datetime] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
@@ -64,8 +65,8 @@ class DeliveryRow(Base):
     id: Mapped[UUID] = _column("internal", primary_key=True)
     visit_id: Mapped[UUID] = _column("internal", ForeignKey("visit.id"), index=True)
     upload: Mapped[bytes] = _column("internal", DigestBytes, unique=True)
-    outcome: Mapped[str] = _column("internal", String(10))
-    comparison: Mapped[str] = _column("internal", String(12))
+    outcome: Mapped[str] = _column("internal", Words(10))
+    comparison: Mapped[str] = _column("internal", Words(12))
     declared: Mapped[int] = _column("internal")
     size: Mapped[int | None] = _column("internal")
     item_id: Mapped[UUID | None] = _column("internal", ForeignKey("item.id"), index=True)
@@ -80,10 +81,10 @@ class ConsentRow(Base):
     id: Mapped[UUID] = _column("internal", primary_key=True)
     visit_id: Mapped[UUID] = _column("internal", ForeignKey("visit.id"))
     version: Mapped[int] = _column("internal")
-    level: Mapped[str] = _column("internal", String(20))
-    audiences: Mapped[str] = _column("internal", Text)
-    wording: Mapped[str] = _column("internal", String(32))
-    language: Mapped[str] = _column("internal", String(8))
+    level: Mapped[str] = _column("internal", Words(20))
+    audiences: Mapped[str] = _column("internal", LongWords)
+    wording: Mapped[str] = _column("internal", Words(32))
+    language: Mapped[str] = _column("internal", Words(8))
     given_time: Mapped[datetime] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
     __table_args__ = (UniqueConstraint("visit_id", "version"),)
@@ -95,7 +96,7 @@ class QuestionRow(Base):
     __tablename__ = "question"
     id: Mapped[UUID] = _column("internal", primary_key=True)
     visit_id: Mapped[UUID] = _column("internal", ForeignKey("visit.id"), index=True)
-    status: Mapped[str] = _column("internal", String(10))
+    status: Mapped[str] = _column("internal", Words(10))
     asked_time: Mapped[datetime] = _column("internal")
     answered_time: Mapped[datetime | None] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
@@ -113,7 +114,7 @@ class UploadRow(Base):
     drop_link_id: Mapped[UUID] = _column("internal", ForeignKey("drop_link.id"), index=True)
     declared: Mapped[int] = _column("internal")
     received: Mapped[int] = _column("internal")
-    state: Mapped[str] = _column("internal", String(12))
+    state: Mapped[str] = _column("internal", Words(12))
     created_time: Mapped[datetime] = _column("internal")
     changed_time: Mapped[datetime] = _column("internal")
     __table_args__ = (Index("ix_upload_state_changed_time", "state", "changed_time"),)

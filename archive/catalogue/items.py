@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from archive.catalogue.columns import untyped
 from archive.catalogue.records import Item, StoredObject
 from archive.errors import NotFoundError
 
@@ -79,6 +80,6 @@ def object_digests(session: Session) -> set[bytes]:
 def totals(session: Session) -> tuple[int, int]:
     """Return how many items there are and how many octets their originals hold."""
     count, octets = session.execute(
-        select(func.count(), func.coalesce(func.sum(_item.size), 0)).select_from(Item.table)
+        select(func.count(), func.coalesce(func.sum(untyped(_item.size)), 0)).select_from(Item.table)
     ).one()
     return int(count), int(octets)

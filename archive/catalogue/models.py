@@ -5,72 +5,26 @@ only what must be found while the archive is locked. Every row of a record table
 `records.apply` from the `record` that an entry commits to, and by nothing else.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
-)
-from sqlalchemy.engine import Dialect
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator, Uuid
 
-_AGE_MAGIC = b"age-encryption.org/v1\n"
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment, stored as microseconds since 1970 UTC; a naive one is refused."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment without a time zone cannot be stored")
-        delta = value.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-    def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        seconds, microseconds = divmod(value, 1_000_000)
-        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
-
-
-class DigestBytes(TypeDecorator[bytes]):
-    """A digest or MAC of exactly 32 octets."""
-
-    impl = LargeBinary(32)
-    cache_ok = True
-
-    def process_bind_param(self, value: bytes | None, _dialect: Dialect) -> bytes | None:
-        if value is not None and len(value) != 32:
-            raise ValueError("a digest column holds exactly 32 octets")
-        return value
-
-
-class Sealed(TypeDecorator[bytes]):
-    """A sealed value: an age file. Plaintext is refused."""
-
-    impl = LargeBinary
-    cache_ok = True
-
-    def process_bind_param(self, value: bytes | None, _dialect: Dialect) -> bytes | None:
-        if value is not None and not value.startswith(_AGE_MAGIC):
-            raise ValueError("a sealed column holds an age file, never plaintext")
-        return value
+from archive.catalogue.columns import (
+    Choice,
+    DigestBytes,
+    Identifier,
+    KeyNumber,
+    LongWords,
+    Octets,
+    Sealed,
+    UtcDateTime,
+    Whole,
+    Words,
+)
+from archive.types import EvidenceKind, OwnerKind, Role
 
 
 class Base(DeclarativeBase):
@@ -83,7 +37,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {UUID: Uuid(), datetime: UtcDateTime(), int: BigInteger(), str: String()}
+    type_annotation_map = {UUID: Identifier(), datetime: UtcDateTime(), int: Whole(), str: Words()}
 
 
 def _column(column_class: str, *args: Any, **kwargs: Any) -> Any:
@@ -95,7 +49,8 @@ def _column(column_class: str, *args: Any, **kwargs: Any) -> Any:
 
 class EntryRow(Base):
     __tablename__ = "entry"
-    seq: Mapped[int] = _column("open", Integer, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = _column("open", KeyNumber, primary_key=True, autoincrement=False)
+    # As the database has it: whoever reads a leaf says more of one that was changed.
     leaf: Mapped[bytes] = _column("open", LargeBinary)
     leaf_hash: Mapped[bytes] = _column("open", DigestBytes)
 
@@ -104,10 +59,10 @@ class DisclosureRow(Base):
     """One sealed disclosure: the closed values of entries `first` to `end` (half open) that one owner's key opens."""
 
     __tablename__ = "disclosure"
-    id: Mapped[int] = _column("open", Integer, primary_key=True, autoincrement=False)
+    id: Mapped[int] = _column("open", KeyNumber, primary_key=True, autoincrement=False)
     first: Mapped[int] = _column("open", index=True)
     end: Mapped[int] = _column("open", index=True)
-    owner_kind: Mapped[str] = _column("internal", String(10))
+    owner_kind: Mapped[str] = _column("internal", Choice(OwnerKind, 10))
     owner_id: Mapped[UUID] = _column("internal")
     sealed: Mapped[bytes] = _column("personal", Sealed)
 
@@ -116,7 +71,7 @@ class EntrySubjectRow(Base):
     """Which owners an entry speaks of; for an item, the item's own running number and its entry's leaf hash."""
 
     __tablename__ = "entry_subject"
-    seq: Mapped[int] = _column("internal", Integer, primary_key=True)
+    seq: Mapped[int] = _column("internal", KeyNumber, primary_key=True)
     owner_id: Mapped[UUID] = _column("internal", primary_key=True)
     run_number: Mapped[int | None] = _column("internal")
     __table_args__ = (UniqueConstraint("owner_id", "run_number"),)
@@ -124,17 +79,17 @@ class EntrySubjectRow(Base):
 
 class CheckpointRow(Base):
     __tablename__ = "checkpoint"
-    size: Mapped[int] = _column("open", Integer, primary_key=True, autoincrement=False)
-    note: Mapped[bytes] = _column("open", LargeBinary)
+    size: Mapped[int] = _column("open", KeyNumber, primary_key=True, autoincrement=False)
+    note: Mapped[bytes] = _column("open", Octets)
     signed_time: Mapped[datetime] = _column("open")
 
 
 class TimestampTokenRow(Base):
     __tablename__ = "timestamp_token"
-    size: Mapped[int] = _column("open", Integer, primary_key=True)
-    authority: Mapped[str] = _column("open", String(64), primary_key=True)
-    token: Mapped[bytes] = _column("open", LargeBinary)
-    chain: Mapped[bytes] = _column("open", LargeBinary)
+    size: Mapped[int] = _column("open", KeyNumber, primary_key=True)
+    authority: Mapped[str] = _column("open", Words(64), primary_key=True)
+    token: Mapped[bytes] = _column("open", Octets)
+    chain: Mapped[bytes] = _column("open", Octets)
     attested_time: Mapped[datetime] = _column("open")
 
 
@@ -145,9 +100,9 @@ class OrganisationRow(Base):
     __tablename__ = "organisation"
     id: Mapped[UUID] = _column("open", primary_key=True)
     origin: Mapped[str] = _column("open")
-    staff_recipient: Mapped[str] = _column("open", Text)
-    vault_keyring: Mapped[str] = _column("open", Text)
-    identity_keyring: Mapped[str] = _column("open", Text)
+    staff_recipient: Mapped[str] = _column("open", LongWords)
+    vault_keyring: Mapped[str] = _column("open", LongWords)
+    identity_keyring: Mapped[str] = _column("open", LongWords)
     created_time: Mapped[datetime] = _column("open")
     record_seq: Mapped[int] = _column("internal")
 
@@ -157,8 +112,8 @@ class StaffRow(Base):
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
     pseudonym: Mapped[str] = _column("internal", unique=True)
-    role: Mapped[str] = _column("internal", String(16))
-    state: Mapped[str] = _column("internal", String(10))
+    role: Mapped[str] = _column("internal", Choice(Role, 16))
+    state: Mapped[str] = _column("internal", Words(10))
     account_mac: Mapped[bytes | None] = _column("secret", DigestBytes, index=True)
     record_seq: Mapped[int] = _column("internal")
 
@@ -167,9 +122,9 @@ class IncidentRow(Base):
     __tablename__ = "incident"
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
-    number: Mapped[str] = _column("internal", String(32), unique=True)
-    status: Mapped[str] = _column("internal", String(10))
-    recipient: Mapped[str] = _column("open", Text)
+    number: Mapped[str] = _column("internal", Words(32), unique=True)
+    status: Mapped[str] = _column("internal", Words(10))
+    recipient: Mapped[str] = _column("open", LongWords)
     created_time: Mapped[datetime] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
 
@@ -179,15 +134,15 @@ class ItemRow(Base):
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
     incident_id: Mapped[UUID] = _column("internal", ForeignKey("incident.id"), index=True)
-    number: Mapped[str] = _column("internal", String(32), unique=True)
-    role: Mapped[str] = _column("internal", String(16))
+    number: Mapped[str] = _column("internal", Words(32), unique=True)
+    role: Mapped[str] = _column("internal", Words(16))
     parent_id: Mapped[UUID | None] = _column("internal", ForeignKey("item.id"))
     companion_id: Mapped[UUID | None] = _column("internal", ForeignKey("item.id"))
-    evidence_kind: Mapped[str] = _column("internal", String(16))
+    evidence_kind: Mapped[str] = _column("internal", Choice(EvidenceKind, 16))
     size: Mapped[int] = _column("internal")
-    state: Mapped[str] = _column("internal", String(12))
+    state: Mapped[str] = _column("internal", Words(12))
     content_mac: Mapped[bytes | None] = _column("secret", DigestBytes, index=True)
-    recipient: Mapped[str] = _column("open", Text)
+    recipient: Mapped[str] = _column("open", LongWords)
     received_time: Mapped[datetime] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
 
@@ -198,7 +153,7 @@ class ObjectRow(Base):
     __tablename__ = "object"
     id: Mapped[UUID] = _column("internal", primary_key=True)
     item_id: Mapped[UUID] = _column("internal", ForeignKey("item.id"), index=True)
-    purpose: Mapped[str] = _column("internal", String(16))
+    purpose: Mapped[str] = _column("internal", Words(16))
     blake3: Mapped[bytes] = _column("open", DigestBytes, unique=True)
     sealed_size: Mapped[int] = _column("open")
     record_seq: Mapped[int] = _column("internal")
@@ -209,7 +164,7 @@ class PersonRow(Base):
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
     pseudonym: Mapped[str] = _column("internal", unique=True)
-    recipient: Mapped[str] = _column("open", Text)
+    recipient: Mapped[str] = _column("open", LongWords)
     record_seq: Mapped[int] = _column("internal")
 
 
@@ -217,8 +172,8 @@ class HoldRow(Base):
     __tablename__ = "hold"
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
-    number: Mapped[str] = _column("internal", String(32), unique=True)
-    status: Mapped[str] = _column("internal", String(10))
+    number: Mapped[str] = _column("internal", Words(32), unique=True)
+    status: Mapped[str] = _column("internal", Words(10))
     incident_id: Mapped[UUID | None] = _column("internal", ForeignKey("incident.id"), index=True)
     item_id: Mapped[UUID | None] = _column("internal", ForeignKey("item.id"), index=True)
     placed_time: Mapped[datetime] = _column("internal")
@@ -232,9 +187,9 @@ class ApprovalRow(Base):
     __tablename__ = "approval"
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
-    act: Mapped[str] = _column("internal", String(32))
+    act: Mapped[str] = _column("internal", Words(32))
     subject_id: Mapped[UUID] = _column("internal", index=True)
-    status: Mapped[str] = _column("internal", String(10))
+    status: Mapped[str] = _column("internal", Words(10))
     requested_by: Mapped[UUID] = _column("internal", ForeignKey("staff.id"))
     approved_by: Mapped[UUID | None] = _column("internal", ForeignKey("staff.id"))
     requested_time: Mapped[datetime] = _column("internal")
@@ -247,9 +202,9 @@ class ImportRow(Base):
     __tablename__ = "import"
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
-    number: Mapped[str] = _column("internal", String(32), unique=True)
+    number: Mapped[str] = _column("internal", Words(32), unique=True)
     incident_id: Mapped[UUID] = _column("internal", ForeignKey("incident.id"))
-    status: Mapped[str] = _column("internal", String(10))
+    status: Mapped[str] = _column("internal", Words(10))
     source_mac: Mapped[bytes | None] = _column("secret", DigestBytes, index=True)
     started_time: Mapped[datetime] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
@@ -262,8 +217,8 @@ class ImportFileRow(Base):
     id: Mapped[UUID] = _column("internal", primary_key=True)
     import_id: Mapped[UUID] = _column("internal", ForeignKey("import.id"))
     path_mac: Mapped[bytes] = _column("secret", DigestBytes)
-    outcome: Mapped[str] = _column("internal", String(10))
-    code: Mapped[str | None] = _column("internal", String(64))
+    outcome: Mapped[str] = _column("internal", Words(10))
+    code: Mapped[str | None] = _column("internal", Words(64))
     item_id: Mapped[UUID | None] = _column("internal", ForeignKey("item.id"))
     size: Mapped[int | None] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
@@ -274,9 +229,9 @@ class PacketRow(Base):
     __tablename__ = "packet"
     id: Mapped[UUID] = _column("internal", primary_key=True)
     organisation_id: Mapped[UUID] = _column("internal", ForeignKey("organisation.id"))
-    number: Mapped[str] = _column("internal", String(32), unique=True)
-    type: Mapped[str] = _column("internal", String(24))
-    status: Mapped[str] = _column("internal", String(10))
+    number: Mapped[str] = _column("internal", Words(32), unique=True)
+    type: Mapped[str] = _column("internal", Words(24))
+    status: Mapped[str] = _column("internal", Words(10))
     created_time: Mapped[datetime] = _column("internal")
     record_seq: Mapped[int] = _column("internal")
 
@@ -286,15 +241,15 @@ class PacketRow(Base):
 
 class JobRow(Base):
     __tablename__ = "job"
-    id: Mapped[int] = _column("internal", Integer, primary_key=True)
-    kind: Mapped[str] = _column("internal", String(32))
-    subject: Mapped[str] = _column("internal", String(128))
-    state: Mapped[str] = _column("internal", String(20))
+    id: Mapped[int] = _column("internal", KeyNumber, primary_key=True)
+    kind: Mapped[str] = _column("internal", Words(32))
+    subject: Mapped[str] = _column("internal", Words(128))
+    state: Mapped[str] = _column("internal", Words(20))
     tries: Mapped[int] = _column("internal")
     not_before: Mapped[datetime] = _column("internal")
     lease_until: Mapped[datetime | None] = _column("internal")
-    worker: Mapped[str | None] = _column("internal", String(64))
-    reason: Mapped[str | None] = _column("internal", String(200))
+    worker: Mapped[str | None] = _column("internal", Words(64))
+    reason: Mapped[str | None] = _column("internal", Words(200))
     created_time: Mapped[datetime] = _column("internal")
     ended_time: Mapped[datetime | None] = _column("internal")
     __table_args__ = (UniqueConstraint("kind", "subject"), Index("ix_job_state_not_before", "state", "not_before"))
@@ -304,7 +259,7 @@ class SecretRow(Base):
     """Secrets that must work while locked and are no identities: the intake key."""
 
     __tablename__ = "secret"
-    name: Mapped[str] = _column("open", String(32), primary_key=True)
+    name: Mapped[str] = _column("open", Words(32), primary_key=True)
     value: Mapped[bytes] = _column("secret", DigestBytes)
 
 
@@ -312,8 +267,8 @@ class NumberRow(Base):
     """The last human number given out per kind and year; never reused."""
 
     __tablename__ = "number"
-    kind: Mapped[str] = _column("internal", String(8), primary_key=True)
-    year: Mapped[int] = _column("internal", Integer, primary_key=True)
+    kind: Mapped[str] = _column("internal", Words(8), primary_key=True)
+    year: Mapped[int] = _column("internal", KeyNumber, primary_key=True)
     last: Mapped[int] = _column("internal")
 
 

@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import RowMapping, Table
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.orm import Session
-from sqlalchemy.types import Uuid
 
 from archive.catalogue import drop_models, models
+from archive.catalogue.columns import DigestBytes, Identifier, UtcDateTime
 from archive.errors import IntegrityError
 from archive.types import parse_utc, utc_text
 
@@ -342,11 +342,11 @@ def _from_json(table: Table, name: str, value: Json) -> Any:
             raise ValueError(name)
         return None
     match column.type:
-        case Uuid():
+        case Identifier():
             return UUID(value)
-        case models.UtcDateTime():
+        case UtcDateTime():
             return parse_utc(value)
-        case models.DigestBytes():
+        case DigestBytes():
             return bytes.fromhex(value)
     if not isinstance(value, str | int):
         raise ValueError(name)

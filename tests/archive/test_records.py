@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Uuid
 
-from archive.catalogue import models
+from archive.catalogue import columns, models
 from archive.catalogue.database import Database, guard_names, newest_version
 from archive.catalogue.records import (
     RECORD_TYPES,
@@ -55,9 +55,9 @@ def values_of(record_type: type[Record]) -> st.SearchStrategy[Record]:
         match column.type:
             case Uuid():
                 value: st.SearchStrategy[Any] = st.uuids()
-            case models.UtcDateTime():
+            case columns.UtcDateTime():
                 value = MOMENTS
-            case models.DigestBytes():
+            case columns.DigestBytes():
                 value = st.binary(min_size=32, max_size=32)
             case _ if column.type.python_type is int:
                 value = st.integers(0, 2**53 - 1)
@@ -269,10 +269,10 @@ def test_a_catalogue_of_a_newer_program_is_left_alone(database: Database) -> Non
 @pytest.mark.parametrize(
     ("column_type", "value"),
     [
-        (models.UtcDateTime(), datetime(2026, 11, 22)),  # noqa: DTZ001 - to be refused
-        (models.DigestBytes(), b"short"),
-        (models.DigestBytes(), bytes(33)),
-        (models.Sealed(), b"plaintext"),
+        (columns.UtcDateTime(), datetime(2026, 11, 22)),  # noqa: DTZ001 - to be refused
+        (columns.DigestBytes(), b"short"),
+        (columns.DigestBytes(), bytes(33)),
+        (columns.Sealed(), b"plaintext"),
     ],
 )
 def test_a_column_refuses_what_it_must_not_hold(column_type: Any, value: object) -> None:
@@ -282,6 +282,6 @@ def test_a_column_refuses_what_it_must_not_hold(column_type: Any, value: object)
 
 @given(moment=MOMENTS)
 def test_a_moment_keeps_its_microseconds(moment: datetime) -> None:
-    column = models.UtcDateTime()
+    column = columns.UtcDateTime()
     stored = column.process_bind_param(moment, None)  # type: ignore[arg-type] # no dialect is asked
     assert column.process_result_value(stored, None) == moment  # type: ignore[arg-type] # as above

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from archive.age.recipients import KeyKind, generate_identity
 from archive.catalogue.models import APPEND_ONLY
 from archive.catalogue.records import Item
+from archive.jobs import JobKind
 from archive.types import Role
 from cli import main
 from custody.accounts import admit, as_actor
@@ -419,3 +420,92 @@ def test_a_recipient_that_was_exchanged_in_a_row_does_not_match_and_nothing_open
     codes = {line["code"] for line in findings(result) if line["finding"] == "DOES NOT MATCH"}
     assert "keys/recipient-differs" in codes
     assert (shown.exit_code, "keys/recipient-differs" in shown.stderr) == (4, True), shown.output
+
+
+# ── words where numbers, moments and ids stood ───────────────────────────────────────────────────────────────────────
+
+SPOILT = {
+    "UPDATE item SET received_time = 'soon' WHERE number = 'E-2026-00002'": "E-2026-00002",
+    "UPDATE item SET received_time = 9223372036854775807 WHERE number = 'E-2026-00002'": "E-2026-00002",
+    "UPDATE item SET size = 'soon' WHERE number = 'E-2026-00002'": "E-2026-00002",
+    "UPDATE item SET incident_id = 'soon' WHERE number = 'E-2026-00002'": "E-2026-00002",
+    "UPDATE item SET content_mac = 'soon' WHERE number = 'E-2026-00002'": "E-2026-00002",
+    "UPDATE item SET evidence_kind = 'soon' WHERE number = 'E-2026-00002'": "E-2026-00002",
+    "UPDATE incident SET created_time = 'soon'": "I-2026-0001",
+    "UPDATE staff SET role = 'soon' WHERE pseudonym = (SELECT min(pseudonym) FROM staff)": "staff-",
+    "UPDATE checkpoint SET signed_time = 'soon' WHERE size = (SELECT max(size) FROM checkpoint)": "checkpoint ",
+    "UPDATE checkpoint SET note = 'soon' WHERE size = (SELECT min(size) FROM checkpoint)": "checkpoint ",
+    "UPDATE disclosure SET owner_kind = 'soon' WHERE id = 5": "disclosure 5",
+    "UPDATE number SET last = 'soon' WHERE kind = 'E'": "number E 2026",
+    "UPDATE secret SET value = 'soon'": "secret intake-key",
+    "UPDATE job SET tries = 'soon'": "job 1",
+}
+ONLY_LOOKING = (
+    ("ls",),
+    ("show", "E-2026-00002"),
+    ("log",),
+    ("incident", "ls"),
+    ("hold", "ls"),
+    ("staff", "ls"),
+    ("jobs",),
+    ("exposure",),
+    ("doctor",),
+    ("packet", "build", "-i", "I-2026-0001", "--to", "A", "--basis", "b", "--dry-run", "/no/such/packet"),
+)
+
+
+@pytest.mark.parametrize("statement", SPOILT)
+def test_a_value_that_no_column_can_hold_is_named_by_its_row_and_ends_no_command_unforeseen(
+    office: Office, statement: str
+) -> None:
+    with office.rooms.database.writing() as session:
+        office.rooms.jobs.enqueue(session, JobKind.PREVIEW, ["1"])
+    office.unlock()
+    office.spoil(statement)
+    keyless = run("verify", "--keyless", "--json")
+    assert keyless.exit_code == 4, keyless.output
+    named = [line["subject"] for line in findings(keyless) if line["code"] == "archive/foreign-value"]
+    assert len(named) == 1 and named[0].startswith(SPOILT[statement])
+    counts = json.loads(keyless.stdout.splitlines()[-1])["matches"]
+    assert counts["objects: objects have the digest that is their name"] == 4, "nothing else went unchecked"
+    for words in ONLY_LOOKING:
+        result = run(*words)
+        assert "cli/unforeseen" not in result.stderr, (words, result.stderr)
+
+
+def test_octets_that_are_no_text_are_named_and_do_not_pass_for_a_failing_disk(office: Office) -> None:
+    office.spoil("UPDATE incident SET status = CAST(x'ff' AS TEXT)")
+    with office.unlocked():
+        assert run("incident", "ls").exit_code == 4
+        result = run("verify", "--json")
+    assert result.exit_code == 4, result.output
+    named = {(line["code"], line["subject"]) for line in findings(result) if line["finding"] == "DOES NOT MATCH"}
+    assert named == {("custody/row-differs", "I-2026-0001")}
+
+
+def test_rows_with_such_values_come_back_by_a_rebuild(office: Office) -> None:
+    office.spoil(*[each for each in SPOILT if " job " not in each])
+    office.close()
+    (office.home / "catalogue.sqlite").rename(office.home / "spoilt")
+    assert run("rebuild", "--yes").exit_code == 0
+    office.rooms = office.open_rooms()
+    with office.unlocked():
+        assert run("verify", "--full").exit_code == 0
+
+
+@pytest.mark.parametrize("how", ["UPDATE secret SET value = randomblob(32)", "DELETE FROM secret"])
+def test_a_changed_intake_key_leaves_the_check_without_keys_and_says_what_to_do(office: Office, how: str) -> None:
+    office.spoil(how)
+    refused = run("ls")
+    assert refused.exit_code in (2, 6)
+    assert "testigo rebuild" in refused.stderr
+    checked = run("verify", "--keyless", "--json")
+    assert checked.exit_code == 3, checked.output
+    assert [line["code"] for line in findings(checked) if not line["expected"]] == ["custody/account-not-found"]
+    counts = json.loads(checked.stdout.splitlines()[-1])["matches"]
+    assert counts["objects: objects have the digest that is their name"] == 4
+
+
+def test_whoever_has_another_role_is_refused_the_check_without_keys_as_well(office: Office) -> None:
+    office.spoil("UPDATE staff SET role = 'observer'")
+    assert run("verify", "--keyless").exit_code == 6

@@ -307,6 +307,13 @@ def test_a_folder_whose_disk_is_not_mounted_ends_with_9_and_is_not_begun_anew(
     assert run("incident", "new", "--title", "t").exit_code == 0
 
 
+@pytest.mark.parametrize("words", [("ls",), ("verify",), ("init", "--print-recovery"), ("rebuild",), ("doctor",)])
+def test_a_file_where_the_home_should_be_is_called_a_file(tmp_path: Path, run: Run, words: tuple[str, ...]) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    result = run(*words, "--home", tmp_path / "file")
+    assert (result.exit_code, "names is a file" in result.stderr) == (2, True), result.output
+
+
 @pytest.mark.parametrize("signing_keys", [None, b"", b"junk", b"\xff\xfe"])
 def test_without_its_signing_keys_nothing_is_entered(home: Path, run: Run, signing_keys: bytes | None) -> None:
     path = home / "secrets" / "log-signing-keys"

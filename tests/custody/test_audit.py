@@ -5,14 +5,17 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 
 from archive.access import Action
 from archive.age.recipients import KeyIdentity, KeyKind, generate_identity
 from archive.age.stream import seal_bytes
+from archive.catalogue.models import EntryRow
 from archive.catalogue.records import Incident, Item
 from archive.errors import LockedError, UnavailableError
 from archive.types import Finding, Role
@@ -368,6 +371,26 @@ def test_a_locked_archive_gives_no_keys(archive: SmallArchive) -> None:
     keyed = AuditKeys(database=rooms.database, vault=rooms.vault, ledger=rooms.ledger, actor=archive.actor)
     with pytest.raises(LockedError):
         keyed.unwrap(None)
+
+
+def test_an_archive_that_is_locked_between_an_audits_entry_and_its_keys_has_the_refusal_in_its_log(
+    archive: SmallArchive,
+) -> None:
+    rooms = archive.rooms
+
+    def locking() -> datetime:
+        archive.lock()
+        return archive.clock()
+
+    archive.unlock()
+    rooms.clock = locking
+    ledger = rooms.ledger_over(rooms.database)
+    keyed = AuditKeys(database=rooms.database, vault=rooms.vault, ledger=ledger, actor=archive.actor)
+    with pytest.raises(LockedError):
+        keyed.unwrap(None)
+    with rooms.database.reading() as session:
+        leaf = session.execute(select(EntryRow.leaf).order_by(EntryRow.seq.desc()).limit(1)).scalar_one()
+    assert Entry.parse(leaf).event is EventKind.REFUSAL, "that nothing was opened is an entry behind that of the access"
 
 
 def test_a_sweep_takes_what_a_crash_left_and_enters_it_first(archive: SmallArchive) -> None:

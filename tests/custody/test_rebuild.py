@@ -265,3 +265,70 @@ def test_without_the_key_that_every_entry_is_sealed_to_nothing_is_built(
         rebuild(archive.rooms)
     assert not archive.rooms.catalogue_path.exists()
     assert refused.value.code == "custody/staff-key-lost"
+
+
+@pytest.mark.parametrize("left", ["nothing", "what is no note", "the one before", "the pointer alone"])
+def test_the_newest_checkpoint_is_put_back_where_the_store_names_it_and_the_log_is_signed_again(
+    archive: SmallArchive, tmp_path: Path, left: str
+) -> None:
+    items = archive.receive(archive.incident(), [("a.txt", b"a")])
+    lose(archive, tmp_path / "lost")
+    newest = archive.home / "store" / "log" / "checkpoint"
+    numbered = sorted((newest.parent / "checkpoints").iterdir())
+    changed = newest
+    if left == "nothing":
+        newest.unlink()
+    elif left == "what is no note":
+        newest.write_bytes(b"what is no note")
+    elif left == "the one before":
+        newest.write_bytes(numbered[-2].read_bytes())
+    else:
+        changed = numbered[-1]
+        changed.unlink()
+    built = rebuild(archive.rooms)
+    assert ("custody/checkpoint-missing", str(changed.relative_to(archive.home / "store"))) in {
+        (each.code, each.subject) for each in built.problems
+    }
+    assert newest.read_bytes() == numbered[-1].read_bytes()
+    archive.touch(items)
+    archive.publish()
+    assert all(each.is_expected for each in archive.rooms.audit.log())
+
+
+def test_a_checkpoint_that_the_store_lacks_is_named_by_what_was_published_under_it(
+    start_authority: StartAuthority, tmp_path: Path
+) -> None:
+    with SmallArchive(tmp_path / "home", settings=authority_settings(start_authority("one"))) as archive:
+        archive.rooms.workers.stamping.work(lambda *_: None)
+        archive.receive(archive.incident(), [("a.txt", b"a")])
+        lose(archive, tmp_path / "lost")
+        first = min((archive.home / "store" / "log" / "checkpoints").iterdir())
+        note = first.read_bytes()
+        first.unlink()
+        assert [(each.code, each.subject) for each in rebuild(archive.rooms).problems] == [
+            ("custody/checkpoint-missing", f"checkpoint {int(first.name)}")
+        ]
+        assert dump(archive.rooms.catalogue_path)["timestamp_token"] == []
+        first.write_bytes(note)
+        lose(archive, tmp_path / "lost again")
+        assert rebuild(archive.rooms).problems == ()
+        assert len(dump(archive.rooms.catalogue_path)["timestamp_token"]) == 1
+
+
+def test_a_row_that_only_a_lost_key_would_give_back_is_not_promised_by_a_rebuild(
+    archive: SmallArchive, tmp_path: Path
+) -> None:
+    (item,) = archive.receive(archive.incident(), [("a.txt", b"a")])
+    lose(archive, tmp_path / "lost")
+    key = archive.home / "keys" / f"{item.id}.age"
+    sealed = key.read_bytes()
+    key.unlink()
+    rebuild(archive.rooms)
+    (without,) = [each for each in archive.rooms.audit.log() if each.code == "custody/record-missing"]
+    assert "Put the key file back" in without.words
+    key.write_bytes(sealed)
+    (with_key,) = [each for each in archive.rooms.audit.log() if each.code == "custody/record-missing"]
+    assert "`testigo rebuild` gives the rows back" in with_key.words
+    lose(archive, tmp_path / "lost again")
+    rebuild(archive.rooms)
+    assert all(each.is_expected for each in archive.rooms.audit.log())

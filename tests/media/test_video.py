@@ -15,7 +15,7 @@ from tests.media.conftest import VECTORS
 IN_ONE_MEMORY_FILE, BY_RANGES = 32, 0
 
 
-@pytest.fixture(params=[IN_ONE_MEMORY_FILE, pytest.param(BY_RANGES, marks=pytest.mark.sandbox)])
+@pytest.fixture(params=[IN_ONE_MEMORY_FILE, BY_RANGES])
 def small_file_mib(request: pytest.FixtureRequest) -> int:
     """Both ways of giving a file to ffprobe; the second needs the full sandbox."""
     if request.param == BY_RANGES:
