@@ -104,10 +104,6 @@ class Rooms:
     def settings(self) -> "Settings":
         from archive.settings import load_settings
 
-        if self.asked.home.exists() and not self.asked.home.is_dir():
-            raise errors.ConfigError(
-                "config/home-no-folder", "What --home or TESTIGO_HOME names is a file. Nothing was done. Name a folder."
-            )
         if self.asked.config is not None and not self.asked.config.is_file():
             raise errors.ConfigError("config/unreadable", "There is no settings file at the path given by --config.")
         return load_settings(self._settings_file)

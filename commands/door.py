@@ -55,6 +55,7 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
         _end_in_order()
         rooms = Rooms(asked)
         try:
+            _refuse_file_as_home(asked.home)
             status = command(rooms, **options)
         except errors.TestigoError as error:
             _report(error, rooms)
@@ -78,6 +79,13 @@ def common(command: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(status or 0)
 
     return wrapped
+
+
+def _refuse_file_as_home(home: Path) -> None:
+    if home.exists() and not home.is_dir():
+        raise errors.ConfigError(
+            "config/home-no-folder", "What --home or TESTIGO_HOME names is a file. Nothing was done. Name a folder."
+        )
 
 
 def _end_in_order() -> None:
