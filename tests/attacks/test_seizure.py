@@ -160,11 +160,10 @@ def _told_to(pid: int) -> Iterator[bytes]:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = [int(word) for word in task.read_text().split()]
-        except OSError:
-            continue
-        for child in children:
-            yield child
-            yield from _descendants(child)
+    children: list[int] = []
+    with suppress(OSError):  # It, or a thread of it, has ended.
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            children += map(int, task.read_text().split())
+    for child in children:
+        yield child
+        yield from _descendants(child)

@@ -12,7 +12,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from archive.age.recipients import KeyKind, generate_identity
 from archive.age.recovery import combine, read_identity
@@ -226,4 +226,4 @@ def test_a_person_sets_an_archive_up_in_a_browser_in_spanish(tmp_path: Path, scr
         assert page.get_by_role("heading", level=1).inner_text() == "La puerta está abierta"
         look(page, shots / "setup-next.png", scripts=scripts)
         page.get_by_role("link", name="como la ve un observador").click()
-        assert page.get_by_label(re.compile("código")).is_visible()
+        expect(page.get_by_label(re.compile("código"))).to_be_visible()
