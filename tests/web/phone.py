@@ -104,7 +104,7 @@ def all_copied(page: Page) -> bool:
     return all(record.get("copied") for record in records(page))
 
 
-def until(condition: Callable[[], bool], seconds: float = 30, step: float = 0.05) -> float:
+def until(condition: Callable[[], bool], seconds: float = 60, step: float = 0.05) -> float:
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < seconds, "it did not come to be"

@@ -1,5 +1,6 @@
 // The queue: one record a file in IndexedDB, its copy in the private file system. It outlives the page and the browser.
 // A record never holds an answer, a name of a person or a place; only what sending needs.
+import { answerOf, forget, inQueue } from "./private.js";
 import { createStore, del, get, set, setMany, update, values } from "idb-keyval";
 
 const store = createStore("testigo-queue", "files");
@@ -49,7 +50,7 @@ export async function change(id, fields) {
 export async function remove(id) {
   held.delete(id);
   await del(id, store);
-  await removeCopy(id);
+  await forget(id);
   tell();
 }
 
@@ -86,28 +87,17 @@ export async function livePages() {
   return new Set([page, ...held.map((lock) => lock.name.replace("testigo-page-", ""))]);
 }
 
-async function folder() {
-  const root = await navigator.storage.getDirectory();
-  return root.getDirectoryHandle("queue", { create: true });
-}
-
 export async function copyOf(id) {
-  return (await (await folder()).getFileHandle(id)).getFile();
-}
-
-export async function removeCopy(id) {
-  try {
-    await (await folder()).removeEntry(id);
-  } catch {
-    // There is none where the browser has no private file system, or the copy was never begun.
-  }
+  return answerOf(await inQueue((queue) => queue.getFileHandle(id)), (handle) => handle.getFile());
 }
 
 // A copy whose record is gone was left by a browser that ended between the two.
 export async function sweep() {
   try {
     const known = new Set((await all()).map((record) => record.id));
-    for await (const name of (await folder()).keys()) if (!known.has(name)) await removeCopy(name);
+    await inQueue(async (queue) => {
+      for await (const name of queue.keys()) if (!known.has(name)) await forget(name);
+    });
   } catch {
     // Nothing to sweep where there is no private file system.
   }

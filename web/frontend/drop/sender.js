@@ -1,7 +1,8 @@
 // Sends the queue, one file at a time, until the archive says of each that it is the same on its side. It retries for ever.
 // One tab of a browser sends; the server itself retires an older request when a newer one comes for the same upload.
 import { newUpload } from "./tus.js";
-import { BEGUN_ANEW, SENT, change, isWaiting, removeCopy } from "./queue.js";
+import { BEGUN_ANEW, SENT, change, isWaiting } from "./queue.js";
+import { forget } from "./private.js";
 import { withLock } from "./alone.js";
 import { canRead, isSealed, knowsDigest, metadataOf, sourceOf, wordsOf } from "./source.js";
 import { knowsWifi, onWifi, pauseAfter } from "./line.js";
@@ -273,7 +274,7 @@ export class Sender {
       if (state === "incomplete") throw Object.assign(new Error("lost"), { originalResponse: { getStatus: () => 410 } });
       if (SENT.has(state)) {
         await change(record.id, { state, accepted: record.length || record.size });
-        await removeCopy(record.id);
+        await forget(record.id);
         this.files.delete(record.id);
         await this.changed(true);
         return;

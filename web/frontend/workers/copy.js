@@ -1,23 +1,20 @@
 // What both copying workers share: the copy in the private file system, its text as octets, and how a full disk looks.
+import { answerOf, inQueue } from "../drop/private.js";
+
 export const STEP = 4 * 2 ** 20;
+const OPEN_MS = 15_000;
 
-export async function folder() {
-  return (await navigator.storage.getDirectory()).getDirectoryHandle("queue", { create: true });
-}
-
+// A browser that gives no answer keeps no file from going: it goes without a copy then.
 export async function openCopy(id) {
-  const handle = await (await folder()).getFileHandle(id, { create: true });
-  const access = await handle.createSyncAccessHandle();
+  const late = new Promise((_, reject) => setTimeout(reject, OPEN_MS, new Error("no answer")));
+  const access = await Promise.race([accessTo(id), late]);
   access.truncate(0);
   return access;
 }
 
-export async function forget(id) {
-  try {
-    await (await folder()).removeEntry(id);
-  } catch {
-    // There was no copy.
-  }
+async function accessTo(id) {
+  const handle = await inQueue((queue) => queue.getFileHandle(id, { create: true }));
+  return answerOf(handle, () => handle.createSyncAccessHandle());
 }
 
 export function write(access, piece, at) {

@@ -4,7 +4,8 @@
 import { Encrypter } from "age-encryption";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { STEP, forget, openCopy, problemOf, write } from "./copy.js";
+import { forget } from "../drop/private.js";
+import { STEP, openCopy, problemOf, write } from "./copy.js";
 
 const WRITTEN_AT_ONCE = 2 ** 20;
 const dropped = new Set();

@@ -2,7 +2,8 @@
 // Where there is no private file system it digests only.
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { STEP, forget, openCopy, problemOf, write } from "./copy.js";
+import { forget } from "../drop/private.js";
+import { STEP, openCopy, problemOf, write } from "./copy.js";
 
 const dropped = new Set();
 let line = Promise.resolve();
