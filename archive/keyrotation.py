@@ -84,14 +84,14 @@ class Rotation:
         Raises: ConflictError `keys/rotation-unfinished`, `keys/keyring-changed`.
         """
         begun = cls.read(folder)
-        if begun is not None and (old is not None or begun.generation.is_of(new)):
-            if not begun.generation.is_of(new):
-                raise ConflictError(
-                    "keys/rotation-unfinished",
-                    "A change to another keyring was begun and not finished. Finish that one first.",
-                )
+        if begun is not None and begun.generation.is_of(new):
             begun._drop_torn_line()
             return begun
+        if begun is not None and old is not None:
+            raise ConflictError(
+                "keys/rotation-unfinished",
+                "A change to another keyring was begun and not finished. Finish that one first.",
+            )
         current = begun.generation if begun else Generation.read(folder) or Generation(number=1, keyring=old or new)
         if current.is_of(new):
             current.write(folder)

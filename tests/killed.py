@@ -1,7 +1,11 @@
-"""A process that dies in place of one of its changes to the disk."""
+"""A process that dies in place of one of its changes to the disk, or at a step."""
 
 import os
 from collections.abc import Callable
+
+
+class PowerGone(Exception):
+    """The test's own crash."""
 
 
 def killed_at(call: int, act: Callable[[], object]) -> bool:

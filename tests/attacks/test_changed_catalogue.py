@@ -65,6 +65,13 @@ class Office(SmallArchive):
             for statement in statements:
                 sql.execute(statement, values)
 
+    def rebuild(self) -> None:
+        """Put the spoilt catalogue aside and make it anew."""
+        self.close()
+        (self.home / "catalogue.sqlite").rename(self.home / "spoilt")
+        assert run("rebuild", "--yes").exit_code == 0
+        self.rooms = self.open_rooms()
+
     def holdings(self, item: Item) -> list[Path]:
         """Give the files that hold an item: its objects as they are recorded now, and its key."""
         query = "SELECT hex(blake3) FROM object WHERE item_id = ?"
@@ -122,10 +129,7 @@ def test_what_the_log_speaks_of_is_never_swept_whatever_rows_were_removed(
         assert "nothing is removed" in swept.stdout
         assert "key is not here" not in swept.stdout
     assert all(path.is_file() for path in holdings)
-    office.close()
-    (office.home / "catalogue.sqlite").rename(office.home / "spoilt")
-    assert run("rebuild", "--yes").exit_code == 0
-    office.rooms = office.open_rooms()
+    office.rebuild()
     with office.unlocked():
         assert run("verify", "--full").exit_code == 0
 
@@ -485,10 +489,7 @@ def test_octets_that_are_no_text_are_named_and_do_not_pass_for_a_failing_disk(of
 
 def test_rows_with_such_values_come_back_by_a_rebuild(office: Office) -> None:
     office.spoil(*[each for each in SPOILT if " job " not in each])
-    office.close()
-    (office.home / "catalogue.sqlite").rename(office.home / "spoilt")
-    assert run("rebuild", "--yes").exit_code == 0
-    office.rooms = office.open_rooms()
+    office.rebuild()
     with office.unlocked():
         assert run("verify", "--full").exit_code == 0
 

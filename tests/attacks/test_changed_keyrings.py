@@ -32,7 +32,7 @@ from custody.signed_note import KeyType, SigningKey
 from ingest.choices import Choice, record_more
 from ingest.droplinks import Terms
 from ingest.reconciliation import ImportRequest
-from tests.archives import PASSPHRASE, SmallArchive
+from tests.archives import PASSPHRASE, SmallArchive, bring_back
 from tests.attacks.insider import Insider, audit
 from tests.way_in import WayIn
 
@@ -184,29 +184,27 @@ def test_a_rotation_takes_over_no_recipient_from_a_changed_row(archive: WayIn) -
     assert refused.value.code == "keys/row-differs"
 
 
+def _rotated(archive: WayIn, *, is_restored: bool = False) -> None:
+    rooms = archive.rooms
+    rotate(rooms.ledger, rooms.key_files, archive.actor, passphrase=PASSPHRASE, is_restored=is_restored)
+
+
 @pytest.mark.parametrize("older", ["keys", "catalogue"])
 def test_after_a_restore_of_parts_of_different_days_a_rotation_goes_on_when_it_is_told_so(
     archive: WayIn, older: str, tmp_path: Path
 ) -> None:
-    def rotated(*, is_restored: bool = False) -> None:
-        rotate(archive.rooms.ledger, archive.rooms.key_files, archive.actor, passphrase=PASSPHRASE,
-               is_restored=is_restored)  # fmt: skip
-
     archive.rooms.close()
     shutil.copytree(archive.home, tmp_path / "then")
     archive.reopen()
-    rotated()
+    _rotated(archive)
     archive.rooms.close()
-    for name in ("keys",) if older == "keys" else ("catalogue.sqlite", "store"):
-        there, then = archive.home / name, tmp_path / "then" / name
-        shutil.rmtree(there) if there.is_dir() else there.unlink()
-        then.rename(there)
+    bring_back(archive.home, tmp_path / "then", *(("keys",) if older == "keys" else ("catalogue.sqlite", "store")))
     archive.reopen()
     assert named(archive.home) == {"keys": "custody/keyring-differs"}
     with pytest.raises(IntegrityError, match="--restored") as refused:
-        rotated()
+        _rotated(archive)
     assert refused.value.code == "keys/row-differs"
-    rotated(is_restored=True)
+    _rotated(archive, is_restored=True)
     archive.publish()
     assert named(archive.home) == {}
     assert named(archive.home, Insider(archive.home).owner_keys()) == {}
@@ -217,10 +215,6 @@ def test_after_a_restore_of_parts_of_different_days_a_rotation_goes_on_when_it_i
 def test_a_rotation_that_was_broken_off_goes_on_beside_a_catalogue_of_before_it(
     archive: WayIn, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rotated(*, is_restored: bool = False) -> None:
-        rotate(archive.rooms.ledger, archive.rooms.key_files, archive.actor, passphrase=PASSPHRASE,
-               is_restored=is_restored)  # fmt: skip
-
     archive.rooms.close()
     shutil.copytree(archive.home, tmp_path / "then")
     archive.reopen()
@@ -233,16 +227,13 @@ def test_a_rotation_that_was_broken_off_goes_on_beside_a_catalogue_of_before_it(
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power is gone"):
         patch.setattr(KeyFiles, step, broken)
-        rotated()
+        _rotated(archive)
     archive.rooms.close()
-    for name in ("catalogue.sqlite", "store"):
-        there = archive.home / name
-        shutil.rmtree(there) if there.is_dir() else there.unlink()
-        (tmp_path / "then" / name).rename(there)
+    bring_back(archive.home, tmp_path / "then", "catalogue.sqlite", "store")
     archive.reopen()
     with pytest.raises(IntegrityError, match="--restored"):
-        rotated()
-    rotated(is_restored=True)
+        _rotated(archive)
+    _rotated(archive, is_restored=True)
     archive.publish()
     assert named(archive.home) == {}
     assert named(archive.home, Insider(archive.home).owner_keys()) == {}

@@ -16,10 +16,7 @@ from archive.types import Role, StaffId
 from custody.accounts import admit
 from custody.rotation import rotate
 from tests.archives import PASSPHRASE, SmallArchive
-
-
-class PowerGone(Exception):
-    """The test's own crash."""
+from tests.killed import PowerGone
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from custody import rotation
 from custody.accounts import admit, as_actor
 from custody.keyrings import KeyringStatement
 from custody.rotation import rotate, rotate_with_recovery
-from tests.archives import PASSPHRASE, SmallArchive
+from tests.archives import PASSPHRASE, SmallArchive, bring_back
 from tests.attacks.insider import Insider, audit
-from tests.killed import killed_at
+from tests.killed import PowerGone, killed_at
 
 NEW = "a new passphrase after the old one"
 THEIRS = "another passphrase of words"
@@ -38,10 +38,6 @@ STEPS = (
 )
 each_step = pytest.mark.parametrize(("where", "step"), STEPS, ids=[step for _, step in STEPS])
 each_side = pytest.mark.parametrize("when", ["before", "after"])
-
-
-class PowerGone(Exception):
-    """The test's own crash."""
 
 
 @pytest.fixture
@@ -354,10 +350,7 @@ def test_beside_a_catalogue_of_another_day_it_goes_on_when_it_is_told_so(small: 
     small.reopen()
     rotate(small.rooms.ledger, small.rooms.key_files, small.actor, passphrase=PASSPHRASE)
     small.rooms.close()
-    for name in ("catalogue.sqlite", "store"):
-        there = small.home / name
-        shutil.rmtree(there) if there.is_dir() else there.unlink()
-        (tmp_path / "then" / name).rename(there)
+    bring_back(small.home, tmp_path / "then", "catalogue.sqlite", "store")
     small.reopen()
     before = _state(small)
     with pytest.raises(IntegrityError, match="--restored"):
