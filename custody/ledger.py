@@ -15,8 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access import Action, LoggedAccess
-from archive.age.recipients import parse_recipient
-from archive.age.stream import seal_bytes
+from archive.age.ahead import SealersAhead
+from archive.age.stream import ValueSealer
 from archive.catalogue import records
 from archive.catalogue.accounts import not_initialised
 from archive.catalogue.database import Database
@@ -60,13 +60,14 @@ class Ledger:
         self._database = database
         self._clock = clock
         self._instrument: Json = {"name": instrument[0], "version": instrument[1]}
+        self._sealers = SealersAhead()
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
         """Give a transaction whose entries and records are committed together, or not at all."""
         with self._database.writing() as session:
             edge = log_edge(session)
-            transaction = Transaction(session, self._now(edge), edge, self._instrument, self.keyrings)
+            transaction = Transaction(session, self._now(edge), edge, self._instrument, self.keyrings, self._sealers)
             yield transaction
             transaction.close()
 
@@ -134,13 +135,20 @@ class Transaction:
     """Entries and records that will be committed together. Made by `Ledger.transaction` only."""
 
     def __init__(
-        self, session: Session, now: datetime, edge: LogEdge, instrument: Json, keyrings: KeyringStatement
+        self,
+        session: Session,
+        now: datetime,
+        edge: LogEdge,
+        instrument: Json,
+        keyrings: KeyringStatement,
+        sealers: SealersAhead,
     ) -> None:
         self.session = session
         self.keyrings = keyrings
         self.now = now
         self._edge = edge
         self._instrument = instrument
+        self._sealers = sealers
         self._next = edge.size
         self._runs: dict[UUID, tuple[int, bytes]] = {}
         self._entries: list[dict[str, object]] = []
@@ -204,7 +212,7 @@ class Transaction:
                 "end": max(map(int, entries)) + 1,
                 "owner_kind": str(owner.kind),
                 "owner_id": owner.id,
-                "sealed": seal_disclosures(entries, recipients),
+                "sealed": seal_disclosures(entries, self._sealers.take(recipients)),
             }
             for number, ((owner, recipients), entries) in enumerate(
                 self._closed.items(), self._edge.last_disclosure + 1
@@ -212,6 +220,9 @@ class Transaction:
         ]
         append_rows(self.session, entries=self._entries, subjects=self._subjects, disclosures=sealed)
         records.apply(self.session, self._records)
+        if self._staff is not None:
+            # Every entry closes something for the staff compartment; the disk's sync comes now.
+            self._sealers.prepare(self._staff[1])
 
     def _general(self, draft: Draft) -> Values:
         by: Values = ()
@@ -263,10 +274,9 @@ class Transaction:
         return self._staff
 
 
-def seal_disclosures(entries: dict[str, list[str]], recipients: Sequence[str]) -> bytes:
+def seal_disclosures(entries: dict[str, list[str]], sealer: ValueSealer) -> bytes:
     """Seal the closed values of some entries for one owner (formats.md 3.7)."""
-    plain = canonical_bytes({"entries": entries, "v": 1})
-    return seal_bytes(plain, [parse_recipient(text) for text in recipients])
+    return sealer.seal(canonical_bytes({"entries": entries, "v": 1}))
 
 
 def _staff_of(organisation_id: UUID, recipient: str) -> tuple[Owner, tuple[str, ...]]:

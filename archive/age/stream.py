@@ -36,6 +36,7 @@ __all__ = [
     "StreamReader",
     "StreamState",
     "StreamWriter",
+    "ValueSealer",
     "open_bytes",
     "open_payload",
     "open_stream",
@@ -260,13 +261,23 @@ def _read_payload_key(reader: BinaryIO, file_key: bytes) -> bytes:
     return derive_payload_key(file_key, nonce)
 
 
+class ValueSealer:
+    """Seals one small value whole; what takes the time, the wrapping for its recipients, is done before it is there."""
+
+    def __init__(self, recipients: Sequence[Recipient]) -> None:
+        self._parts: list[bytes] = []
+        self._writer = StreamWriter(lambda sealed: self._parts.append(bytes(sealed)), recipients)
+
+    def seal(self, data: Octets) -> bytes:
+        """Give the age file. Raises: ValueError the second time; a file key seals one value."""
+        self._writer.write(data)
+        self._writer.finish()
+        return b"".join(self._parts)
+
+
 def seal_bytes(data: Octets, recipients: Sequence[Recipient]) -> bytes:
     """Seal a small value whole."""
-    parts: list[bytes] = []
-    writer = StreamWriter(lambda sealed: parts.append(bytes(sealed)), recipients)
-    writer.write(data)
-    writer.finish()
-    return b"".join(parts)
+    return ValueSealer(recipients).seal(data)
 
 
 def open_bytes(sealed: Octets, identities: Iterable[Identity]) -> bytes:

@@ -19,8 +19,8 @@ from uuid import UUID
 from sqlalchemy import delete, insert, select, text
 
 from archive.age.keyring import open_identity
-from archive.age.recipients import KeyIdentity
-from archive.age.stream import open_bytes
+from archive.age.recipients import KeyIdentity, parse_recipient
+from archive.age.stream import ValueSealer, open_bytes
 from archive.catalogue import records
 from archive.catalogue.models import CheckpointRow, DisclosureRow, EntryRow, NumberRow
 from archive.catalogue.numbers import restore_numbers
@@ -154,7 +154,7 @@ class Insider:
         shutil.rmtree(store / "log")
         hashes = [leaf_hash(leaf) for leaf in leaves]
         sealed = [
-            (part.owner, seq, seal_disclosures({str(seq): part.texts}, [part.recipient]))
+            (part.owner, seq, seal_disclosures({str(seq): part.texts}, ValueSealer([parse_recipient(part.recipient)])))
             for seq, said in enumerate(history)
             for part in said.parts
         ]

@@ -18,7 +18,7 @@ from uuid import UUID
 import pytest
 
 from archive.age.recipients import KeyIdentity
-from archive.age.stream import open_bytes
+from archive.age.stream import ValueSealer, open_bytes
 from archive.catalogue.records import Item
 from archive.types import Finding, Outcome, OwnerKind, parse_utc, utc_text
 from custody.commitments import Disclosure
@@ -205,7 +205,7 @@ class Clumsy:
             texts = parse_disclosures(open_bytes(sealed, [key]))
             texts[seq] = [_earlier(text) for text in texts[seq]]
             plain = {str(number): each for number, each in texts.items()}
-            new = seal_disclosures(plain, [str(key.recipient)])
+            new = seal_disclosures(plain, ValueSealer([key.recipient]))
             sql.execute("UPDATE disclosure SET sealed = ? WHERE id = ?", (new, row_id))
         return Deed(seq, None)
 
