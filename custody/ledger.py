@@ -19,7 +19,7 @@ from archive.age.ahead import SealersAhead
 from archive.age.stream import ValueSealer
 from archive.catalogue import records
 from archive.catalogue.accounts import not_initialised
-from archive.catalogue.database import Database
+from archive.catalogue.database import Database, connection_of
 from archive.catalogue.log import LogEdge, append_rows, log_edge
 from archive.catalogue.models import EntryRow, EntrySubjectRow
 from archive.errors import ConfigError, TestigoError
@@ -66,7 +66,7 @@ class Ledger:
     def transaction(self) -> Iterator["Transaction"]:
         """Give a transaction whose entries and records are committed together, or not at all."""
         with self._database.writing() as session:
-            edge = log_edge(session)
+            edge = log_edge(connection_of(session))
             transaction = Transaction(session, self._now(edge), edge, self._instrument, self.keyrings, self._sealers)
             yield transaction
             transaction.close()
@@ -116,7 +116,7 @@ class Ledger:
 
     def size(self) -> int:
         with self._database.reading() as session:
-            return log_edge(session).size
+            return log_edge(session.connection()).size
 
     def _now(self, edge: LogEdge) -> datetime:
         """Read the clock; refuse one that runs back behind the last signed checkpoint."""
@@ -218,7 +218,7 @@ class Transaction:
                 self._closed.items(), self._edge.last_disclosure + 1
             )
         ]
-        append_rows(self.session, entries=self._entries, subjects=self._subjects, disclosures=sealed)
+        append_rows(connection_of(self.session), entries=self._entries, subjects=self._subjects, disclosures=sealed)
         records.apply(self.session, self._records)
         if self._staff is not None:
             # Every entry closes something for the staff compartment; the disk's sync comes now.

@@ -44,6 +44,8 @@ class Database:
         self.path = path
         self._as_it_lies = _can_only_be_read(path)
         self._engine = _engine_as_it_lies(path) if self._as_it_lies else _engine(path)
+        self._to_write = self._engine.execution_options(**_WRITER)
+        self._writer: Connection | None = None
         self._next_writer = threading.Lock()
 
     @contextmanager
@@ -57,10 +59,11 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """Give a session that holds the write lock; commit at the end, or leave nothing."""
         self._refuse_as_it_lies()
-        with _translated(self.path), self._turn_to_write(), self._connected_to_write() as connection:
+        with _translated(self.path), self._turn_to_write(), self._written_through() as connection:
             with Session(connection, expire_on_commit=False) as session:
                 yield session
-                session.commit()
+                if session.in_transaction():
+                    session.commit()  # Into the connection's transaction, which is committed after it.
 
     @contextmanager
     def _turn_to_write(self) -> Iterator[None]:
@@ -76,8 +79,22 @@ class Database:
         finally:
             self._next_writer.release()
 
-    def _connected_to_write(self) -> Connection:
-        return self._engine.connect().execution_options(**_WRITER)
+    @contextmanager
+    def _written_through(self) -> Iterator[Connection]:
+        """Begin on the one connection that writes, kept because asking for one costs as much as a small insert."""
+        if self._writer is None:
+            self._writer = self._to_write.connect()
+        try:
+            with self._writer.begin():
+                yield self._writer
+        except BaseException:  # Raised again; the next writer does not begin where a rollback may have failed.
+            self._forget_writer()
+            raise
+
+    def _forget_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def migrate(self) -> None:
         """Bring the schema to the newest version, then check that the guards are there.
@@ -110,7 +127,7 @@ class Database:
 
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
-        with _translated(self.path), self._connected_to_write() as connection:
+        with _translated(self.path), self._to_write.connect() as connection:
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
@@ -147,6 +164,9 @@ class Database:
             )
 
     def close(self) -> None:
+        if self._next_writer.acquire(blocking=False):  # Whoever writes still ends on a connection of their own.
+            self._forget_writer()
+            self._next_writer.release()
         self._engine.dispose()
 
     def _version(self) -> str | None:
@@ -165,6 +185,13 @@ class Database:
                 "compare with a backup.",
             )
         return str(version)
+
+
+def connection_of(session: Session) -> Connection:
+    """Return the connection of a session of `writing`, for plain statements; the session's own costs as much as one."""
+    if not isinstance(session.bind, Connection):
+        raise TypeError("only a session of Database.writing has a connection of its own")
+    return session.bind
 
 
 def newest_version() -> str:

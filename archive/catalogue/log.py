@@ -10,8 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, func, insert, select
 
 from archive.catalogue.models import Base, CheckpointRow, DisclosureRow, EntryRow
 from archive.catalogue.records import Organisation
@@ -40,9 +39,9 @@ class LogEdge:
     staff: tuple[UUID, str] | None
 
 
-def log_edge(session: Session) -> LogEdge:
+def log_edge(connection: Connection) -> LogEdge:
     """Read where the log stands. Sequence numbers have no gap, so the highest tells how many entries there are."""
-    highest, disclosure, signed, organisation_id, recipient = session.connection().execute(_EDGE).one()
+    highest, disclosure, signed, organisation_id, recipient = connection.execute(_EDGE).one()
     return LogEdge(
         size=0 if highest is None else highest + 1,
         last_disclosure=disclosure or 0,
@@ -51,8 +50,7 @@ def log_edge(session: Session) -> LogEdge:
     )
 
 
-def append_rows(session: Session, *, entries: Rows, subjects: Rows, disclosures: Rows) -> None:
+def append_rows(connection: Connection, *, entries: Rows, subjects: Rows, disclosures: Rows) -> None:
     """Write the rows of new entries; what is there already is never replaced."""
-    connection = session.connection()
     for statement, rows in zip(_INSERTS, (entries, subjects, disclosures), strict=True):
         connection.execute(statement, rows)
