@@ -4,7 +4,8 @@ Template of the receipt: `receipt` (`number`, `items` of `number`, `sha256`, `si
 `incomplete`, `superseded`, `handed_in`; `size_words`, `local_words`, `utc_words`, `use`; how many `files` there are,
 and how many are `lost` to receipts, `incomplete`, `different`, `not_compared`, `refused`, `damaged`), `proof`
 (`origin`, `size`, `root`, `keys`) or None, `return_code` in groups of four (else None) and for how many `code_minutes`,
-`seen_url` of a picture that a browser asks for when the page with the code has come, `file_url`, `reveals`.
+`seen_url` of a picture that a browser asks for when the page with the code has come, `written_url`, `file_url`,
+`reveals`.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from ingest.tokens import grouped_code, visit_identity
 from ingest.told import Told
 from ingest.visits import DAMAGED, DIFFERS, NOT_GIVEN, REFUSED
 from web.body import Body
-from web.client import same_pace, take_up, token_octets, visit_token
+from web.client import known_tokens, same_pace, take_up, token_octets, visit_token
 from web.errors import wants_json
 from web.form_stream import FilePart, FormStream
 from web.keepsakes import RETURNING, kept
@@ -55,7 +56,9 @@ def deliver(code: str) -> AnyResponse:
 @requires(Action.RETURN)
 def receipt() -> AnyResponse:
     """Show the receipt of this browser's visit; the return code until it is written down, or was shown for long."""
-    token = _token()
+    token = _shown()
+    if token != _token():
+        take_up(token)
     visit = rooms().visits.find(token)
     if rooms().visits.waits_to_be_finished(visit):
         return redirect(url_for("observer.drop", code="-"), 303)
@@ -102,8 +105,9 @@ def receipt() -> AnyResponse:
         receipt=shown,
         return_code=grouped_code(code) if code is not None else None,
         code_minutes=rooms().handing_over.code_minutes,
-        seen_url=url_for("receipts.code_shown", proof=_proof_of_page(token)),
-        file_url=url_for("receipts.receipt_file"),
+        seen_url=url_for("receipts.code_shown", proof=_proof_of_page(token), of=_shown_as(token)),
+        written_url=url_for("receipts.code_written", of=_shown_as(token)),
+        file_url=url_for("receipts.receipt_file", of=_shown_as(token)),
         proof=rooms().handing_over.printed_proof(visit, visit_identity(token)),
         reveals=reveals,
     )
@@ -114,7 +118,7 @@ def receipt() -> AnyResponse:
 @requires(Action.RETURN)
 def code_shown(proof: str) -> Response:
     """Give the picture at the end of the page with the return code: whoever asks for it has that page."""
-    token = _token()
+    token = _shown()
     if not hmac.compare_digest(proof.encode("utf-8", "replace"), _proof_of_page(token).encode("ascii")):
         raise NotFoundError("visits/no-such-visit", "There is no such visit here. What was sent is kept.")
     rooms().handing_over.code_shown(token)
@@ -125,15 +129,16 @@ def code_shown(proof: str) -> Response:
 @requires(Action.RETURN)
 def code_written() -> AnyResponse:
     """Take the code off the receipt: its sender has it on paper."""
-    rooms().handing_over.code_written(_token())
-    return redirect(url_for("receipts.receipt"), 303)
+    token = _shown()
+    rooms().handing_over.code_written(token)
+    return redirect(url_for("receipts.receipt", of=_shown_as(token)), 303)
 
 
 @blueprint.get("/receipt.json")
 @requires(Action.RETURN)
 def receipt_file() -> Response:
     """Give the receipt as the file that proves, even against this archive, that the files were taken in."""
-    token = _token()
+    token = _shown()
     visit = rooms().visits.find(token)
     response = make_response(rooms().handing_over.receipt(visit, visit_identity(token)))
     response.headers["Content-Type"] = "application/json"
@@ -177,7 +182,7 @@ def _finish(code: str, fields: dict[str, str]) -> AnyResponse:
     with same_pace(token):
         rooms().handing_over.finish(token, code, choice)
     if wants_json():
-        return jsonify(ok=True, location=url_for("receipts.receipt"))
+        return jsonify(ok=True, location=url_for("receipts.receipt", of=_shown_as(token)))
     if kept(RETURNING) is not None and rooms().handing_over.unseen_code(token) is None:
         return redirect(url_for("returning.me", done="added"), 303)
     return redirect(url_for("receipts.receipt"), 303)
@@ -199,6 +204,21 @@ def _choice(fields: dict[str, str]) -> Choice:
 def _proof_of_page(token: bytes) -> str:
     """What stands in the page alone: another site can have a browser ask for our addresses, and must not know it."""
     return hmac.digest(rooms().session_key, b"testigo page with code " + token, hashlib.sha256).hex()
+
+
+def _shown_as(token: bytes) -> str:
+    """What stands for a visit in an address; it says nothing to whoever reads a browser's history."""
+    return hmac.digest(rooms().session_key, b"testigo receipt of " + token, hashlib.sha256).hex()[:32]
+
+
+def _shown() -> bytes:
+    """Return the token of the visit that the address speaks of, where it is this browser's; else the cookie's.
+
+    The answer with an earlier page may come late over a slow line, and would bring back that page's visit.
+    """
+    of = request.args.get("of", "").encode("utf-8", "replace")
+    known = [token for token in known_tokens() if hmac.compare_digest(_shown_as(token).encode("ascii"), of)]
+    return known[0] if known else _token()
 
 
 def _token(fields: dict[str, str] | None = None) -> bytes:

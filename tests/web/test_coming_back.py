@@ -41,7 +41,7 @@ def sent(context: BrowserContext, served: Served, clip: Path) -> str:
     page.set_input_files("#files", clip)
     wait_for_state(page, "safe")
     page.locator("#receipt-now").click()
-    page.wait_for_url("**/receipt")
+    page.wait_for_url("**/receipt*")
     return "".join(page.locator(".code span").all_inner_texts())
 
 

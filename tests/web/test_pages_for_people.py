@@ -72,7 +72,7 @@ def been_there(served: Served, browser: Browser, tmp_path_factory: pytest.TempPa
     page.set_input_files("#files", film(tmp_path_factory.mktemp("film"), "clip.mp4", 5000))
     wait_for_state(page, "safe")
     page.locator("#receipt-now").click()
-    page.wait_for_url("**/receipt")
+    page.wait_for_url("**/receipt*")
     code = " ".join(page.locator(".code span").all_inner_texts())
     page.goto(f"http://localhost:{served.port}/r")
     page.fill("#code", code)
@@ -279,7 +279,7 @@ def test_without_scripts_files_go_in_and_can_be_stopped(
         page.set_input_files("#files", files)
         page.fill("#happened", "I saw it myself.")
         page.locator("#finish").click()
-        page.wait_for_url("**/receipt")
+        page.wait_for_url("**/receipt*")
         code = "".join(page.locator(".code span").all_inner_texts())
         assert len(code) == 16 and page.locator(".hash").count() >= 2
         page.goto(address(served, "return"))
@@ -308,7 +308,7 @@ def test_the_receipt_file_is_checked_in_the_browser_without_a_network(
         page.set_input_files("#files", clip)
         wait_for_state(page, "safe")
         page.locator("#receipt-now").click()
-        page.wait_for_url("**/receipt")
+        page.wait_for_url("**/receipt*")
         with page.expect_download() as download:
             page.get_by_role("link", name="Save receipt").click()
         saved = tmp_path / "receipt.json"
@@ -372,7 +372,7 @@ def test_the_return_code_is_there_in_every_language_until_it_is_written_down(
         if scripts:
             wait_for_state(page, "safe")
         page.locator("#finish").click()
-        page.wait_for_url("**/receipt")
+        page.wait_for_url("**/receipt*")
         code = "".join(page.locator(".code span").all_inner_texts())
         assert len(code) == 16
         for language in ("ko", "bn"):
@@ -380,7 +380,7 @@ def test_the_return_code_is_there_in_every_language_until_it_is_written_down(
             page.locator(f".langs a[lang={language}]").click()
             expect(page.locator("html")).to_have_attribute("lang", language)
             assert "".join(page.locator(".code span").all_inner_texts()) == code
-        page.locator("form[action='/receipt/written'] button").click()
+        page.locator("form[action^='/receipt/written'] button").click()
         expect(page.locator(".slip")).to_be_visible()
         expect(page.locator(".code")).to_have_count(0)
         page.go_back()

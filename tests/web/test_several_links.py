@@ -1,18 +1,22 @@
 """One phone, several drop links: what was chosen under one is never kept under another, and each gets its receipt."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 from playwright.sync_api import Page, Playwright, expect
 
 from archive.catalogue.drops import deliveries_of, link_by_id, visit_by_number
+from custody.receipt import parse_receipt
 from tests.web.phone import film, phone, state, wait_for_state
-from tests.web.served import Served
+from tests.web.served import Browser, Served
+from tests.web.test_handing_over import multipart, post, return_code, seen_url, token_in
+from tests.web.test_tus import content
 from tests.web.weak_line import WeakLine
 
 
 def receipt_of(page: Page) -> str:
-    page.wait_for_url("**/receipt")
+    page.wait_for_url("**/receipt*")
     found = re.search(r"TG-\d{4}-\d{5}", page.locator("main").inner_text())
     assert found
     assert page.locator(".code").is_visible(), "every receipt shows its own return code"
@@ -121,3 +125,30 @@ def test_without_scripts_a_second_link_does_not_take_the_receipt_of_the_first(
         other.set_input_files("#files", film(tmp_path, "b.mp4", 42_000))
         other.locator("#finish").click()
         assert delivered(served, receipt_of(other))[1] == [42_000]
+
+
+def test_a_page_that_comes_late_from_a_slow_line_does_not_bring_its_own_receipt(served: Served) -> None:
+    first, second = served.new_link(), served.new_link()
+    browser = Browser(served)
+    page = browser.get(f"/d/{first}").text
+    browser.get(f"/d/{second}")
+    late = dict(browser.cookies)
+    visit = re.search(r'name="visit" value="([^"]+)"', page)
+    assert visit
+    fields = [("csrf_token", token_in(page)), ("visit", unescape(visit[1])), ("use", "legal")]
+    sent = browser.post(f"/d/{first}", *multipart(fields, [("a.mp4", content(61_000))]), Accept="application/json")
+    browser.cookies = dict(late)
+    shown = browser.get(sent.json()["location"]).text
+    number = re.search(r"TG-\d{4}-\d{5}", shown)
+    assert number and return_code(shown)
+    assert delivered(served, number[0])[1] == [61_000]
+    browser.cookies = dict(late)
+    saved, written = (re.search(f'{name}="(/receipt[^"]*)"', shown) for name in ("href", "action"))
+    assert saved and written
+    assert parse_receipt(browser.get(saved[1]).body).number == number[0]
+    browser.cookies = dict(late)
+    assert browser.get(seen_url(shown)).status == 200
+    assert post(browser, written[1], shown) == 303
+    assert "is not shown again" in browser.get(sent.json()["location"]).text
+    stranger = Browser(served)
+    assert number[0] not in stranger.get(sent.json()["location"]).text, "the address alone opens nothing"
