@@ -36,6 +36,7 @@ from ingest.progress import Tally, Watch
 from ingest.reception import Arrival, Reception, Result
 from ingest.reconciliation import Forecast, ImportRequest, Reconciliation
 
+_FIRST_GROUP = 8
 _NONE = UUID(int=0)
 """Stands for an import that was not begun: nothing is known by it."""
 
@@ -323,17 +324,22 @@ class BatchImport:
     def _groups(
         self, listing: Listing, request: ImportRequest, standing: Standing, tally: Tally
     ) -> Iterator[tuple[list[Arrival], int]]:
-        """Cut the listing into groups and tell their octets; companions share a group with their main file."""
+        """Cut the listing into groups and tell their octets; companions share a group with their main file.
+
+        The first are small, so that the tools have work while the next, which may be twice as large, is sealed.
+        """
         group: list[Arrival] = []
+        most = min(_FIRST_GROUP, self._settings.group_files)
         places: dict[str, int] = {}
         octets = 0
         for file in listing.files:
             if file.path in standing.ended:
                 continue
-            full = len(group) >= self._settings.group_files or octets + file.size > self._settings.group_octets
+            full = len(group) >= most or octets + file.size > self._settings.group_octets
             if group and full and file.main not in places:
                 yield group, octets
                 group, places, octets = [], {}, 0
+                most = min(2 * most, self._settings.group_files)
             places[file.path] = len(group)
             main = places.get(file.main) if file.main else None
             arriving = _arrival(request, file, standing.macs[file.path], main, _to(tally, file.path))

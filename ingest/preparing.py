@@ -85,6 +85,7 @@ class Preparing:
         self._groups = iter(groups)
         self._stop = Event()
         self._coming: set[bytes] = set()
+        self._tools_started = False
         self._ahead: deque[Future[Prepared | None]] = deque()
         self._sealing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="read")
@@ -129,6 +130,7 @@ class Preparing:
 
     def _prepare(self, arrivals: Sequence[Arrival]) -> Prepared:
         vault = self._rooms.vault
+        self._start_tools(len(arrivals))
         sealed = self._seal_all(arrivals)
         group = Prepared(arrivals=arrivals, sealed=sealed, fresh=self._first_of_each_content(sealed))
         try:
@@ -142,6 +144,13 @@ class Preparing:
             group.drop()
             raise
         return group
+
+    def _start_tools(self, files: int) -> None:
+        """Have as many tools started as so many files will keep busy, while the first of these are read and sealed."""
+        if not self._tools_started:
+            self._tools_started = True
+            for _ in range(min(files, self._rooms.workbench.at_once)):
+                self._examiners.submit(self._rooms.workbench.make_ready)
 
     # ── steps 1 and 2 ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -84,6 +84,9 @@ class FirstBytes:
             not_processed=(),
         )
 
+    def make_ready(self) -> None:
+        """There is nothing to start."""
+
     def close(self) -> None:
         """There is nothing to end."""
 

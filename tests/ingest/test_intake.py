@@ -260,6 +260,7 @@ def test_content_that_another_process_took_in_meanwhile_is_linked(archive: WayIn
         """Examines as the real workbench does, after another process has taken in the same file."""
 
         at_once = 1
+        make_ready = real.make_ready
 
         def examine(self, source: object, head: bytes, *, untrusted_name: str) -> object:
             other.intake.receive(archive.reception, [arrival("theirs.txt", b"raced for")])
