@@ -36,7 +36,7 @@ from ingest.progress import Tally, Watch
 from ingest.reception import Arrival, Reception, Result
 from ingest.reconciliation import Forecast, ImportRequest, Reconciliation
 
-_FIRST_GROUP = 8
+_SMALL_GROUP = 8
 _NONE = UUID(int=0)
 """Stands for an import that was not begun: nothing is known by it."""
 
@@ -326,10 +326,11 @@ class BatchImport:
     ) -> Iterator[tuple[list[Arrival], int]]:
         """Cut the listing into groups and tell their octets; companions share a group with their main file.
 
-        The first are small, so that the tools have work while the next, which may be twice as large, is sealed.
+        They grow, so that the tools have work while the next is sealed, and shrink, so that little waits at the end.
         """
         group: list[Arrival] = []
-        most = min(_FIRST_GROUP, self._settings.group_files)
+        left = sum(1 for file in listing.files if file.path not in standing.ended)
+        most = min(_SMALL_GROUP, self._settings.group_files)
         places: dict[str, int] = {}
         octets = 0
         for file in listing.files:
@@ -339,13 +340,14 @@ class BatchImport:
             if group and full and file.main not in places:
                 yield group, octets
                 group, places, octets = [], {}, 0
-                most = min(2 * most, self._settings.group_files)
+                most = min(2 * most, max(_SMALL_GROUP, left // 4), self._settings.group_files)
             places[file.path] = len(group)
             main = places.get(file.main) if file.main else None
             arriving = _arrival(request, file, standing.macs[file.path], main, _to(tally, file.path))
             main_item = standing.items.get(file.main) if file.main and main is None else None
             group.append(replace(arriving, main_item=main_item))
             octets += file.size
+            left -= 1
         group += [
             _refused(skip.path, standing.macs[skip.path], skip.error)
             for skip in listing.skipped

@@ -15,6 +15,7 @@ Options, and why:
 Binary values (thumbnails, previews) are named with their length and not copied: the original is kept whole.
 """
 
+import fcntl
 import os
 import secrets
 import socket
@@ -44,6 +45,8 @@ _START_SECONDS = 20
 _CPU_SHARE = 4
 _PROCESSES = 8
 _SENTINELS = 10**18
+_ANSWER_BUFFER_OCTETS = 1 << 20
+"""Room for the answers about several photos: the tool never waits for us to read one."""
 _SEND_BUFFER_OCTETS = 1 << 20
 """What is wished for; the kernel gives what it allows, commonly enough for one file's beginning and end."""
 
@@ -111,6 +114,10 @@ class ConfinedExifTool(exiftool.ExifTool):  # type: ignore[misc]  # pyexiftool s
             of_ranges.close()
             of_openings.close()
             os.close(reader)
+        if self._process.stdout is not None:
+            # Refused where the user's pipes hold as much as they may; the usual room does then.
+            with suppress(PermissionError):
+                fcntl.fcntl(self._process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _ANSWER_BUFFER_OCTETS)
         self._channels = ranges, openings
         self._running = True
         self._ver = self._parse_ver()

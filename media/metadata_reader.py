@@ -1,6 +1,6 @@
 """Readers of metadata: each has an ExifTool of its own, which is asked ahead and started anew after every trouble.
 
-While the tool reads one file, the questions about the next two are with it already, so it never waits for us. Only the
+While the tool reads one file, the questions about the next five are with it already, so it never waits for us. Only the
 file that it was reading is to blame for its death, its silence or its flood; those that it was asked about ahead are
 asked anew, of a fresh one.
 """
@@ -22,8 +22,11 @@ from media.problems import Problem
 from media.ranges import RangeSource
 
 TOOL = "ExifTool"
-ASKED_AT_ONCE = 3
-"""One file that is read and two that were asked about ahead; each may have its beginning and its end in memory."""
+ASKED_AT_ONCE = 6
+"""One file that is read and five that were asked about ahead; each may have its beginning and its end in memory.
+
+Some, because a thread here may wait for others for as long as several photos take.
+"""
 
 _PERHAPS_ANOTHERS = ("media/tool-died", "media/tool-misbehaved")
 """What an earlier file may have made of the tool, though that answered it."""

@@ -28,7 +28,7 @@ class MediaSettings:
     wall_seconds: int = 30
     small_file_mib: int = 32
     output_mib: int = 16
-    files_per_process: int = 500
+    files_per_process: int = 2000
     cleaning_octets_a_second: int = 16 * MIB
     rlimits_only: bool = False
     run_as: str = "nobody"

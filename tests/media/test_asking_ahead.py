@@ -95,7 +95,7 @@ def test_each_of_several_files_asked_about_at_once_gets_its_own_answer(tool_of: 
         time.sleep(0.5)  # Everything is said before the first answer is looked at.
         answers = [tool.answer(question, Allowance(10)) for question in questions]
     said = [json.loads(answer or b"")[0]["A:B:C:D:Said"]["val"] for answer in answers]
-    assert said == ["file 0", "file 1", "file 2"]
+    assert said == [f"file {number}" for number in range(ASKED_AT_ONCE)]
 
 
 def test_a_range_of_the_next_file_is_never_given_out_of_this_one(tool_of: Path, confinement: Confinement) -> None:
