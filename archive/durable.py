@@ -24,6 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _syncfs = getattr(_libc, "syncfs", None)
 _sync_file_range = getattr(_libc, "sync_file_range", None)
 _SYNC_FILE_RANGE_WRITE = 2
+_SYNC_FILE_RANGE_WRITE_AND_WAIT = 7
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -140,6 +141,18 @@ def start_writing_back(fd: int, start: int, length: int) -> None:
     # SYNC_FILE_RANGE_WRITE alone waits for nothing and takes no error away from the fsync that must report it.
     if _sync_file_range is not None:
         _sync_file_range(fd, ctypes.c_int64(start), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
+
+
+def wait_until_written(fd: int, start: int, length: int) -> None:
+    """Wait until the disk has taken these octets. This makes nothing durable: the disk may hold them in its own cache.
+
+    Raises: OSError where it could not; on this descriptor that error is not reported a second time.
+    """
+    if _sync_file_range is not None:
+        flags = _SYNC_FILE_RANGE_WRITE_AND_WAIT
+        if _sync_file_range(fd, ctypes.c_int64(start), ctypes.c_int64(length), flags) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
 
 
 def sweep_partials(folder: Path) -> int:

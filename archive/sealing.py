@@ -19,7 +19,7 @@ from archive.types import Digest, DigestAlgorithm
 
 HEAD_OCTETS = 64 * 1024
 
-_BUFFER_OCTETS = 1 << 20
+_BUFFER_OCTETS = 1 << 22
 _BUFFERS = 4
 
 

@@ -71,7 +71,7 @@ class Vault:
         """
         self.store.publish([(staged.staged, staged.name) for staged in objects])
         for staged in objects:
-            found = self.store.digest(staged.name)
+            found = self.store.read_back(staged.staged, staged.name)
             if found != staged.sealed.blake3:
                 raise IntegrityError(
                     "archive/digest-mismatch",

@@ -10,7 +10,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -120,6 +120,13 @@ class DirectoryStore:
         with self.open_range(name) as source:
             return source.digest(self._buffers.read)
 
+    def read_back(self, staged: StagedWrite, name: str) -> Digest:
+        reading = _own(staged).take_reading_back()
+        if reading is None:
+            return self.digest(name)
+        with closing(reading):
+            return reading.digest()
+
     def list(self, prefix: str) -> Iterator[str]:
         return self._walk(prefix.rpartition("/")[0], prefix)
 
@@ -165,9 +172,10 @@ class DirectoryStore:
                     self._sync_all(pairs)
             self._synced_folders.update(new_folders)
             return taken
-        finally:
+        except BaseException:  # Raised again.
             for staged, _ in pairs:
                 staged.abort()
+            raise
 
     def _make_folders(self, name: str) -> Iterator[str]:
         """Make the folders above `name`; yield, from the top down, those that this process has not synced yet."""

@@ -73,6 +73,12 @@ class Store(Protocol):
         When it raises, all that is staged in the group is dropped; part of it may have become visible, whole.
         """
 
+    def read_back(self, staged: StagedWrite, name: str) -> Digest:
+        """Return the BLAKE3 of what was just published under `name`, as the store gives it back.
+
+        As `digest`, but what a store has read back while more was written is not read twice.
+        """
+
     def put(self, name: str, data: bytes, *, replace: bool = False) -> None:
         """Write a small object.
 

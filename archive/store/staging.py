@@ -13,10 +13,13 @@ from typing import Self
 
 from archive.durable import start_writing_back, storage_errors, sync
 from archive.store.port import PATCHABLE, Octets
+from archive.store.reading_back import ReadingBack
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITE_BACK_EVERY = 16 * 1024 * 1024
+_LARGE = 64 * 1024 * 1024
+"""From here on a file is read back while it is written."""
 
 
 class StagedFile:
@@ -29,6 +32,8 @@ class StagedFile:
         self._size = 0
         self._handed_to_disk = 0
         self._gone = False
+        self._patched = False
+        self._reading_back: ReadingBack | None = None
         self._fd: int | None = os.open(self.name, _CREATE, 0o600, dir_fd=session)
 
     def __enter__(self) -> Self:
@@ -48,12 +53,31 @@ class StagedFile:
             # Without this the disk idles until the fsync at the end, which then takes as long as all before it.
             start_writing_back(fd, self._handed_to_disk, self._size - self._handed_to_disk)
             self._handed_to_disk = self._size
+            self._read_behind()
+
+    def _read_behind(self) -> None:
+        if self._reading_back is None and self._size >= _LARGE and not self._patched:
+            with storage_errors():
+                self._reading_back = ReadingBack(self.session, self.name)
+        if self._reading_back is not None:
+            self._reading_back.follow(self._size)
+
+    def take_reading_back(self) -> ReadingBack | None:
+        """Give what has been reading back, to its only user, who closes it; None where it is to be read as a whole."""
+        reading, self._reading_back = self._reading_back, None
+        return reading
+
+    def _stop_reading_back(self) -> None:
+        if (reading := self.take_reading_back()) is not None:
+            reading.close()
 
     def write_at(self, offset: int, data: Octets) -> None:
         fd = self._open_fd()
         with storage_errors(), memoryview(data).cast("B") as view:
             if not 0 <= offset <= offset + len(view) <= min(self._size, PATCHABLE):
                 raise ValueError("only octets already written, within the first PATCHABLE, can be patched")
+            self._patched = True
+            self._stop_reading_back()
             done = 0
             while done < len(view):
                 done += os.pwrite(fd, view[done:], offset + done)
@@ -76,6 +100,10 @@ class StagedFile:
                 os.close(fd)
 
     def abort(self) -> None:
+        self._stop_reading_back()
+        self._drop()
+
+    def _drop(self) -> None:
         if self._gone:
             return
         self._gone = True
@@ -105,9 +133,10 @@ class StagedFile:
         try:
             os.link(self.name, name, src_dir_fd=self.session, dst_dir_fd=folder, follow_symlinks=False)
         except FileExistsError:
+            self._stop_reading_back()
             return False
         finally:
-            self.abort()
+            self._drop()
         return True
 
     def _open_fd(self) -> int:
