@@ -19,7 +19,10 @@ from archive.types import Digest, DigestAlgorithm
 
 HEAD_OCTETS = 64 * 1024
 
+_FIRST_OCTETS = 1 << 20
+"""So much is read before a second thread is worth its start."""
 _BUFFER_OCTETS = 1 << 22
+"""Large, because each hand-over makes one thread wait for the other; made when needed, because most files are small."""
 _BUFFERS = 4
 
 
@@ -78,18 +81,18 @@ def seal_stream(
 
     Whatever the source or the sink raises passes through; what was written by then opens for nobody.
     """
-    if not 0 <= head_octets <= _BUFFER_OCTETS:
-        raise ValueError(f"a head has at most {_BUFFER_OCTETS} octets")
+    if not 0 <= head_octets <= _FIRST_OCTETS:
+        raise ValueError(f"a head has at most {_FIRST_OCTETS} octets")
     named = _NamedSink(sink)
     writer = StreamWriter(named.write, recipients)
     # Most files of a phone are small, and clearing a whole buffer for each would take longer than sealing it.
     first = bytearray(max(head_octets, HEAD_OCTETS))
     count = _fill(source, first)
     if count == len(first):
-        first += bytes(_BUFFER_OCTETS - count)
+        first += bytes(_FIRST_OCTETS - count)
         count += _fill(source, memoryview(first)[count:])
     head = bytes(memoryview(first)[:head_octets][:count])
-    if count < _BUFFER_OCTETS:
+    if count < _FIRST_OCTETS:
         digest = hashlib.sha256(memoryview(first)[:count]).digest()
         writer.write(memoryview(first)[:count])
         size = count
@@ -111,7 +114,7 @@ def _seal_overlapped(source: BinaryIO, writer: StreamWriter, first: bytearray) -
     free: SimpleQueue[bytearray | None] = SimpleQueue()
     full: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
     for _ in range(_BUFFERS - 1):
-        free.put(bytearray(_BUFFER_OCTETS))
+        free.put(bytearray())
     full.put((first, len(first)))
     size = 0
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256") as executor:
@@ -140,7 +143,11 @@ def _read_and_hash(
     digest = hashlib.sha256()
     try:
         digest.update(first)
-        while (buffer := free.get()) is not None and (count := _fill(source, buffer)):
+        while (buffer := free.get()) is not None:
+            if len(buffer) < _BUFFER_OCTETS:
+                buffer = bytearray(_BUFFER_OCTETS)
+            if not (count := _fill(source, buffer)):
+                break
             full.put((buffer, count))
             digest.update(memoryview(buffer)[:count])
     finally:

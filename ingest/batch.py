@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -27,7 +28,8 @@ from custody.entries import EventKind
 from custody.ledger import Ledger
 from custody.publication import Publisher
 from ingest.beginning import enter_going_on, enter_new
-from ingest.folder import FoundFile, Listing, list_source, modified_text, open_source_file
+from ingest.folder import Listing, list_source, open_source_file
+from ingest.grouping import groups_of
 from ingest.held import hold_import, refuse_held
 from ingest.intake import Intake
 from ingest.listed import Macs, Standing, drop_list, kept_list, source_mac, stand
@@ -36,7 +38,6 @@ from ingest.progress import Tally, Watch
 from ingest.reception import Arrival, Reception, Result
 from ingest.reconciliation import Forecast, ImportRequest, Reconciliation
 
-_SMALL_GROUP = 8
 _NONE = UUID(int=0)
 """Stands for an import that was not begun: nothing is known by it."""
 
@@ -88,7 +89,7 @@ class BatchImport:
         tally = Tally(watch, files=(0, len(files)), octets=(0, sum(each.size for each in files)))
         for file in files:
             try:
-                with open_source_file(request.source, file, _to(tally, file.path)) as stream:
+                with open_source_file(request.source, file, partial(tally.read, file.path)) as stream:
                     digests.append((_sha256(stream), file.size))
             except InputError as error:
                 refused.append((file.path, error))
@@ -189,7 +190,7 @@ class BatchImport:
         results: list[tuple[str, Result]],
     ) -> None:
         """Take in what has not ended, in groups."""
-        groups = self._with_room(self._groups(listing, request, standing, tally))
+        groups = self._with_room(groups_of(listing, request, standing, tally, self._settings))
         with closing(self._intake.receive_groups(reception, groups)) as received:
             for group, ends in received:
                 ended_now = [(each.untrusted_path, result) for each, result in zip(group, ends, strict=True)]
@@ -321,42 +322,6 @@ class BatchImport:
                 new, octets = new + 1, octets + size
         return new, octets
 
-    def _groups(
-        self, listing: Listing, request: ImportRequest, standing: Standing, tally: Tally
-    ) -> Iterator[tuple[list[Arrival], int]]:
-        """Cut the listing into groups and tell their octets; companions share a group with their main file.
-
-        They grow, so that the tools have work while the next is sealed, and shrink, so that little waits at the end.
-        """
-        group: list[Arrival] = []
-        left = sum(1 for file in listing.files if file.path not in standing.ended)
-        most = min(_SMALL_GROUP, self._settings.group_files)
-        places: dict[str, int] = {}
-        octets = 0
-        for file in listing.files:
-            if file.path in standing.ended:
-                continue
-            full = len(group) >= most or octets + file.size > self._settings.group_octets
-            if group and full and file.main not in places:
-                yield group, octets
-                group, places, octets = [], {}, 0
-                most = min(2 * most, max(_SMALL_GROUP, left // 4), self._settings.group_files)
-            places[file.path] = len(group)
-            main = places.get(file.main) if file.main else None
-            arriving = _arrival(request, file, standing.macs[file.path], main, _to(tally, file.path))
-            main_item = standing.items.get(file.main) if file.main and main is None else None
-            group.append(replace(arriving, main_item=main_item))
-            octets += file.size
-            left -= 1
-        group += [
-            _refused(skip.path, standing.macs[skip.path], skip.error)
-            for skip in listing.skipped
-            if skip.path not in standing.ended
-        ]
-        group += [_refused(gone.path, gone.mac, gone.error) for gone in standing.gone]
-        if group:
-            yield group, octets
-
 
 def _mebibytes(octets: int) -> str:
     return f"{octets / (1 << 20):,.1f} MiB"
@@ -367,34 +332,6 @@ def _sha256(stream: BinaryIO) -> bytes:
     while piece := stream.read(1 << 20):
         digest.update(piece)
     return digest.digest()
-
-
-def _to(tally: Tally, path: str) -> Callable[[int], None]:
-    return lambda octets: tally.read(path, octets)
-
-
-def _arrival(
-    request: ImportRequest, file: FoundFile, mac: bytes, main: int | None, heard: Callable[[int], None]
-) -> Arrival:
-    return Arrival(
-        open=lambda: open_source_file(request.source, file, heard),
-        untrusted_name=file.path.rpartition("/")[2],
-        untrusted_path=file.path,
-        path_mac=mac,
-        claims={**request.claims.get(file.path, {}), "file_modified": modified_text(file.modified_ns)},
-        main=main,
-    )
-
-
-def _refused(path: str, mac: bytes, error: InputError) -> Arrival:
-    return Arrival(open=_refusing(error), untrusted_name=path.rpartition("/")[2], untrusted_path=path, path_mac=mac)
-
-
-def _refusing(error: InputError) -> Callable[[], BinaryIO]:
-    def refuse() -> BinaryIO:
-        raise error
-
-    return refuse
 
 
 def _unclaimed(request: ImportRequest, listing: Listing) -> tuple[str, ...]:
