@@ -143,9 +143,10 @@ def test_a_short_stream_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 MEMORY = """
-    import resource, sys
+    import sys
     from archive.age.recipients import KeyKind, generate_identity
     from archive.sealing import seal_stream
+    from tests.memory import own_peak_kib
 
     class Endless:
         def __init__(self, left):
@@ -161,9 +162,9 @@ MEMORY = """
 
     recipient = generate_identity(KeyKind.HYBRID).recipient
     seal_stream(Endless(100), Nowhere(), [recipient])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = own_peak_kib()
     seal_stream(Endless(int(sys.argv[1])), Nowhere(), [recipient])
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(own_peak_kib() - before)
 """
 
 
@@ -172,4 +173,4 @@ def test_the_memory_it_takes_does_not_grow_with_the_stream(size: int) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(MEMORY), str(size)], cwd=ROOT, capture_output=True, check=True, text=True
     )
-    assert int(ran.stdout) < 20 * 1024, "kibibytes on top of the imports"
+    assert 0 < int(ran.stdout) < 24 * 1024, "kibibytes on top of the imports"

@@ -35,6 +35,7 @@ from media.ranges import FileRanges, RangeSource
 from media.workbench import Workbench
 from tests.bench.on_disk import OnDisk
 from tests.bench.pairs import at_least, at_most, compare, run_seconds, tell
+from tests.memory import own_peak_kib
 
 _CLIP_SECONDS = 60
 _LARGE_MIB = 1024
@@ -80,7 +81,7 @@ def measure_cleaning(work: Path, pairs: int) -> None:
 
 
 def _tell_memory() -> None:
-    tell("peak memory of our process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB", at_most(500))
+    tell("peak memory of our process", own_peak_kib() / 1024, "MiB", at_most(500))
 
 
 class Copied:

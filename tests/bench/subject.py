@@ -11,6 +11,7 @@ from pathlib import Path
 from archive.catalogue.incidents import incident_by_number
 from ingest.reconciliation import ImportRequest
 from tests.bench.composition import FirstBytes, open_rooms
+from tests.memory import own_peak_kib
 
 
 def main(home: str, number: str, source: str, *options: str) -> None:
@@ -25,13 +26,7 @@ def main(home: str, number: str, source: str, *options: str) -> None:
     closing = batch_import.run(batch_import.begin(request), request, lambda _step: None)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     rooms.close()
-    print(json.dumps({"wall": wall, "cpu": cpu, "peak_kib": _peak_kib(), "stored": closing.stored}))
-
-
-def _peak_kib() -> int:
-    """The most memory that this program held; `getrusage` counts what the bench itself held when it started it, too."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak_kib": own_peak_kib(), "stored": closing.stored}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import io
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -76,12 +75,13 @@ def main(source: Path, target: Path) -> None:
     """Copy in a process of its own, whose memory can be told."""
     from media.ranges import FileRanges
     from tests.bench.on_disk import OnDisk
+    from tests.memory import own_peak_kib
 
     settings = MediaSettings()
     with open_confinement(settings) as confinement, target.open("wb", buffering=0) as sink:
         run = Run(build=lambda given: given.output(TARGET, **_COPY), deadline=time.monotonic() + 900, most=4 << 30)
         Ffmpeg(confinement, settings).write(run, FileRanges(OnDisk(source)), sink)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = own_peak_kib() / 1024
         print(json.dumps({"peak_mib": peak, "octets": target.stat().st_size}))
 
 
