@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import pytest
 
-import ingest.batch
+import ingest.grouping
 from archive.catalogue.accounts import read_secret
 from archive.catalogue.holds import holds_on
 from archive.catalogue.items import list_items
@@ -261,7 +261,7 @@ def test_what_the_card_could_not_give_is_tried_again_when_the_import_goes_on(
             raise InputError("batch/unreadable", "The file could not be read.")
         return open_source_file(source, file, *heard)
 
-    monkeypatch.setattr(ingest.batch, "open_source_file", read)
+    monkeypatch.setattr(ingest.grouping, "open_source_file", read)
     with WayIn(tmp_path / "archive", settings=GROUPS_OF_TWO) as archive:
         batch = _break_off(archive, _request(archive, card))
         bad.remove("DCIM/100/IMG_1.xmp")
