@@ -52,7 +52,7 @@ class Vault:
 
     def stage(self, source: BinaryIO, recipient: str) -> StagedObject:
         """Steps 1 and 2, first half: read the stream once, digest it, seal it into staging."""
-        staged = self.store.stage()
+        staged = self.store.stage(read_back=True)
         try:
             sealed = seal_stream(source, staged, [parse_recipient(recipient)])
         except BaseException:

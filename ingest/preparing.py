@@ -146,8 +146,11 @@ class Preparing:
         return group
 
     def _start_tools(self, files: int) -> None:
-        """Have as many tools started as so many files will keep busy, while the first of these are read and sealed."""
-        if not self._tools_started:
+        """Have as many tools started as so many files will keep busy, while the first of these are read and sealed.
+
+        One file alone has its tool started by whoever examines it, who would not wait for one that is being started.
+        """
+        if not self._tools_started and files > 1:
             self._tools_started = True
             for _ in range(min(files, self._rooms.workbench.at_once)):
                 self._examiners.submit(self._rooms.workbench.make_ready)

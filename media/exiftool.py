@@ -115,8 +115,8 @@ class ConfinedExifTool(exiftool.ExifTool):  # type: ignore[misc]  # pyexiftool s
             of_openings.close()
             os.close(reader)
         if self._process.stdout is not None:
-            # Refused where the user's pipes hold as much as they may; the usual room does then.
-            with suppress(PermissionError):
+            # Refused where the user's pipes hold as much as they may, or memory is short; the usual room does then.
+            with suppress(OSError):
                 fcntl.fcntl(self._process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _ANSWER_BUFFER_OCTETS)
         self._channels = ranges, openings
         self._running = True

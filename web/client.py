@@ -39,7 +39,8 @@ def visit_through(link: str, *, again: bool) -> str:
             session["visit"] = earlier
     token = visit_token()
     begun[link] = token
-    session["link"], session["visits"] = link, dict(list(begun.items())[-_MOST_VISITS:])
+    # In pairs: the names of an object come back in the order of the alphabet, and the oldest is to be dropped.
+    session["link"], session["visits"] = link, [list(pair) for pair in list(begun.items())[-_MOST_VISITS:]]
     return token
 
 
@@ -59,7 +60,7 @@ def take_up(token: bytes) -> None:
 
 def _begun() -> dict[str, str]:
     begun = session.get("visits")
-    return dict(begun) if isinstance(begun, dict) else {}
+    return {link: text for link, text in begun} if isinstance(begun, list) else {}
 
 
 def token_text(octets: bytes) -> str:

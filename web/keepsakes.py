@@ -1,4 +1,4 @@
-"""Short-lived secrets that a browser carries for us, sealed: as the key of a return code.
+"""Short-lived secrets that a browser carries for us, sealed: the key of a return code, the visits that were finished.
 
 They lie in cookies that the browser cannot read either, end by themselves, and are taken away when they are done with.
 """
@@ -10,16 +10,18 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
-from flask import Response, request
+from flask import request
+from werkzeug.wrappers import Response
 
 from web.rooms import rooms, settings
 
 RETURNING = "returning"
-_SECONDS = {RETURNING: 20 * 60}
+FINISHED = "finished"
+_SECONDS = {RETURNING: 20 * 60, FINISHED: 24 * 3600}
 
 
 def keep(response: Response, name: str, value: Any) -> None:
-    """Have the browser carry a value for some minutes, sealed."""
+    """Have the browser carry a value for a while, sealed."""
     sealed = _cipher(name).encrypt(json.dumps(value).encode())
     response.set_cookie(
         name,

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from archive.access import Action
 from ingest.consents import Rung
+from web import keepsakes
 from web.client import known_tokens, same_pace, token_octets, visit_through
 from web.compression import travels_compressed
 from web.errors import words_again
@@ -106,6 +107,8 @@ def forget() -> AnyResponse:
     """Clear this phone: cookies, what waits to be sent, what was kept to open the page without a network."""
     session.clear()
     response = redirect(url_for("observer.forgotten"), 303)
+    for name in (keepsakes.RETURNING, keepsakes.FINISHED):
+        keepsakes.drop(response, name)  # Where the next line says nothing to the browser.
     response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
     return response
 

@@ -23,10 +23,10 @@ from ingest.tokens import grouped_code, visit_identity
 from ingest.told import Told
 from ingest.visits import DAMAGED, DIFFERS, NOT_GIVEN, REFUSED
 from web.body import Body
-from web.client import known_tokens, same_pace, take_up, token_octets, visit_token
+from web.client import known_tokens, same_pace, take_up, token_octets, token_text, visit_token
 from web.errors import wants_json
 from web.form_stream import FilePart, FormStream
-from web.keepsakes import RETURNING, kept
+from web.keepsakes import FINISHED, RETURNING, keep, kept
 from web.languages import tag
 from web.rooms import rooms, settings
 from web.security import check_form_token, proves_itself, requires
@@ -34,6 +34,7 @@ from web.words import local_words, size_words, utc_words
 
 blueprint = Blueprint("receipts", __name__)
 _MIB = 1 << 20
+_MOST_FINISHED = 4
 _DOT = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c000000000100010000020144003b")
 
 
@@ -182,7 +183,9 @@ def _finish(code: str, fields: dict[str, str]) -> AnyResponse:
     with same_pace(token):
         rooms().handing_over.finish(token, code, choice)
     if wants_json():
-        return jsonify(ok=True, location=url_for("receipts.receipt", of=_shown_as(token)))
+        answer = jsonify(ok=True, location=url_for("receipts.receipt", of=_shown_as(token)))
+        _remember_finished(answer, token)
+        return answer
     if kept(RETURNING) is not None and rooms().handing_over.unseen_code(token) is None:
         return redirect(url_for("returning.me", done="added"), 303)
     return redirect(url_for("receipts.receipt"), 303)
@@ -212,13 +215,30 @@ def _shown_as(token: bytes) -> str:
 
 
 def _shown() -> bytes:
-    """Return the token of the visit that the address speaks of, where it is this browser's; else the cookie's.
+    """Return the token of the visit that the address speaks of; where it speaks of none, the one in the cookie.
 
-    The answer with an earlier page may come late over a slow line, and would bring back that page's visit.
+    The answer with an earlier page may come late over a slow line, and brings back that page's visit. So what was
+    finished stands in a cookie of its own.
+    Raises: NotFoundError `visits/no-such-visit`: it is not this browser's.
     """
-    of = request.args.get("of", "").encode("utf-8", "replace")
-    known = [token for token in known_tokens() if hmac.compare_digest(_shown_as(token).encode("ascii"), of)]
-    return known[0] if known else _token()
+    of = request.args.get("of")
+    if of is None:
+        return _token()
+    for token in (*known_tokens(), *_finished()):
+        if hmac.compare_digest(_shown_as(token).encode("ascii"), of.encode("utf-8", "replace")):
+            return token
+    raise NotFoundError("visits/no-such-visit", "There is no such visit here. What was sent is kept.")
+
+
+def _finished() -> list[bytes]:
+    """Return the tokens of the visits that this browser has finished, its newest first."""
+    texts = kept(FINISHED) or []
+    return [token for text in texts if (token := token_octets(text)) is not None]
+
+
+def _remember_finished(response: AnyResponse, token: bytes) -> None:
+    earlier = [each for each in _finished() if each != token]
+    keep(response, FINISHED, [token_text(each) for each in (token, *earlier[: _MOST_FINISHED - 1])])
 
 
 def _token(fields: dict[str, str] | None = None) -> bytes:

@@ -44,7 +44,7 @@ def enter() -> AnyResponse | tuple[str, int]:
     except NotFoundError:
         return render_template("returning/code.html", wrong=True), 422
     response = redirect(url_for("returning.me"), 303)
-    keep(response, RETURNING, [str(returned.visit.id), returned.identity.secret_text()])  # type: ignore[arg-type]  # Flask's own class at run time
+    keep(response, RETURNING, [str(returned.visit.id), returned.identity.secret_text()])
     return response
 
 
@@ -119,7 +119,7 @@ def add() -> AnyResponse:
 def out() -> AnyResponse:
     session.clear()
     response = redirect(url_for("returning.code"), 303)
-    drop(response, RETURNING)  # type: ignore[arg-type]  # Flask's own class at run time
+    drop(response, RETURNING)
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
 

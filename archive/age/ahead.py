@@ -7,6 +7,7 @@ recipients; knows no value and keeps nothing on the disk.
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from archive.age.recipients import parse_recipient
 from archive.age.stream import ValueSealer
@@ -34,7 +35,9 @@ class SealersAhead:
         """Begin the next one, unless one is ready for the same or still being made."""
         self._forget_what_a_parent_has()
         if self._ready is None or (self._ready[0] != tuple(recipients) and self._ready[1].done()):
-            self._ready = tuple(recipients), self._thread.submit(_sealer, recipients)
+            # No thread can be started where processes have run out, or the program ends; `take` makes one then.
+            with suppress(RuntimeError):
+                self._ready = tuple(recipients), self._thread.submit(_sealer, recipients)
 
     def _begin(self) -> None:
         self._process = os.getpid()

@@ -60,7 +60,7 @@ class Database:
         """Give a session that holds the write lock; commit at the end, or leave nothing."""
         self._refuse_as_it_lies()
         with _translated(self.path), self._turn_to_write(), self._written_through() as connection:
-            with Session(connection, expire_on_commit=False) as session:
+            with Session(connection, expire_on_commit=False, close_resets_only=False) as session:
                 yield session
                 if session.in_transaction():
                     session.commit()  # Into the connection's transaction, which is committed after it.
@@ -88,6 +88,7 @@ class Database:
             with self._writer.begin():
                 yield self._writer
         except BaseException:  # Raised again; the next writer does not begin where a rollback may have failed.
+            self._writer.invalidate()
             self._forget_writer()
             raise
 

@@ -7,7 +7,7 @@ ORM session would be most of its time.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -69,6 +69,6 @@ class _Insert:
         connection.exec_driver_sql(self._words, told)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _inserts(dialect: Dialect) -> tuple[_Insert, ...]:
     return tuple(_Insert(Base.metadata.tables[name], dialect) for name in ("entry", "entry_subject", "disclosure"))

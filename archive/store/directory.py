@@ -50,14 +50,14 @@ class DirectoryStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def stage(self) -> StagedFile:
+    def stage(self, *, read_back: bool = False) -> StagedFile:
         with storage_errors():
             if self._staging is None:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS))
             with self._lock:
                 if self._session is None:
                     self._session = Session(self._staging)
-            return StagedFile(self._session.fd, self._sync_failures)
+            return StagedFile(self._session.fd, self._sync_failures, read_back=read_back)
 
     def publish(self, pairs: Sequence[tuple[StagedWrite, str]]) -> None:
         self._settle([(_own(staged), check_name(name)) for staged, name in pairs], replace=False)

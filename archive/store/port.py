@@ -64,7 +64,8 @@ class Store(Protocol):
     ConfigError as `archive.durable.storage_errors`; ValueError for a name that `check_name` refuses.
     """
 
-    def stage(self) -> StagedWrite: ...
+    def stage(self, *, read_back: bool = False) -> StagedWrite:
+        """Begin a write; with `read_back`, whoever publishes it asks `read_back` for it afterwards."""
 
     def publish(self, pairs: Sequence[tuple[StagedWrite, str]]) -> None:
         """Give staged writes their names; a group costs little more than one.

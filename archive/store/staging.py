@@ -25,14 +25,14 @@ _LARGE = 64 * 1024 * 1024
 class StagedFile:
     """The `StagedWrite` of a directory store."""
 
-    def __init__(self, session: int, failures_before: int) -> None:
+    def __init__(self, session: int, failures_before: int, *, read_back: bool = False) -> None:
         self.name = secrets.token_hex(16)
         self.session = session
         self.failures_before = failures_before
         self._size = 0
         self._handed_to_disk = 0
         self._gone = False
-        self._patched = False
+        self._reads_back = read_back
         self._reading_back: ReadingBack | None = None
         self._fd: int | None = os.open(self.name, _CREATE, 0o600, dir_fd=session)
 
@@ -56,7 +56,7 @@ class StagedFile:
             self._read_behind()
 
     def _read_behind(self) -> None:
-        if self._reading_back is None and self._size >= _LARGE and not self._patched:
+        if self._reading_back is None and self._size >= _LARGE and self._reads_back:
             with storage_errors():
                 self._reading_back = ReadingBack(self.session, self.name)
         if self._reading_back is not None:
@@ -76,7 +76,7 @@ class StagedFile:
         with storage_errors(), memoryview(data).cast("B") as view:
             if not 0 <= offset <= offset + len(view) <= min(self._size, PATCHABLE):
                 raise ValueError("only octets already written, within the first PATCHABLE, can be patched")
-            self._patched = True
+            self._reads_back = False
             self._stop_reading_back()
             done = 0
             while done < len(view):

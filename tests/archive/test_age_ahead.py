@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -44,6 +45,16 @@ def test_nobody_gets_what_was_made_for_others() -> None:
     sealers.prepare(TO_OTHER)  # As after a rotation of the compartment's key.
     made_ahead(sealers)
     assert open_bytes(sealers.take(TO_OTHER).seal(b"now"), [OTHER]) == b"now"
+
+
+def test_where_no_thread_can_be_started_nothing_is_made_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    sealers = SealersAhead()
+    sealers.prepare(TO_ONE)
+    assert open_bytes(sealers.take(TO_ONE).seal(b"none the less"), [ONE]) == b"none the less"
 
 
 def test_a_sealer_seals_one_value() -> None:

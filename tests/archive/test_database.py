@@ -1,14 +1,16 @@
 """The catalogue under many threads: whoever reads is not held up by those who wait to write."""
 
+import sqlite3
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import InvalidRequestError
 
 from archive.catalogue import database as module
-from archive.catalogue.database import Database
+from archive.catalogue.database import Database, connection_of
 from archive.errors import UnavailableError
 
 _WRITERS = 60
@@ -86,3 +88,50 @@ def test_whoever_waits_too_long_for_another_thread_is_told(database: Database, m
         thread.join()
     assert refused == ["archive/busy"]
     database.close()
+
+
+def test_a_session_that_is_kept_past_its_block_can_do_nothing_more(database: Database) -> None:
+    with database.writing() as session:
+        session.execute(text("INSERT INTO tally VALUES (1)"))
+    with pytest.raises(InvalidRequestError):
+        session.execute(text("INSERT INTO tally VALUES (2)"))
+    with sqlite3.connect(database.path, timeout=0.1) as other:
+        other.execute("INSERT INTO tally VALUES (3)")  # Nobody holds the lock.
+    with database.writing() as session:
+        session.execute(text("INSERT INTO tally VALUES (4)"))
+    assert _written(database) == [1, 3, 4]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_after_an_error_writing_goes_on_over_another_connection(database: Database, error: type[BaseException]) -> None:
+    def driver() -> int:
+        with database.writing() as session:
+            return id(connection_of(session).connection.driver_connection)
+
+    kept: list[object] = []  # So that no later connection takes its place in memory.
+    before = driver()
+    assert driver() == before, "it is kept"
+    with pytest.raises(error), database.writing() as session:
+        kept.append(connection_of(session).connection.driver_connection)
+        session.execute(text("INSERT INTO tally VALUES (1)"))
+        raise error
+    assert driver() != before
+    assert _written(database) == []
+
+
+def test_closing_while_another_thread_writes_lets_it_end(database: Database) -> None:
+    writes, closed = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with database.writing() as session:
+            writes.set()
+            assert closed.wait(10)
+            session.execute(text("INSERT INTO tally VALUES (1)"))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert writes.wait(10)
+    database.close()
+    closed.set()
+    thread.join()
+    assert _written(Database(database.path)) == [1]

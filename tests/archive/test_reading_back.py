@@ -34,7 +34,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Directory
 
 
 def written(store: DirectoryStore, content: bytes, *, step: int = BLOCK) -> StagedFile:
-    staged = store.stage()
+    staged = store.stage(read_back=True)
     for start in range(0, len(content), step):
         staged.write(content[start : start + step])
     return staged
@@ -64,7 +64,7 @@ def test_a_small_file_is_read_as_a_whole(store: DirectoryStore) -> None:
 
 @pytest.mark.parametrize("place", [0, 5 * BLOCK, len(CONTENT) - 1], ids=["first", "middle", "last"])
 def test_octets_that_are_not_what_was_written_are_found(store: DirectoryStore, tmp_path: Path, place: int) -> None:
-    staged = store.stage()
+    staged = store.stage(read_back=True)
     for start in range(0, len(CONTENT), BLOCK):
         staged.write(CONTENT[start : start + BLOCK])
         if start <= place < start + BLOCK:
@@ -103,6 +103,18 @@ def test_where_the_name_was_taken_it_is_what_lies_there_that_is_read(store: Dire
     staged = written(store, CONTENT)
     store.publish([(staged, NAME)])
     assert store.read_back(staged, NAME).value == blake3(b"another's").digest()
+
+
+def test_whoever_does_not_ask_for_it_has_nothing_read_back(store: DirectoryStore) -> None:
+    store.stage().abort()  # The session's folder is opened with the first.
+    before = set(Path("/proc/self/fd").iterdir())
+    staged = store.stage()
+    staged.write(CONTENT)
+    assert staged._reading_back is None
+    store.publish([(staged, NAME)])
+    store.put("log/large", CONTENT)
+    store.put("log/large", CONTENT, replace=True)
+    assert set(Path("/proc/self/fd").iterdir()) == before
 
 
 @pytest.mark.parametrize("published", [False, True])

@@ -77,7 +77,8 @@ class MemoryStore:
         self._objects: dict[str, bytes] = {}
         self._staging: set[MemoryStaged] = set()
 
-    def stage(self) -> MemoryStaged:
+    def stage(self, *, read_back: bool = False) -> MemoryStaged:
+        del read_back  # All of it is in memory.
         return MemoryStaged(self._staging)
 
     def publish(self, pairs: Sequence[tuple[StagedWrite, str]]) -> None:

@@ -60,6 +60,15 @@ def test_what_is_staged_can_be_read_as_it_was_patched(store: Store) -> None:
             staged.read_range(0, 1)
 
 
+@pytest.mark.parametrize("octets", [b"small", bytes(70 * 1024 * 1024)], ids=["small", "large"])
+def test_what_was_published_is_read_back_for_who_asks(store: Store, octets: bytes) -> None:
+    staged, name = store.stage(read_back=True), object_name(digest_of(octets))
+    for start in range(0, len(octets), 1 << 20):
+        staged.write(octets[start : start + (1 << 20)])
+    store.publish([(staged, name)])
+    assert store.read_back(staged, name) == digest_of(octets) == store.digest(name)
+
+
 def test_what_is_published_reads_back_whole_and_in_parts(store: Store) -> None:
     octets = bytes(range(256)) * 1000
     (name,) = publish(store, octets)

@@ -151,4 +151,48 @@ def test_a_page_that_comes_late_from_a_slow_line_does_not_bring_its_own_receipt(
     assert post(browser, written[1], shown) == 303
     assert "is not shown again" in browser.get(sent.json()["location"]).text
     stranger = Browser(served)
-    assert number[0] not in stranger.get(sent.json()["location"]).text, "the address alone opens nothing"
+    assert stranger.get(sent.json()["location"]).status == 404, "the address alone opens nothing"
+    assert stranger.get(saved[1]).status == 404
+
+
+def test_the_code_of_another_receipt_is_not_taken_away_by_a_page_that_the_cookie_does_not_know(served: Served) -> None:
+    one, other = finished(served), finished(served)
+    page = other[0].get(other[1]).text
+    written = re.search('action="(/receipt/written[^"]*)"', page)
+    assert written
+    assert post(one[0], written[1], one[0].get(one[1]).text) == 404
+    assert return_code(one[0].get(one[1]).text), "it is still shown"
+
+
+def finished(served: Served) -> tuple[Browser, str]:
+    """Send a file through a link of its own; return the browser and the address of its receipt."""
+    link, browser = served.new_link(), Browser(served)
+    page = browser.get(f"/d/{link}").text
+    visit = re.search(r'name="visit" value="([^"]+)"', page)
+    assert visit
+    fields = [("csrf_token", token_in(page)), ("visit", unescape(visit[1])), ("use", "legal")]
+    form = multipart(fields, [(f"{link}.mp4", content(8_000))])
+    location: str = browser.post(f"/d/{link}", *form, Accept="application/json").json()["location"]
+    return browser, location
+
+
+def test_a_receipt_comes_also_where_the_late_page_was_asked_for_before_the_link_was_opened(served: Served) -> None:
+    early = Browser(served)
+    early.get(f"/d/{served.new_link()}")
+    browser, location = finished(served)
+    browser.cookies["testigo"] = early.cookies["testigo"]  # It knows nothing of the visit that was finished.
+    shown = browser.get(location).text
+    assert return_code(shown)
+    assert post(browser, "/forget", shown) == 303
+    assert not browser.cookies["finished"]
+    assert browser.get(location).status == 404
+
+
+def test_of_many_links_a_browser_forgets_the_oldest(served: Served) -> None:
+    browser = Browser(served)
+    links = [served.new_link() for _ in range(5)]
+    visits = [re.search(r'name="visit" value="([^"]+)"', browser.get(f"/d/{link}").text) for link in links]
+    found = [each[1] for each in visits if each]
+    for link, visit in list(zip(links, found, strict=True))[:0:-1]:
+        again = re.search(r'name="visit" value="([^"]+)"', browser.get(f"/d/{link}").text)
+        assert again and again[1] == visit
