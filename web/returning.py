@@ -17,7 +17,7 @@ from ingest.consents import Rung
 from ingest.returning import Returned
 from ingest.visits import STOPPED
 from web.client import same_pace, token_text
-from web.keepsakes import RETURNING, drop, keep, kept
+from web.keepsakes import FINISHED, RETURNING, drop, keep, kept
 from web.languages import tag
 from web.rooms import rooms
 from web.security import requires
@@ -119,7 +119,8 @@ def add() -> AnyResponse:
 def out() -> AnyResponse:
     session.clear()
     response = redirect(url_for("returning.code"), 303)
-    drop(response, RETURNING)
+    for name in (RETURNING, FINISHED):
+        drop(response, name)
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
