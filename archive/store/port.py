@@ -40,7 +40,7 @@ class StagedWrite(AbstractContextManager["StagedWrite"], Protocol):
         """Say that all is written, and give back the descriptor; what was written waits to be published."""
 
     def abort(self) -> None:
-        """Drop what was written. After `publish` this does nothing, so it can always be called."""
+        """Drop what was written. What was published stays, so it can always be called."""
 
 
 class RangeSource(AbstractContextManager["RangeSource"], Protocol):

@@ -133,15 +133,12 @@ def test_a_page_that_comes_late_from_a_slow_line_does_not_bring_its_own_receipt(
     page = browser.get(f"/d/{first}").text
     browser.get(f"/d/{second}")
     late = dict(browser.cookies)
-    visit = re.search(r'name="visit" value="([^"]+)"', page)
-    assert visit
-    fields = [("csrf_token", token_in(page)), ("visit", unescape(visit[1])), ("use", "legal")]
-    sent = browser.post(f"/d/{first}", *multipart(fields, [("a.mp4", content(61_000))]), Accept="application/json")
+    location = receipt_after(browser, first, page)
     browser.cookies = dict(late)
-    shown = browser.get(sent.json()["location"]).text
+    shown = browser.get(location).text
     number = re.search(r"TG-\d{4}-\d{5}", shown)
     assert number and return_code(shown)
-    assert delivered(served, number[0])[1] == [61_000]
+    assert delivered(served, number[0])[1] == [8_000]
     browser.cookies = dict(late)
     saved, written = (re.search(f'{name}="(/receipt[^"]*)"', shown) for name in ("href", "action"))
     assert saved and written
@@ -149,9 +146,9 @@ def test_a_page_that_comes_late_from_a_slow_line_does_not_bring_its_own_receipt(
     browser.cookies = dict(late)
     assert browser.get(seen_url(shown)).status == 200
     assert post(browser, written[1], shown) == 303
-    assert "is not shown again" in browser.get(sent.json()["location"]).text
+    assert "is not shown again" in browser.get(location).text
     stranger = Browser(served)
-    assert stranger.get(sent.json()["location"]).status == 404, "the address alone opens nothing"
+    assert stranger.get(location).status == 404, "the address alone opens nothing"
     assert stranger.get(saved[1]).status == 404
 
 
@@ -167,13 +164,21 @@ def test_the_code_of_another_receipt_is_not_taken_away_by_a_page_that_the_cookie
 def finished(served: Served) -> tuple[Browser, str]:
     """Send a file through a link of its own; return the browser and the address of its receipt."""
     link, browser = served.new_link(), Browser(served)
-    page = browser.get(f"/d/{link}").text
-    visit = re.search(r'name="visit" value="([^"]+)"', page)
-    assert visit
-    fields = [("csrf_token", token_in(page)), ("visit", unescape(visit[1])), ("use", "legal")]
+    return browser, receipt_after(browser, link, browser.get(f"/d/{link}").text)
+
+
+def receipt_after(browser: Browser, link: str, page: str) -> str:
+    """Send a file from a drop page as its script does; return the address of the receipt."""
+    fields = [("csrf_token", token_in(page)), ("visit", visit_in(page)), ("use", "legal")]
     form = multipart(fields, [(f"{link}.mp4", content(8_000))])
     location: str = browser.post(f"/d/{link}", *form, Accept="application/json").json()["location"]
-    return browser, location
+    return location
+
+
+def visit_in(page: str) -> str:
+    found = re.search(r'name="visit" value="([^"]+)"', page)
+    assert found
+    return unescape(found[1])
 
 
 def test_a_receipt_comes_also_where_the_late_page_was_asked_for_before_the_link_was_opened(served: Served) -> None:
@@ -191,8 +196,6 @@ def test_a_receipt_comes_also_where_the_late_page_was_asked_for_before_the_link_
 def test_of_many_links_a_browser_forgets_the_oldest(served: Served) -> None:
     browser = Browser(served)
     links = [served.new_link() for _ in range(5)]
-    visits = [re.search(r'name="visit" value="([^"]+)"', browser.get(f"/d/{link}").text) for link in links]
-    found = [each[1] for each in visits if each]
-    for link, visit in list(zip(links, found, strict=True))[:0:-1]:
-        again = re.search(r'name="visit" value="([^"]+)"', browser.get(f"/d/{link}").text)
-        assert again and again[1] == visit
+    visits = [visit_in(browser.get(f"/d/{link}").text) for link in links]
+    for link, visit in list(zip(links, visits, strict=True))[:0:-1]:
+        assert visit_in(browser.get(f"/d/{link}").text) == visit
